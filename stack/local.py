@@ -1,0 +1,140 @@
+"""Starts and stops the servers as children of this process, for tests. Restarting them is the supervisor's part."""
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal
+
+from stack import cassandra, nats, redis
+from stack.ports import HOST, pick_free
+from stack.process import Child, Program
+
+CQL_VARIABLE = "AVIARY_CQL_CONTACT_POINTS"
+REDIS_VARIABLE = "AVIARY_REDIS_URL"
+NATS_VARIABLE = "AVIARY_NATS_URL"
+
+PROFILES = {
+    "run": cassandra.Settings(heap_mb=512),
+    "test": cassandra.Settings(heap_mb=384, quick_compiler=True, skip_sync=True),
+}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the three servers are, in the form the services read from their environment."""
+
+    cql_contact_points: str
+    redis_url: str
+    nats_url: str
+
+    def environment(self) -> dict[str, str]:
+        """As environment variables."""
+        return {CQL_VARIABLE: self.cql_contact_points, REDIS_VARIABLE: self.redis_url, NATS_VARIABLE: self.nats_url}
+
+
+@dataclass(frozen=True)
+class ServerPorts:
+    """The ports of the servers on 127.0.0.1."""
+
+    cql: int
+    storage: int
+    redis: int
+    nats: int
+    nats_http: int
+
+    @classmethod
+    def free(cls) -> "ServerPorts":
+        """Ports nobody listens on now."""
+        return cls(*pick_free(5))
+
+    def addresses(self) -> Addresses:
+        """Where servers on these ports are reached."""
+        return Addresses(f"{HOST}:{self.cql}", f"redis://{HOST}:{self.redis}/0", f"nats://{HOST}:{self.nats}")
+
+
+def programs(home: Path, ports: ServerPorts, settings: cassandra.Settings) -> dict[str, Program]:
+    """The three servers by name, in the order in which they are started; stopping goes the other way."""
+    # The slowest first: the others come up while the JVM starts.
+    table = [
+        cassandra.program(home, ports.cql, ports.storage, settings),
+        nats.program(home, ports.nats, ports.nats_http),
+        redis.program(home, ports.redis),
+    ]
+    return {program.name: program for program in table}
+
+
+@dataclass
+class LocalStack:
+    """The three servers under one folder, on free ports unless given; the children die with this process.
+
+        with LocalStack(tmp_path / "stack") as addresses: ...
+
+    The servers whose address the environment gives are not started when `respect_environment` is set.
+    """
+
+    home: Path
+    profile: Literal["run", "test"] = "test"
+    ports: ServerPorts | None = None
+    settings: cassandra.Settings | None = None
+    respect_environment: bool = False
+    children: dict[str, Child] = field(default_factory=dict)
+    _programs: dict[str, Program] = field(default_factory=dict)
+
+    def start(self) -> Addresses:
+        """Start all, wait until each is ready, and say where they are. After an error nothing is left running."""
+        self.ports = self.ports or ServerPorts.free()
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._programs = programs(self.home.resolve(), self.ports, self.settings or PROFILES[self.profile])
+        given = given_addresses() if self.respect_environment else {}
+        try:
+            for name, program in self._programs.items():
+                if name not in given:
+                    self.children[name] = Child.start(program)
+            for child in self.children.values():
+                child.wait_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return merge(self.ports.addresses(), given)
+
+    def stop(self) -> None:
+        """Stop all; returns when they are gone."""
+        for child in reversed(self.children.values()):
+            child.stop()
+        self.children.clear()
+
+    def kill(self, name: str) -> None:
+        """SIGKILL one server (`cassandra`, `redis` or `nats`), as a crash would."""
+        self.children[name].kill()
+
+    def restart(self, name: str) -> None:
+        """Start a killed or running server again on the same port with its own data, and wait until it is ready."""
+        with contextlib.suppress(KeyError):
+            self.children[name].stop()
+        self.children[name] = Child.start(self._programs[name])
+        self.children[name].wait_ready()
+
+    def __enter__(self) -> Addresses:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def given_addresses() -> dict[str, str]:
+    """The servers the environment already names, by server name: those are not ours to start."""
+    variables = {cassandra.NAME: CQL_VARIABLE, redis.NAME: REDIS_VARIABLE, nats.NAME: NATS_VARIABLE}
+    return {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+
+
+def merge(own: Addresses, given: dict[str, str]) -> Addresses:
+    """Our addresses with the given ones in their place."""
+    return Addresses(
+        cql_contact_points=given.get(cassandra.NAME, own.cql_contact_points),
+        redis_url=given.get(redis.NAME, own.redis_url),
+        nats_url=given.get(nats.NAME, own.nats_url),
+    )

@@ -1,0 +1,50 @@
+"""Finding and checking TCP ports of 127.0.0.1. Which program uses which port is decided by its table, not here."""
+
+import random
+import socket
+from pathlib import Path
+
+from stack.errors import StackError
+
+HOST = "127.0.0.1"
+_LOWEST = 10_000
+_RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
+_DEFAULT_EPHEMERAL = 32_768
+
+
+def is_free(port: int, host: str = HOST) -> bool:
+    """Whether a server could listen there now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        # As the servers do: connections in TIME_WAIT do not occupy the port.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+            probe.listen(1)
+        except OSError:
+            return False
+    return True
+
+
+def ephemeral_start() -> int:
+    """The first port the kernel may hand to outgoing connections; a server's port belongs below it."""
+    try:
+        return int(_RANGE_FILE.read_text(encoding="ascii").split()[0])
+    except (OSError, ValueError, IndexError):
+        return _DEFAULT_EPHEMERAL
+
+
+def pick_free(count: int, *, seed: int | None = None) -> list[int]:
+    """Distinct free ports below the ephemeral range, chosen at random so that two stacks rarely want the same."""
+    end = ephemeral_start()
+    low = _LOWEST if end > _LOWEST + 4 * count else 1024
+    candidates = list(range(low, max(end, low + 4 * count)))
+    random.Random(seed).shuffle(candidates)
+    found: list[int] = []
+    for port in candidates:
+        if len(found) == count:
+            break
+        if is_free(port):
+            found.append(port)
+    if len(found) < count:
+        raise StackError(f"no {count} free ports on {HOST} between {low} and {end}: stop other servers and start again")
+    return found
