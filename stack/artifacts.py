@@ -138,7 +138,7 @@ def _fetch_one(jar: Jar, incoming: Path, download: Download, on_bytes: OnBytes) 
         problem = "what arrived is damaged (its size or sha256 differs from the lock)"
         shutil.rmtree(place, ignore_errors=True)
     raise StackError(
-        f"could not download {jar.filename}: check the network and proxy settings and start again (what arrived is kept)",
+        f"could not download {jar.filename}: check the network and the proxy and start again (what arrived is kept)",
         detail=problem,
     )
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -54,15 +55,17 @@ class ServerPorts:
         return Addresses(f"{HOST}:{self.cql}", f"redis://{HOST}:{self.redis}/0", f"nats://{HOST}:{self.nats}")
 
 
-def programs(home: Path, ports: ServerPorts, settings: cassandra.Settings) -> dict[str, Program]:
-    """The three servers by name, in the order in which they are started; stopping goes the other way."""
+def programs(
+    home: Path, ports: ServerPorts, settings: cassandra.Settings, without: Collection[str] = ()
+) -> dict[str, Program]:
+    """The servers by name, in the order in which they are started; stopping goes the other way."""
     # The slowest first: the others come up while the JVM starts.
-    table = [
-        cassandra.program(home, ports.cql, ports.storage, settings),
-        nats.program(home, ports.nats, ports.nats_http),
-        redis.program(home, ports.redis),
-    ]
-    return {program.name: program for program in table}
+    makers: dict[str, Callable[[], Program]] = {
+        cassandra.NAME: lambda: cassandra.program(home, ports.cql, ports.storage, settings),
+        nats.NAME: lambda: nats.program(home, ports.nats, ports.nats_http),
+        redis.NAME: lambda: redis.program(home, ports.redis),
+    }
+    return {name: make() for name, make in makers.items() if name not in without}
 
 
 @dataclass
@@ -86,12 +89,12 @@ class LocalStack:
         """Start all, wait until each is ready, and say where they are. After an error nothing is left running."""
         self.ports = self.ports or ServerPorts.free()
         self.home.mkdir(parents=True, exist_ok=True)
-        self._programs = programs(self.home.resolve(), self.ports, self.settings or PROFILES[self.profile])
-        given = given_addresses() if self.respect_environment else {}
+        given = given_addresses(os.environ) if self.respect_environment else {}
+        settings = self.settings or PROFILES[self.profile]
+        self._programs = programs(self.home.resolve(), self.ports, settings, without=given)
         try:
             for name, program in self._programs.items():
-                if name not in given:
-                    self.children[name] = Child.start(program)
+                self.children[name] = Child.start(program)
             for child in self.children.values():
                 child.wait_ready()
         except BaseException:
@@ -125,10 +128,10 @@ class LocalStack:
         self.stop()
 
 
-def given_addresses() -> dict[str, str]:
-    """The servers the environment already names, by server name: those are not ours to start."""
+def given_addresses(env: Mapping[str, str]) -> dict[str, str]:
+    """The servers that the environment already names, with their addresses: those are not ours to start."""
     variables = {cassandra.NAME: CQL_VARIABLE, redis.NAME: REDIS_VARIABLE, nats.NAME: NATS_VARIABLE}
-    return {name: os.environ[variable] for name, variable in variables.items() if os.environ.get(variable)}
+    return {name: env[variable] for name, variable in variables.items() if env.get(variable)}
 
 
 def merge(own: Addresses, given: dict[str, str]) -> Addresses:

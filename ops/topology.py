@@ -1,0 +1,196 @@
+"""Everything a local stack consists of, in one table: services, ports, needs, and the environment they are given.
+
+How processes are started and watched is in supervisor.py.
+"""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from ops.settings import DEFAULT_HTTP_PORT, Settings
+from stack import cassandra, nats, redis
+from stack.local import Addresses, ServerPorts, given_addresses, merge, programs
+from stack.ports import HOST, pick_free
+from stack.process import Probe, Program
+
+ROOT = Path(__file__).resolve().parent.parent
+_NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+# Below the ephemeral range, and none of them the servers' own defaults: a Redis of the user's keeps its port.
+SERVER_PORTS = ServerPorts(cql=17042, storage=17000, redis=17379, nats=17222, nats_http=17822)
+# Freed buffers above 128 KB would go back to the kernel and be faulted in again by every large page.
+MALLOC = {
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_TOP_PAD_": "16777216",
+}
+
+
+class Role(StrEnum):
+    """What a process is: servers start first and stop last."""
+
+    SERVER = "server"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True)
+class Service:
+    """One of our services: `python -m MODULE.server`."""
+
+    name: str
+    area: str
+    port: int
+    """Of gRPC. The edge serves the view service there, for internal callers."""
+    metrics_port: int
+    """Of /metrics, /healthz and /readyz."""
+    needs: tuple[str, ...]
+    """The servers that are ready before it starts."""
+
+    @property
+    def variable(self) -> str:
+        """The area as it stands in the names of environment variables."""
+        return self.area.upper()
+
+
+SERVICES = (
+    Service("svc_user", "user", 7001, 9001, (cassandra.NAME, nats.NAME)),
+    Service("svc_graph", "graph", 7002, 9002, (cassandra.NAME, nats.NAME)),
+    Service("svc_tweet", "tweet", 7003, 9003, (cassandra.NAME, nats.NAME)),
+    Service("svc_timeline", "timeline", 7004, 9004, (cassandra.NAME, redis.NAME, nats.NAME)),
+    Service("edge", "edge", 7005, 9005, (redis.NAME, nats.NAME)),
+)
+EDGE = "edge"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A program as a part of the stack."""
+
+    program: Program
+    role: Role
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The ports of one stack."""
+
+    servers: ServerPorts
+    grpc: Mapping[str, int]
+    metrics: Mapping[str, int]
+    http: int
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack ready to be started: its processes and how to reach them."""
+
+    units: tuple[Unit, ...]
+    addresses: Mapping[str, str]
+    """Environment variables without secrets that let another process reach everything."""
+    external: tuple[str, ...] = ()
+    """Servers whose address the environment gives; they are not ours."""
+    http_port: int | None = None
+
+
+def choose_ports(settings: Settings, services: Sequence[Service] = SERVICES) -> Ports:
+    """The fixed ports of the table, or free ones."""
+    if not settings.free_ports:
+        return Ports(
+            servers=SERVER_PORTS,
+            grpc={service.name: service.port for service in services},
+            metrics={service.name: service.metrics_port for service in services},
+            http=settings.http_port or DEFAULT_HTTP_PORT,
+        )
+    free = pick_free(6 + 2 * len(services))
+    names = [service.name for service in services]
+    return Ports(
+        servers=ServerPorts(*free[:5]),
+        http=settings.http_port or free[5],
+        grpc=dict(zip(names, free[6:], strict=False)),
+        metrics=dict(zip(names, free[6 + len(names) :], strict=True)),
+    )
+
+
+def servers_only(settings: Settings, env: Mapping[str, str]) -> Stack:
+    """The servers without any service."""
+    ports = choose_ports(settings, ())
+    units, addresses, external = _servers(settings, ports.servers, env)
+    return Stack(units, addresses.environment(), external)
+
+
+def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]) -> Stack:
+    """The servers that the environment does not name, and all services."""
+    ports = choose_ports(settings)
+    servers, addresses, external = _servers(settings, ports.servers, env)
+    public = reach(settings, ports, addresses)
+    given = {**env, **MALLOC, **public, **bind(ports), **secrets, "PYTHONUNBUFFERED": "1"}
+    services = tuple(_service(service, settings.home, ports, given, external) for service in SERVICES)
+    return Stack((*servers, *services), public, external, ports.http)
+
+
+def reach(settings: Settings, ports: Ports, addresses: Addresses) -> dict[str, str]:
+    """What a caller of the stack needs to know: namespace, servers and AVIARY_<AREA>_ADDRESS of every service."""
+    services = {f"AVIARY_{service.variable}_ADDRESS": f"{HOST}:{ports.grpc[service.name]}" for service in SERVICES}
+    return {
+        "AVIARY_NAMESPACE": settings.namespace,
+        **addresses.environment(),
+        **services,
+        "AVIARY_VIEW_ADDRESS": f"{HOST}:{ports.grpc[EDGE]}",
+        "AVIARY_HTTP_PORT": str(ports.http),
+    }
+
+
+def bind(ports: Ports) -> dict[str, str]:
+    """Where each service listens: AVIARY_<AREA>_PORT for gRPC, AVIARY_<AREA>_METRICS_PORT for its health."""
+    pairs = {}
+    for service in SERVICES:
+        pairs[f"AVIARY_{service.variable}_PORT"] = str(ports.grpc[service.name])
+        pairs[f"AVIARY_{service.variable}_METRICS_PORT"] = str(ports.metrics[service.name])
+    return pairs
+
+
+def probe_readyz(port: int) -> Probe:
+    """Ready when GET /readyz on that port is 200; otherwise the reason is the first line of what it says."""
+
+    def probe() -> str | None:
+        try:
+            with _NO_PROXY.open(f"http://{HOST}:{port}/readyz", timeout=2.0):
+                return None
+        except urllib.error.HTTPError as error:
+            text = error.read(300).decode("utf-8", "replace").strip()
+            return f"/readyz answers {error.code}: {text.splitlines()[0] if text else 'no reason'}"
+        except OSError as error:
+            return f"no connection ({error})"
+
+    return probe
+
+
+def _servers(
+    settings: Settings, ports: ServerPorts, env: Mapping[str, str]
+) -> tuple[tuple[Unit, ...], Addresses, tuple[str, ...]]:
+    """The servers to start, where all three are, and which are not ours."""
+    given = given_addresses(env)
+    own = programs(settings.home, ports, settings.cassandra, without=given)
+    units = tuple(Unit(program, Role.SERVER) for program in own.values())
+    return units, merge(ports.addresses(), given), tuple(given)
+
+
+def _service(service: Service, home: Path, ports: Ports, env: Mapping[str, str], external: Sequence[str]) -> Unit:
+    """A service as a unit."""
+    own = {"grpc": ports.grpc[service.name], "metrics": ports.metrics[service.name]}
+    program = Program(
+        name=service.name,
+        command=(sys.executable, "-m", f"{service.name}.server"),
+        env=env,
+        workdir=ROOT,
+        log=home / "logs" / f"{service.name}.log",
+        ports={**own, "http": ports.http} if service.name == EDGE else own,
+        probe=probe_readyz(own["metrics"]),
+        stop_grace_s=15.0,
+    )
+    return Unit(program, Role.SERVICE, tuple(name for name in service.needs if name not in external))

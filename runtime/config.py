@@ -1,0 +1,129 @@
+"""Configuration from the environment into frozen values; the only module, beside each service's config.py, that names variables."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class ConfigError(Exception):
+    """The environment lacks something or holds nonsense; the text names every such variable at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """Bytes that must not be printed."""
+
+    value: bytes = field(repr=False)
+
+
+class Env:
+    """Reads variables and remembers everything that is wrong, so that one start names all of it."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+        self._problems: list[str] = []
+
+    def text(self, name: str, default: str | None = None) -> str:
+        """A text; without a default it must be there."""
+        return self._read(name, default, str, "")
+
+    def number(self, name: str, default: int | None = None) -> int:
+        """A whole number of at least 0."""
+        return self._read(name, default, _natural, 0)
+
+    def secret(self, name: str) -> Secret:
+        """Hexadecimal bytes, at least 32; secrets have no default."""
+        return self._read(name, None, _secret, Secret(b""))
+
+    def parsed(self, name: str, parse: Callable[[str], T], empty: T, default: T | None = None) -> T:
+        """Whatever `parse` makes of the text; ValueError of it is reported with the name. `empty` stands in until `done`."""
+        return self._read(name, default, parse, empty)
+
+    def done(self) -> None:
+        """Raise ConfigError when anything was missing or malformed."""
+        if self._problems:
+            raise ConfigError("; ".join(self._problems))
+
+    def _read(self, name: str, default: T | None, parse: Callable[[str], T], empty: T) -> T:
+        raw = self._values.get(name)
+        if raw is None or raw == "":
+            if default is None:
+                self._problems.append(f"{name} is not set")
+                return empty
+            return default
+        try:
+            return parse(raw)
+        except ValueError as error:
+            self._problems.append(f"{name}: {error}")
+            return empty
+
+
+def _natural(raw: str) -> int:
+    value = int(raw)
+    if value < 0:
+        raise ValueError(f"{value} is less than 0")
+    return value
+
+
+def _secret(raw: str) -> Secret:
+    try:
+        value = bytes.fromhex(raw)
+    except ValueError:
+        raise ValueError("is not hexadecimal") from None
+    if len(value) < 32:
+        raise ValueError("has fewer than 32 bytes")
+    return Secret(value)
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """What every process of the mesh is told."""
+
+    area: str
+    namespace: str
+    host: str
+    port: int
+    metrics_port: int
+    cql_contact_points: tuple[tuple[str, int], ...]
+    cql_datacenter: str
+    cql_replication: int
+    redis_url: str
+    nats_urls: tuple[str, ...]
+    mesh_key: Secret
+    fault_dir: str
+
+    @staticmethod
+    def read(area: str, env: Env) -> "MeshConfig":
+        """Read the variables of one process of `area` (user, graph ...); the caller calls `env.done()` when it has read its own."""
+        upper = area.upper()
+        return MeshConfig(
+            area=area,
+            namespace=env.text("AVIARY_NAMESPACE", "aviary"),
+            host=env.text("AVIARY_HOST", "127.0.0.1"),
+            port=env.number(f"AVIARY_{upper}_PORT"),
+            metrics_port=env.number(f"AVIARY_{upper}_METRICS_PORT"),
+            cql_contact_points=env.parsed("AVIARY_CQL_CONTACT_POINTS", _contact_points, ()),
+            cql_datacenter=env.text("AVIARY_CQL_DATACENTER", "datacenter1"),
+            cql_replication=env.number("AVIARY_CQL_REPLICATION", 1),
+            redis_url=env.text("AVIARY_REDIS_URL"),
+            nats_urls=env.parsed("AVIARY_NATS_URL", lambda raw: tuple(raw.split(",")), ()),
+            mesh_key=env.secret("AVIARY_MESH_KEY"),
+            fault_dir=env.text("AVIARY_FAULT_DIR", ""),
+        )
+
+
+def address(env: Env, area: str) -> str:
+    """Where the rpcs of `area` are served: `host:port` or a DNS name that resolves to several addresses (`dns:///…`)."""
+    return env.text(f"AVIARY_{area.upper()}_ADDRESS")
+
+
+def _contact_points(raw: str) -> tuple[tuple[str, int], ...]:
+    points = []
+    for point in raw.split(","):
+        host, colon, port = point.strip().rpartition(":")
+        if not colon or not port.isdigit():
+            raise ValueError(f"{point!r} is not host:port")
+        points.append((host, int(port)))
+    return tuple(points)
