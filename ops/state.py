@@ -1,4 +1,4 @@
-"""What a running stack writes down about itself (run.json) and who holds a home. Reading it for use is in running.py."""
+"""What a running stack writes down about itself (run.json), and who holds a home. Readers go through running.py."""
 
 import contextlib
 import fcntl
@@ -39,7 +39,7 @@ class ProcessRecord:
 
 @dataclass
 class RunRecord:
-    """One stack as run.json holds it. It holds no secrets but what stands in the addresses, and is readable to its owner."""
+    """One stack as run.json holds it: no secrets but what an address may contain, and so for its owner's eyes only."""
 
     pid: int
     started: float
@@ -59,7 +59,7 @@ class RunRecord:
 
     @classmethod
     def read(cls, home: Path) -> "RunRecord | None":
-        """What run.json says; None when there is none or it is unreadable (of another version, or cut by a full disk)."""
+        """What run.json says; None when there is none, or one that is cut short or of another version."""
         try:
             values = json.loads((home / RUN_FILE).read_text(encoding="utf-8"))
             processes = [ProcessRecord(**process) for process in values.pop("processes")]

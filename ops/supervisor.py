@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ops.restarts import RestartPolicy, Restarts
@@ -35,38 +35,17 @@ class Keeper:
 
         Raises StackError when it gives up.
         """
-        program = self.unit.program
-        for other in needed:
-            await other.first_ready.wait()
+        await self._wait_for(needed)
         restarts = Restarts(self.policy)
         while not self.stopping.is_set():
             began = time.monotonic()
             process = await self._start()
-            watch = asyncio.create_task(self._watch_ready(began, restarts))
-            try:
-                # A program that never becomes ready the first time ends the whole start.
-                await self._ended_or_failed(process, watch)
-            finally:
-                watch.cancel()
-                with contextlib.suppress(asyncio.CancelledError, StackError):
-                    await watch
+            await self._until_ended(process, self._watch_ready(began, restarts))
             self.record.pid = self.record.started = None
-            if self.stopping.is_set():
-                break
-            delay = restarts.next_delay(time.monotonic())
-            if not self.first_ready.is_set() and restarts.total >= _FIRST_ATTEMPTS[self.unit.role]:
-                raise died(program, process.returncode)
-            if delay is None:
-                raise StackError(
-                    f"{program.name} ended {self.policy.limit + 1} times, at last with {exit_text(process.returncode)}:"
-                    f" mend what {program.log} names and start again",
-                    detail=log_tail(program.log),
-                )
-            self._note("restarting", f"ended with {exit_text(process.returncode)}; starting again in {delay:.1f} s")
-            self.record.restarts = restarts.total
-            self.changed()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.stopping.wait(), delay)
+            if not self.stopping.is_set():
+                delay = self._restart_delay(restarts, process.returncode)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self.stopping.wait(), delay)
         self._note("stopped", "stopped")
 
     async def stop(self, *, grace: bool = True) -> None:
@@ -83,6 +62,32 @@ class Keeper:
             if process.returncode is None:
                 process.kill()
         await process.wait()
+
+    async def _wait_for(self, needed: Sequence["Keeper"]) -> None:
+        """Return when all of these were ready once, or when this one is to stop."""
+        for other in needed:
+            events = {asyncio.create_task(event.wait()) for event in (other.first_ready, self.stopping)}
+            try:
+                await asyncio.wait(events, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for event in events:
+                    event.cancel()
+
+    def _restart_delay(self, restarts: Restarts, returncode: int | None) -> float:
+        """Seconds until the next start after the process ended; raises StackError to give up."""
+        program = self.unit.program
+        delay = restarts.next_delay(time.monotonic())
+        if not self.first_ready.is_set() and restarts.total >= _FIRST_ATTEMPTS[self.unit.role]:
+            raise died(program, returncode)
+        if delay is None:
+            raise StackError(
+                f"{program.name} ended {self.policy.limit + 1} times, at last with {exit_text(returncode)}:"
+                f" mend what {program.log} names and start again",
+                detail=log_tail(program.log),
+            )
+        self.record.restarts = restarts.total
+        self._note("restarting", f"ended with {exit_text(returncode)}; starting again in {delay:.1f} s")
+        return delay
 
     async def _start(self) -> asyncio.subprocess.Process:
         """Start the process: from the main thread, to whose life Linux ties that of the child."""
@@ -117,16 +122,23 @@ class Keeper:
         self._note("ready", f"ready after {time.monotonic() - began:.1f} s (pid {self.record.pid}; {ports})")
         self.first_ready.set()
 
-    async def _ended_or_failed(self, process: asyncio.subprocess.Process, watch: asyncio.Task[None]) -> None:
-        """Return when the process has ended; raise what the watch raises."""
+    async def _until_ended(self, process: asyncio.subprocess.Process, watching: Coroutine[None, None, None]) -> None:
+        """Return when the process has ended; raise what the watch raises, leaving no process behind."""
         ended = asyncio.create_task(process.wait())
+        watch = asyncio.create_task(watching)
         try:
+            if self.stopping.is_set():
+                # Asked to stop while the process was being made: nobody else knows of it yet.
+                await self.stop(grace=False)
             done, _ = await asyncio.wait({ended, watch}, return_when=asyncio.FIRST_COMPLETED)
             if watch in done:
                 watch.result()
             await ended
         finally:
-            ended.cancel()
+            watch.cancel()
+            if process.returncode is None:
+                await self.stop(grace=False)
+            await asyncio.gather(ended, watch, return_exceptions=True)
 
     def _note(self, state: str, text: str) -> None:
         """Record a state and tell the person."""
@@ -178,9 +190,6 @@ class Supervisor:
             all_ready.cancel()
             stopped.cancel()
             await self._stop_all(hurry)
-            for task in keeping:
-                # Those still waiting for what they need have no process to wait for.
-                task.cancel()
             await asyncio.gather(*keeping, all_ready, stopped, return_exceptions=True)
 
     async def _first_failure_or_stop(
@@ -207,10 +216,14 @@ class Supervisor:
         """Stop the services side by side, so that they can still write while they drain, then the servers."""
         hurried = asyncio.create_task(hurry.wait())
         for role in (Role.SERVICE, Role.SERVER):
-            keepers = [keeper for keeper in self.keepers.values() if keeper.unit.role is role]
-            gently = asyncio.gather(*(keeper.stop() for keeper in keepers))
+            gently = asyncio.create_task(self._stop_role(role, grace=True))
             await asyncio.wait({gently, hurried}, return_when=asyncio.FIRST_COMPLETED)
             if not gently.done():
                 gently.cancel()
-                await asyncio.gather(*(keeper.stop(grace=False) for keeper in keepers))
+                await self._stop_role(role, grace=False)
         hurried.cancel()
+
+    async def _stop_role(self, role: Role, *, grace: bool) -> None:
+        """Stop all units of one role at the same time."""
+        keepers = [keeper for keeper in self.keepers.values() if keeper.unit.role is role]
+        await asyncio.gather(*(keeper.stop(grace=grace) for keeper in keepers))

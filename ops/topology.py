@@ -116,17 +116,17 @@ def choose_ports(settings: Settings, services: Sequence[Service] = SERVICES) -> 
     )
 
 
-def servers_only(settings: Settings, env: Mapping[str, str]) -> Stack:
-    """The servers without any service."""
+def servers_only(settings: Settings, home: Path, env: Mapping[str, str]) -> Stack:
+    """The servers without any service, with their state in a home of their own."""
     ports = choose_ports(settings, ())
-    units, addresses, external = _servers(settings, ports.servers, env)
+    units, addresses, external = _servers(settings, home, ports.servers, env)
     return Stack(units, addresses.environment(), external)
 
 
 def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]) -> Stack:
     """The servers that the environment does not name, and all services."""
     ports = choose_ports(settings)
-    servers, addresses, external = _servers(settings, ports.servers, env)
+    servers, addresses, external = _servers(settings, settings.home, ports.servers, env)
     public = reach(settings, ports, addresses)
     given = {**env, **MALLOC, **public, **bind(ports), **secrets, "PYTHONUNBUFFERED": "1"}
     services = tuple(_service(service, settings.home, ports, given, external) for service in SERVICES)
@@ -171,11 +171,11 @@ def probe_readyz(port: int) -> Probe:
 
 
 def _servers(
-    settings: Settings, ports: ServerPorts, env: Mapping[str, str]
+    settings: Settings, home: Path, ports: ServerPorts, env: Mapping[str, str]
 ) -> tuple[tuple[Unit, ...], Addresses, tuple[str, ...]]:
     """The servers to start, where all three are, and which are not ours."""
     given = given_addresses(env)
-    own = programs(settings.home, ports, settings.cassandra, without=given)
+    own = programs(home, ports, settings.cassandra, without=given)
     units = tuple(Unit(program, Role.SERVER) for program in own.values())
     return units, merge(ports.addresses(), given), tuple(given)
 

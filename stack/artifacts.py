@@ -1,7 +1,6 @@
 """Fetches the jars of a committed lock into the user's cache folder, checked and repaired. Knows no server."""
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -16,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from stack.errors import StackError
+from stack.errors import StackError, disk_problem
 
 _ATTEMPTS = 3
 _PARALLEL = 6
@@ -129,7 +128,7 @@ def _fetch_one(jar: Jar, incoming: Path, download: Download, on_bytes: OnBytes) 
         try:
             path = download(jar, place, on_bytes)
         except (OSError, RuntimeError) as error:
-            if _disk_problem(error):
+            if disk_problem(error):
                 raise
             problem = str(error)
             continue
@@ -155,23 +154,13 @@ def _locked(path: Path, console: Console) -> Iterator[None]:
         yield
 
 
-def _disk_problem(error: BaseException) -> str | None:
-    """What is wrong with the disk, when that is what the error or one of its causes says."""
-    current: BaseException | None = error
-    while current is not None:
-        if isinstance(current, OSError) and current.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-            return os.strerror(current.errno)
-        current = current.__cause__ or current.__context__
-    return None
-
-
 @contextlib.contextmanager
 def _clear_disk_errors(folder: Path) -> Iterator[None]:
     """Turn a full or unwritable disk into one line."""
     try:
         yield
     except OSError as error:
-        reason = _disk_problem(error)
+        reason = disk_problem(error)
         if reason is None:
             raise
         raise StackError(

@@ -1,16 +1,31 @@
-"""The one failure the local servers know: a sentence for the person at the terminal.
+"""What can fail in a way that a person has to mend, said in one line.
 
 No tracebacks and no logging live here.
 """
+
+import errno
+import os
+
+_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class StackError(Exception):
     """Something a person has to mend; the text is one line saying what happened and what to do.
 
-    `detail` may hold more (the tail of a log); it is printed below the line.
+    `detail` may hold more (the tail of a log); it is printed above the line.
     """
 
     def __init__(self, line: str, *, detail: str = "") -> None:
         super().__init__(line)
         self.line = line
         self.detail = detail
+
+
+def disk_problem(error: BaseException) -> str | None:
+    """What is wrong with the disk, when that is what the error or one of its causes says."""
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, OSError) and current.errno in _DISK_ERRNOS:
+            return os.strerror(current.errno)
+        current = current.__cause__ or current.__context__
+    return None

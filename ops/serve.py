@@ -1,0 +1,212 @@
+"""Runs one stack in the foreground from the first check to the last process, or starts that in the background."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import psutil
+
+from ops.state import ProcessRecord, RunRecord, hold, start_time
+from ops.supervisor import Supervisor
+from ops.topology import ROOT, Stack, Unit
+from stack.errors import StackError, disk_problem
+from stack.ports import is_free
+
+_NEEDED_DISK_MB = 1024
+_LOG_LIMIT_BYTES = 16 * 1024 * 1024
+SUPERVISOR_LOG = "supervisor.log"
+
+Ready = Callable[[Stack], Sequence[str]]
+"""The lines to print on standard output once everything is ready."""
+
+
+def serve(home: Path, namespace: str, make: Callable[[], Stack], ready: Ready) -> None:
+    """Start the stack that `make` describes and watch over it until SIGINT, SIGTERM or SIGHUP.
+
+    Raises StackError, with everything stopped, when it cannot start or a process keeps ending.
+    """
+    with _disk_errors(home):
+        home.mkdir(parents=True, exist_ok=True)
+        with hold(home):
+            check_disk(home)
+            _set_aside_long_logs(home / "logs")
+            stack = make()
+            check_ports(stack.units)
+            asyncio.run(_Run(home, namespace, stack, ready).run())
+
+
+class _Run:
+    """One run of one stack: its supervisor, its record on disk, its lines on the terminal."""
+
+    def __init__(self, home: Path, namespace: str, stack: Stack, ready: Ready) -> None:
+        self.home = home
+        self.stack = stack
+        self.ready_lines = ready
+        self.began = time.monotonic()
+        self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say)
+        external = [ProcessRecord(name, "server", state="external") for name in stack.external]
+        self.record = RunRecord(
+            pid=os.getpid(),
+            started=start_time(os.getpid()) or 0.0,
+            namespace=namespace,
+            addresses=dict(stack.addresses),
+            http_port=stack.http_port,
+            processes=external + self.supervisor.records,
+        )
+
+    async def run(self) -> None:
+        """Until a signal or a failure."""
+        stop, hurry = asyncio.Event(), asyncio.Event()
+        self._handle_signals(stop, hurry)
+        for name in self.stack.external:
+            self.say(name, "given by the environment, not started")
+        self.write()
+        state = "failed"
+        try:
+            await self.supervisor.run(stop, hurry, self.ready)
+            state = "stopped"
+        finally:
+            self.record.state = state
+            self.write()
+
+    def ready(self) -> None:
+        """Everything is ready for the first time."""
+        self.record.state = "ready"
+        self.write()
+        with contextlib.suppress(OSError):
+            print("\n".join(self.ready_lines(self.stack)), flush=True)
+
+    def say(self, name: str, text: str) -> None:
+        """One line with the time since the start; a closed terminal does not end the stack."""
+        with contextlib.suppress(OSError):
+            print(f"{time.monotonic() - self.began:7.1f} s  {name:<13} {text}", file=sys.stderr, flush=True)
+
+    def write(self) -> None:
+        """Replace run.json. A full disk must not end what runs; the next change writes it again."""
+        try:
+            self.record.write(self.home)
+        except OSError as error:
+            self.say("supervisor", f"cannot write run.json: {error}")
+
+    def _handle_signals(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
+        """The first signal stops gracefully, the second at once."""
+
+        def on_signal(number: signal.Signals) -> None:
+            if stop.is_set():
+                self.say("supervisor", "stopping at once")
+                hurry.set()
+            else:
+                self.say("supervisor", f"{number.name}: stopping services, then servers (again to stop at once)")
+                self.record.state = "stopping"
+                self.write()
+                stop.set()
+
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # nohup has it ignored, and it shall stay so.
+            if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                loop.add_signal_handler(number, on_signal, number)
+
+
+def check_disk(home: Path, needed_mb: int = _NEEDED_DISK_MB) -> None:
+    """Refuse to start where the servers would soon stop for want of room."""
+    free_mb = shutil.disk_usage(home).free // (1024 * 1024)
+    if free_mb < needed_mb:
+        raise StackError(
+            f"only {free_mb} MB are free in {home}, {needed_mb} are needed: make room, or set AVIARY_HOME elsewhere"
+        )
+
+
+def check_ports(units: Sequence[Unit]) -> None:
+    """Refuse to start when a port is taken, naming it, its user where visible, and what to change."""
+    for unit in units:
+        for kind, port in unit.program.ports.items():
+            if not is_free(port):
+                owner = _listener(port)
+                change = (
+                    "AVIARY_HTTP_PORT=… to another port, or " if kind == "http" and unit.program.name == "edge" else ""
+                )
+                raise StackError(
+                    f"port {port} ({unit.program.name}, {kind}) is in use{owner}: stop what listens there,"
+                    f" or set {change}AVIARY_PORTS=free"
+                )
+
+
+def _listener(port: int) -> str:
+    """` by NAME (pid N)` of what listens on a port, where the system lets us see it."""
+    with contextlib.suppress(psutil.Error):
+        for connection in psutil.net_connections("tcp"):
+            listening = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
+            if listening and connection.pid:
+                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    return ""
+
+
+def _set_aside_long_logs(folder: Path) -> None:
+    """Keep one older generation of each log that has grown long."""
+    for log in folder.glob("*.log"):
+        if log.stat().st_size > _LOG_LIMIT_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+
+
+@contextlib.contextmanager
+def _disk_errors(home: Path) -> Iterator[None]:
+    """Turn a full or unwritable disk into one line."""
+    try:
+        yield
+    except OSError as error:
+        reason = disk_problem(error)
+        if reason is None:
+            raise
+        raise StackError(f"cannot write to {home} ({reason}): make room there, or set AVIARY_HOME") from error
+
+
+def detach(words: Sequence[str], base: Path, home: Path) -> int:
+    """Run `aviary WORDS` in a session of its own and return once it is ready; its output is shown and kept in a log.
+
+    `base` is AVIARY_HOME, `home` the folder whose run.json tells of it. The result is an exit code.
+    """
+    with _disk_errors(home):
+        (home / "logs").mkdir(parents=True, exist_ok=True)
+        log = home / "logs" / SUPERVISOR_LOG
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "ops.cli", *words],
+                cwd=ROOT,
+                env={**os.environ, "AVIARY_HOME": str(base)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            position = output.tell()
+    try:
+        return _follow_until_ready(process, home, log, position)
+    except KeyboardInterrupt:
+        process.terminate()
+        process.wait()
+        raise
+
+
+def _follow_until_ready(process: subprocess.Popen[bytes], home: Path, log: Path, position: int) -> int:
+    """Show what the background process says until it is ready (0) or ended (its exit code)."""
+    with log.open(encoding="utf-8", errors="replace") as lines:
+        lines.seek(position)
+        while True:
+            ended = process.poll()
+            record = RunRecord.read(home)
+            is_ready = record is not None and record.pid == process.pid and record.state == "ready"
+            sys.stdout.write(lines.read())
+            sys.stdout.flush()
+            if ended is not None:
+                return ended or 1
+            if is_ready:
+                return 0
+            time.sleep(0.1)

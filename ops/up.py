@@ -1,0 +1,33 @@
+"""`aviary up`: the servers and all services under one supervisor. What they are is in topology.py."""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from ops import secrets
+from ops.serve import detach, serve
+from ops.settings import Settings
+from ops.topology import Stack, whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `up`."""
+    parser.add_argument("--detach", action="store_true", help="return once everything is ready; `aviary down` stops it")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run in the foreground until a signal, or in the background until `down`."""
+    settings = Settings.from_env(os.environ)
+    if arguments.detach:
+        return detach(["up"], settings.home, settings.home)
+
+    def make() -> Stack:
+        return whole(settings, secrets.load_or_make(settings.home, os.environ), os.environ)
+
+    serve(settings.home, settings.namespace, make, ready_lines)
+    return 0
+
+
+def ready_lines(stack: Stack) -> Sequence[str]:
+    """What a person is waiting for."""
+    return [f"ready: http://127.0.0.1:{stack.http_port}"]
