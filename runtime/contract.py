@@ -1,7 +1,7 @@
 """What the generated descriptors say about rpcs and events, read once; the only place that knows our proto options."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 from aviary.options.v1 import options_pb2
 from google.api import annotations_pb2
@@ -44,7 +44,7 @@ class Event:
     message: type[Message]
 
 
-@lru_cache(maxsize=None)
+@cache
 def method(path: str) -> Method:
     """The rpc with the path `/package.Service/Rpc`. Raises KeyError when no contract has it."""
     service_name, _, name = path.removeprefix("/").partition("/")
@@ -58,7 +58,7 @@ def methods(service_name: str) -> list[Method]:
     return [method(f"/{service_name}/{m.name}") for m in service.methods]
 
 
-@lru_cache(maxsize=None)
+@cache
 def event(message: type[Message]) -> Event:
     """How a message travels over the bus. Raises ValueError when it is no event."""
     options = message.DESCRIPTOR.GetOptions().Extensions[options_pb2.event]

@@ -1,0 +1,268 @@
+"""Channels: the ordinary one to another process and the in-process one, both `grpc.aio.Channel`, so that generated stubs run on either."""
+
+import asyncio
+import json
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+import grpc
+from aviary.options.v1 import options_pb2
+from google.protobuf.descriptor import FileDescriptor
+from google.protobuf.message import Message
+from grpc import aio
+
+from runtime import contract
+from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
+from runtime.context import current_caller, current_trace, remaining_s
+from runtime.contract import Method
+from runtime.errors import STATUS_KEY, ServiceError, to_status
+from runtime.guard import Behaviour, Guard
+
+_OPTIONS = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.use_local_subchannel_pool", 1),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+]
+
+
+def service_config(contracts: Sequence[FileDescriptor]) -> str:
+    """Balancing over all addresses of a name, and retries of what may be repeated, throttled when most calls fail."""
+    repeatable = [
+        {"service": m.service, "method": m.name}
+        for file in contracts
+        for service in file.services_by_name.values()
+        for m in contract.methods(service.full_name)
+        if m.effect != options_pb2.EFFECT_CREATE
+    ]
+    retry = {
+        "maxAttempts": 3,
+        "initialBackoff": "0.05s",
+        "maxBackoff": "0.5s",
+        "backoffMultiplier": 2,
+        "retryableStatusCodes": ["UNAVAILABLE"],
+    }
+    config: dict[str, Any] = {
+        "loadBalancingConfig": [{"round_robin": {}}],
+        "retryThrottling": {"maxTokens": 20, "tokenRatio": 0.1},
+    }
+    if repeatable:
+        config["methodConfig"] = [{"name": repeatable, "retryPolicy": retry}]
+    return json.dumps(config)
+
+
+def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor) -> aio.Channel:
+    """A channel to the service at `host:port` or `dns:///name:port`. Calls carry caller, time left and trace by themselves.
+
+    `contracts` are the files whose services are called (`tweet_pb2.DESCRIPTOR`); their repeatable rpcs are retried.
+    """
+    options = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
+    return MeshChannel(aio.insecure_channel(address, options=options), signer)
+
+
+class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
+    """One rpc of the ordinary channel; adds what travels with a call."""
+
+    def __init__(self, inner: Any, rpc: Method, signer: CallerSigner) -> None:
+        self._inner = inner
+        self._rpc = rpc
+        self._signer = signer
+
+    def __call__(self, request: Any, *, timeout: float | None = None, **rest: Any) -> Any:
+        """Call. The time left of the work at hand bounds the timeout; without one the contract's deadline does."""
+        left = remaining_s()
+        limits = [limit for limit in (timeout, left) if limit is not None]
+        metadata: tuple[tuple[str, Any], ...] = ((CALLER_KEY, self._signer.sign(current_caller())),)
+        if trace := current_trace():
+            metadata = (*metadata, (TRACE_KEY, trace))
+        return self._inner(
+            request, timeout=max(0, min(limits, default=self._rpc.deadline_s)), metadata=metadata, **rest
+        )
+
+
+class _UnaryChannel(aio.Channel):
+    """What both channels share: only unary rpcs exist in our contracts."""
+
+    async def __aenter__(self) -> "_UnaryChannel":
+        """The channel itself."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close it."""
+        await self.close()
+
+    def unary_stream(self, *_: Any, **__: Any) -> Any:
+        """Refused: no contract of ours streams."""
+        raise TypeError("the contracts of the mesh hold unary rpcs only")
+
+    stream_unary = stream_stream = unary_stream
+
+
+class MeshChannel(_UnaryChannel):
+    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace."""
+
+    def __init__(self, inner: aio.Channel, signer: CallerSigner) -> None:
+        self._inner = inner
+        self._signer = signer
+
+    def unary_unary(
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
+    ) -> Any:
+        """The callable of one rpc."""
+        inner = self._inner.unary_unary(method, request_serializer, response_deserializer)
+        if not method.startswith("/aviary."):
+            return inner
+        return MeshCallable(inner, contract.method(method), self._signer)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close the connections."""
+        await self._inner.close(grace)
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Connectivity of the channel."""
+        return self._inner.get_state(try_to_connect)
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Wait until the state is another."""
+        await self._inner.wait_for_state_change(last_observed_state)
+
+    async def channel_ready(self) -> None:
+        """Wait until the channel is connected."""
+        await self._inner.channel_ready()
+
+
+class InProcessChannel(_UnaryChannel):
+    """Calls servicers of the same process under the same guard, without bytes; failures are the same AioRpcError.
+
+    `service` is the name that calls assert, as a process of that name would; empty passes the caller on as it is.
+    """
+
+    def __init__(self, guard: Guard, service: str = "") -> None:
+        self._guard = guard
+        self._service = service
+        self._behaviours: dict[str, Behaviour] = {}
+
+    def register(self, add_to_server: Callable[[Any, Any], None], servicer: object) -> None:
+        """Serve a servicer: `register(add_TweetServiceServicer_to_server, servicer)`."""
+        add_to_server(servicer, self)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: dict[str, Any]) -> None:
+        """Part of a gRPC server's interface that generated code calls."""
+        for name, handler in method_handlers.items():
+            self._behaviours[f"/{service_name}/{name}"] = handler.unary_unary
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        """Part of a gRPC server's interface that generated code calls; the registered handlers say the same."""
+
+    def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
+        """The callable of one rpc."""
+        return InProcessCallable(self._guard, self._service, contract.method(method), self._behaviours)
+
+    async def close(self, grace: float | None = None) -> None:
+        """Nothing is open."""
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Always ready."""
+        return grpc.ChannelConnectivity.READY
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Never returns: the state does not change."""
+        await asyncio.Event().wait()
+
+    async def channel_ready(self) -> None:
+        """Always ready."""
+
+
+class InProcessCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
+    """One rpc of the in-process channel."""
+
+    def __init__(self, guard: Guard, service: str, rpc: Method, behaviours: dict[str, Behaviour]) -> None:
+        self._guard = guard
+        self._service = service
+        self._rpc = rpc
+        self._behaviours = behaviours
+
+    def __call__(self, request: Any, *, timeout: float | None = None, **_: Any) -> Any:
+        """Call. The time left of the work at hand bounds the timeout."""
+        limits = [limit for limit in (timeout, remaining_s()) if limit is not None]
+        return InProcessCall(asyncio.ensure_future(self._run(request, min(limits, default=None))))
+
+    async def _run(self, request: Message, time_left: float | None) -> Message:
+        behaviour = self._behaviours.get(self._rpc.path)
+        if behaviour is None:
+            raise rpc_error(grpc.StatusCode.UNIMPLEMENTED, f"{self._rpc.path} is not registered", None)
+        caller = current_caller()
+        if self._service:
+            caller = self._guard.signer.asserted(caller)
+        try:
+            return await self._guard.run(self._rpc, behaviour, request, caller, time_left, current_trace())
+        except ServiceError as error:
+            raise rpc_error(error.status, error.detail, to_status(error).SerializeToString()) from error
+
+
+def rpc_error(code: grpc.StatusCode, detail: str, status: bytes | None) -> aio.AioRpcError:
+    """The error that a call over the network raises for this status."""
+    trailing = aio.Metadata() if status is None else aio.Metadata((STATUS_KEY, status))
+    return aio.AioRpcError(code, aio.Metadata(), trailing, detail)
+
+
+class InProcessCall(aio.UnaryUnaryCall):  # type: ignore[type-arg]
+    """A running in-process call."""
+
+    def __init__(self, task: "asyncio.Future[Message]") -> None:
+        self._task = task
+
+    def __await__(self) -> Generator[Any, None, Message]:
+        """The answer; raises AioRpcError."""
+        return self._task.__await__()
+
+    def cancel(self) -> bool:
+        """Cancel the work."""
+        return self._task.cancel()
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self._task.cancelled()
+
+    def done(self) -> bool:
+        """Whether it has ended."""
+        return self._task.done()
+
+    def time_remaining(self) -> float | None:
+        """Unknown."""
+        return None
+
+    def add_done_callback(self, callback: Any) -> None:
+        """Call back at the end."""
+        self._task.add_done_callback(lambda _: callback(self))
+
+    async def initial_metadata(self) -> aio.Metadata:
+        """None is sent."""
+        return aio.Metadata()
+
+    async def trailing_metadata(self) -> aio.Metadata:
+        """What came with the end of the call."""
+        error = await self._error()
+        return aio.Metadata() if error is None else error.trailing_metadata()
+
+    async def code(self) -> grpc.StatusCode:
+        """The status at the end."""
+        error = await self._error()
+        return grpc.StatusCode.OK if error is None else error.code()
+
+    async def details(self) -> str:
+        """The text at the end."""
+        error = await self._error()
+        return "" if error is None else error.details() or ""
+
+    async def wait_for_connection(self) -> None:
+        """Always connected."""
+
+    async def _error(self) -> aio.AioRpcError | None:
+        try:
+            await asyncio.shield(self._task)
+        except aio.AioRpcError as error:
+            return error
+        return None

@@ -1,0 +1,138 @@
+"""What every served call passes, in one place and one order: caller, deadline, policy, defaults, validation, errors, metrics."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import protovalidate
+from google.protobuf.message import Message
+from grpc import aio
+
+from runtime import telemetry
+from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
+from runtime.context import NOBODY, Caller, acting
+from runtime.contract import Method, method
+from runtime.errors import (
+    STATUS_KEY,
+    DeadlineExceeded,
+    FieldProblem,
+    InvalidArgument,
+    ServiceError,
+    from_rpc,
+    to_status,
+)
+from runtime.policy import ensure_may_call, ensure_own_ids
+
+Behaviour = Callable[[Any, Any], Awaitable[Any]]
+
+log = telemetry.logger(__name__)
+
+
+class Guard:
+    """Runs rpcs under their contract. The same object serves the ordinary port and the in-process channel."""
+
+    def __init__(self, signer: CallerSigner) -> None:
+        self.signer = signer
+
+    async def run(
+        self, rpc: Method, behaviour: Behaviour, request: Message, caller: Caller, time_left: float | None, trace: str
+    ) -> Message:
+        """Answer one call, or raise a ServiceError; whatever else goes wrong inside becomes INTERNAL and a log line."""
+        started = time.perf_counter()
+        reason = "OK"
+        deadline = rpc.deadline_s if time_left is None else min(rpc.deadline_s, time_left)
+        try:
+            with acting(caller, deadline, trace):
+                ensure_may_call(rpc, caller)
+                request = with_defaults(rpc, request)
+                ensure_valid(request)
+                ensure_own_ids(rpc, request, caller)
+                return await self._bounded(rpc, behaviour, request, deadline)
+        except ServiceError as error:
+            reason = error.reason
+            raise
+        except aio.AioRpcError as error:
+            downstream = from_rpc(error)
+            reason = downstream.reason
+            raise downstream from error
+        except Exception as error:
+            reason = ServiceError.reason
+            log.exception("rpc_failed", rpc=rpc.name)
+            raise ServiceError("something went wrong here; the log has it under the request id") from error
+        finally:
+            telemetry.RPCS.labels(rpc.name, reason).inc()
+            telemetry.RPC_SECONDS.labels(rpc.name).observe(time.perf_counter() - started)
+
+    async def _bounded(self, rpc: Method, behaviour: Behaviour, request: Message, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout(deadline) as limit:
+                answer: Message = await behaviour(request, None)
+                return answer
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise DeadlineExceeded(f"{rpc.name} took longer than {deadline:.3g} s") from error
+
+
+class GuardInterceptor(aio.ServerInterceptor):
+    """Puts the guard before every rpc of ours on an ordinary gRPC server; health and reflection pass as they are."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._wrapped: dict[str, Any] = {}
+
+    async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
+        """The handler of the call, guarded."""
+        path: str = handler_call_details.method
+        known = self._wrapped.get(path)
+        if known is not None:
+            return known
+        handler = await continuation(handler_call_details)
+        if handler is None or not path.startswith("/aviary."):
+            return handler
+        self._wrapped[path] = wrapped = handler._replace(unary_unary=self._guarded(method(path), handler.unary_unary))
+        return wrapped
+
+    def _guarded(self, rpc: Method, behaviour: Behaviour) -> Behaviour:
+        async def serve(request: Message, context: aio.ServicerContext[Any, Any]) -> Any:
+            metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+            signed, trace = metadata.get(CALLER_KEY, b""), metadata.get(TRACE_KEY, "")
+            try:
+                caller = self._guard.signer.verify(signed) if signed else NOBODY
+                return await self._guard.run(rpc, behaviour, request, caller, context.time_remaining(), trace)
+            except ServiceError as error:
+                packed = to_status(error).SerializeToString()
+                await context.abort(error.status, error.detail, ((STATUS_KEY, packed),))
+
+        return serve
+
+
+def with_defaults(rpc: Method, request: Message) -> Message:
+    """The request with the contract's defaults in place of absent fields; the caller's own message is left alone."""
+    missing = [(name, value) for name, value in rpc.defaults if not request.HasField(name)]
+    if not missing:
+        return request
+    filled = rpc.request()
+    filled.CopyFrom(request)
+    for name, value in missing:
+        setattr(filled, name, value)
+    return filled
+
+
+def ensure_valid(request: Message) -> None:
+    """Raise InvalidArgument that names every field which breaks a rule of its contract."""
+    try:
+        protovalidate.validate(request)
+    except protovalidate.ValidationError as error:
+        problems = [FieldProblem(_path(v.proto.field), v.proto.message or "is not allowed") for v in error.violations]
+        text = "; ".join(f"{p.field}: {p.message}" for p in problems)
+        raise InvalidArgument(text, fields=problems) from None
+
+
+def _path(field: Any) -> str:
+    steps = []
+    for element in field.elements:
+        index = getattr(element, "subscript", None)
+        steps.append(element.field_name if index is None else f"{element.field_name}[{index.value}]")
+    return ".".join(steps)

@@ -1,0 +1,192 @@
+"""One service process from start to drained stop: gRPC port, health, reflection, readiness, metrics and background work."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import uvicorn
+import uvloop
+from grpc import aio
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from runtime import telemetry
+from runtime.callers import CallerSigner
+from runtime.config import ConfigError, MeshConfig
+from runtime.faults import Faults
+from runtime.guard import Guard, GuardInterceptor
+from runtime.http import OpsApp, QuietServer
+from runtime.ids import SystemClock
+
+C = TypeVar("C")
+Work = Callable[[], Awaitable[None]]
+
+CHECK_EVERY_S = 0.5
+CHECK_TIMEOUT_S = 2.0
+DRAIN_S = 5.0
+
+log = telemetry.logger(__name__)
+
+
+class Process:
+    """What `server.py` builds a service on. Everything is registered first; `run` starts it and returns after the drain."""
+
+    def __init__(self, config: MeshConfig) -> None:
+        self.config = config
+        self.clock = SystemClock()
+        self.signer = CallerSigner(config.mesh_key, config.area, self.clock)
+        self.guard = Guard(self.signer)
+        self.faults = Faults(config.fault_dir)
+        self.ops = OpsApp(lambda: self._states)
+        self._server = aio.server(interceptors=[GuardInterceptor(self.guard)], options=[("grpc.so_reuseport", 0)])
+        self._health = health.HealthServicer()
+        self._names: list[str] = [reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
+        self._checks: dict[str, Work] = {}
+        self._states: dict[str, str] = {"start": "starting"}
+        self._work: list[tuple[str, Work]] = []
+        self._closers: list[Work] = []
+        self._stopping = asyncio.Event()
+        self._crash: BaseException | None = None
+
+    def serve(self, add_to_server: Callable[[Any, Any], None], servicer: object) -> None:
+        """Serve a servicer on the gRPC port: `serve(add_TweetServiceServicer_to_server, servicer)`."""
+        add_to_server(servicer, self._server)
+        base = next(
+            b
+            for b in type(servicer).__mro__
+            if b.__name__.endswith("ServiceServicer") and b.__module__.startswith("aviary.")
+        )
+        package = base.__module__.rsplit(".", 1)[0]
+        self._names.append(f"{package}.{base.__name__.removesuffix('Servicer')}")
+
+    def check(self, name: str, probe: Work) -> None:
+        """Make readiness depend on a probe, which raises while its dependency does not answer."""
+        self._checks[name] = probe
+
+    def background(self, name: str, work: Work) -> None:
+        """Run something until the process stops. Its crash or return stops the process: the supervisor starts a new one."""
+        self._work.append((name, work))
+
+    def on_close(self, close: Work) -> None:
+        """Close something at the end; what was registered last is closed first."""
+        self._closers.append(close)
+
+    async def run(self, build: Callable[["Process"], Awaitable[None]]) -> None:
+        """Build, serve until SIGTERM or SIGINT, drain, close. Raises what crashed the process, if anything did."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        ops = QuietServer(
+            uvicorn.Config(
+                self.ops, host=self.config.host, port=self.config.metrics_port, log_level="warning", lifespan="off"
+            )
+        )
+        serving = asyncio.create_task(ops.serve())
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            if await self._until_stop(build(self)):
+                await self._listen()
+                tasks = [asyncio.create_task(self._guarded(n, w)) for n, w in [*self._work, ("readiness", self._watch)]]
+                await self._stopping.wait()
+        finally:
+            await self._drain(tasks)
+            ops.should_exit = True
+            await serving
+        if self._crash is not None:
+            raise self._crash
+
+    async def _until_stop(self, building: Awaitable[None]) -> bool:
+        """Finish building, unless the process is told to stop first: servers that are not there yet are waited for."""
+        task = asyncio.ensure_future(building)
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if task.done():
+            task.result()
+            return True
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        return False
+
+    async def _listen(self) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(self._names, self._server)
+        self._server.add_insecure_port(f"{self.config.host}:{self.config.port}")
+        await self._server.start()
+        log.info("serving", port=self.config.port, metrics_port=self.config.metrics_port)
+
+    async def _guarded(self, name: str, work: Work) -> None:
+        try:
+            await work()
+            if not self._stopping.is_set():
+                raise RuntimeError(f"background work {name} ended by itself")
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            log.exception("background_crashed", work=name)
+            self._crash = error
+            self._stopping.set()
+
+    async def _watch(self) -> None:
+        while True:
+            names = list(self._checks)
+            states = await asyncio.gather(*(self._probe(self._checks[name]) for name in names))
+            self._states = dict(zip(names, states, strict=True))
+            ready = all(state == "ok" for state in states)
+            telemetry.READY.set(1 if ready else 0)
+            await self._tell(ready)
+            await asyncio.sleep(CHECK_EVERY_S)
+
+    async def _tell(self, ready: bool) -> None:
+        status = health_pb2.HealthCheckResponse.SERVING if ready else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in ("", *self._names):
+            await self._health.set(name, status)
+
+    async def _probe(self, probe: Work) -> str:
+        try:
+            await asyncio.wait_for(probe(), CHECK_TIMEOUT_S)
+        except TimeoutError:
+            return f"no answer within {CHECK_TIMEOUT_S:g} s"
+        except Exception as error:  # whatever a probe raises is the answer to /readyz
+            return str(error) or type(error).__name__
+        return "ok"
+
+    async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
+        self._states = {"stop": "stopping"}
+        await self._tell(False)
+        await self._server.stop(DRAIN_S)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for close in reversed(self._closers):
+            await close()
+
+
+def main(
+    read_config: Callable[[Mapping[str, str]], C],
+    mesh: Callable[[C], MeshConfig],
+    build: Callable[[Process, C], Awaitable[None]],
+) -> None:
+    """Entry of every `svc_*/server.py`: read the configuration, run the process, exit 2 with one line when it is wrong."""
+    try:
+        config = read_config(os.environ)
+    except ConfigError as error:
+        sys.exit(f"configuration: {error}")
+    telemetry.configure_logging(mesh(config).area, os.environ.get("AVIARY_LOG_LEVEL", "INFO"))
+
+    async def start() -> None:
+        await Process(mesh(config)).run(lambda process: build(process, config))
+
+    uvloop.run(start())
+
+
+async def check_peer(channel: aio.Channel) -> None:
+    """Probe for readiness: the process at the other end serves. Raises when it does not."""
+    stub = health_pb2_grpc.HealthStub(channel)
+    answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CHECK_TIMEOUT_S)
+    if answer.status != health_pb2.HealthCheckResponse.SERVING:
+        raise RuntimeError("is not ready itself")
