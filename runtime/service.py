@@ -186,7 +186,7 @@ def main(
 
 async def check_peer(channel: aio.Channel) -> None:
     """Probe for readiness: the process at the other end serves. Raises when it does not."""
-    stub = health_pb2_grpc.HealthStub(channel)
+    stub: Any = health_pb2_grpc.HealthStub(channel)
     answer = await stub.Check(health_pb2.HealthCheckRequest(), timeout=CHECK_TIMEOUT_S)
     if answer.status != health_pb2.HealthCheckResponse.SERVING:
         raise RuntimeError("is not ready itself")

@@ -1,0 +1,47 @@
+"""Fixtures of every layer: real servers once per run, a namespace of one's own, a clock and ids; fixtures of one layer lie beside it."""
+
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.config import Env, MeshConfig
+from stack import Addresses, LocalStack
+
+TEST_SECRETS = {
+    "AVIARY_MESH_KEY": "11" * 32,
+    "AVIARY_CURSOR_KEYS": "1:" + "22" * 32,
+}
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Addresses]:
+    """Real Cassandra, Redis and NATS: those of the environment, else started for this run on free ports."""
+    with (
+        tempfile.TemporaryDirectory(prefix="av") as home,
+        LocalStack(Path(home), profile="test", respect_environment=True) as addresses,
+    ):
+        yield addresses
+
+
+@pytest.fixture(scope="session")
+def namespace() -> str:
+    """A namespace that no other run uses, so that runs share servers without meeting."""
+    return f"t{uuid.uuid4().hex[:10]}"
+
+
+@pytest.fixture(scope="session")
+def mesh_env(servers: Addresses, namespace: str) -> dict[str, str]:
+    """The environment of a process that uses the servers under the namespace."""
+    return {**servers.environment(), **TEST_SECRETS, "AVIARY_NAMESPACE": namespace}
+
+
+@pytest.fixture(scope="session")
+def mesh_config(mesh_env: dict[str, str]) -> MeshConfig:
+    """The configuration of a process called `test`, with ports that nobody listens on."""
+    env = Env({**mesh_env, "AVIARY_TEST_PORT": "0", "AVIARY_TEST_METRICS_PORT": "0"})
+    config = MeshConfig.read("test", env)
+    env.done()
+    return config

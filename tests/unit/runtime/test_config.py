@@ -1,0 +1,42 @@
+"""Configuration names everything that is wrong at once and prints no secret."""
+
+import pytest
+
+from runtime.config import ConfigError, Env, MeshConfig, address
+
+GOOD = {
+    "AVIARY_TWEET_PORT": "7001",
+    "AVIARY_TWEET_METRICS_PORT": "9001",
+    "AVIARY_CQL_CONTACT_POINTS": "127.0.0.1:9042,127.0.0.2:9042",
+    "AVIARY_REDIS_URL": "redis://127.0.0.1:6379/0",
+    "AVIARY_NATS_URL": "nats://127.0.0.1:4222",
+    "AVIARY_MESH_KEY": "ab" * 32,
+}
+
+
+def test_a_complete_environment_is_read() -> None:
+    config = MeshConfig.read("tweet", Env(GOOD))
+    assert config.cql_contact_points == (("127.0.0.1", 9042), ("127.0.0.2", 9042))
+    assert (config.namespace, config.port) == ("aviary", 7001)
+
+
+def test_everything_missing_or_malformed_is_named_at_once() -> None:
+    env = Env({"AVIARY_TWEET_PORT": "many", "AVIARY_MESH_KEY": "abc", "AVIARY_CQL_CONTACT_POINTS": "nowhere"})
+    MeshConfig.read("tweet", env)
+    address(env, "user")
+    with pytest.raises(ConfigError) as raised:
+        env.done()
+    for name in (
+        "TWEET_PORT",
+        "METRICS_PORT",
+        "CQL_CONTACT_POINTS",
+        "REDIS_URL",
+        "NATS_URL",
+        "MESH_KEY",
+        "USER_ADDRESS",
+    ):
+        assert f"AVIARY_{name}" in str(raised.value)
+
+
+def test_secrets_do_not_print() -> None:
+    assert "ab" * 4 not in repr(MeshConfig.read("tweet", Env(GOOD)))
