@@ -1,0 +1,121 @@
+"""Encoders compiled from descriptors: a message becomes the values that orjson writes; reading JSON is decode.py's part."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from edge.json_codec import times
+from edge.json_codec.names import enum_names
+
+Encode = Callable[[Any], Any]
+
+TIMESTAMP = "google.protobuf.Timestamp"
+_PLAIN = frozenset(
+    {
+        FieldDescriptor.CPPTYPE_INT32,
+        FieldDescriptor.CPPTYPE_INT64,
+        FieldDescriptor.CPPTYPE_UINT32,
+        FieldDescriptor.CPPTYPE_UINT64,
+        FieldDescriptor.CPPTYPE_BOOL,
+        FieldDescriptor.CPPTYPE_DOUBLE,
+        FieldDescriptor.CPPTYPE_FLOAT,
+    }
+)
+
+
+class Fragments:
+    """Finished JSON of messages met before, by their bytes; messages of equal bytes are equal, so nothing here can be stale.
+
+    Two generations of at most `capacity` each stand for a least-recently-used order: a hit in the young one costs one look-up.
+    """
+
+    def __init__(self, encode: Encode, capacity: int) -> None:
+        self._encode = encode
+        self._capacity = capacity
+        self._young: dict[bytes, orjson.Fragment] = {}
+        self._old: dict[bytes, orjson.Fragment] = {}
+
+    def __call__(self, message: Message) -> orjson.Fragment:
+        """The JSON of the message."""
+        key = message.SerializeToString()
+        found = self._young.get(key)
+        if found is None:
+            found = self._old.pop(key, None) or orjson.Fragment(orjson.dumps(self._encode(message)))
+            if len(self._young) >= self._capacity:
+                self._old, self._young = self._young, {}
+            self._young[key] = found
+        return found
+
+
+class _EnumTable(dict[int, str]):
+    """Names by number; a number that this edge's contracts do not have yet prints like the unspecified one."""
+
+    def __init__(self, enum: EnumDescriptor) -> None:
+        super().__init__(enum_names(enum))
+        self._unspecified = self[0]
+
+    def __missing__(self, number: int) -> str:
+        return self._unspecified
+
+
+class Encoder:
+    """Encodes messages of any type; compiles each type once, when it is first asked for or reached.
+
+    `cached` names message types whose JSON is kept, with how many of each.
+    """
+
+    def __init__(self, cached: Mapping[str, int] | None = None) -> None:
+        self._cached = dict(cached or {})
+        self._names: dict[str, str] = {}
+        self._scope: dict[str, Any] = {"time_text": times.to_text}
+
+    def of(self, message: Descriptor) -> Encode:
+        """What turns messages of a type into values for orjson. Raises TypeError for a type that has no JSON form here."""
+        encode: Encode = self._scope[self._compiled(message)]
+        return encode
+
+    def _compiled(self, message: Descriptor) -> str:
+        """The name in scope of the encoder of a type."""
+        if message.full_name == TIMESTAMP:
+            return "time_text"
+        known = self._names.get(message.full_name)
+        if known is not None:
+            return known
+        # Named before its fields are looked at, so that a type may contain itself.
+        self._names[message.full_name] = name = f"encode_{len(self._names)}"
+        items = ", ".join(f"{field.name!r}: {self._value(field)}" for field in message.fields)
+        # Written out as source: one dict display costs half of a loop over getters. Only names of our descriptors get in.
+        exec(f"def {name}(m):\n    return {{{items}}}\n", self._scope)
+        capacity = self._cached.get(message.full_name)
+        if capacity:
+            self._scope[name] = Fragments(self._scope[name], capacity)
+        return name
+
+    def _value(self, field: FieldDescriptor) -> str:
+        """The expression for a field of `m`."""
+        one = self._one(field)
+        if field.is_repeated:
+            item = one("i")
+            return f"list(m.{field.name})" if item == "i" else f"[{item} for i in m.{field.name}]"
+        value = one(f"m.{field.name}")
+        if field.has_presence:
+            return f"{value} if m.HasField({field.name!r}) else None"
+        return value
+
+    def _one(self, field: FieldDescriptor) -> Callable[[str], str]:
+        """The expression for one value of a field, given the expression that reads it."""
+        if field.message_type is not None:
+            if field.message_type.GetOptions().map_entry:
+                raise TypeError(f"{field.full_name}: maps have no JSON form here yet")
+            name = self._compiled(field.message_type)
+            return lambda read: f"{name}({read})"
+        if field.enum_type is not None:
+            table = f"enum_{field.enum_type.full_name.replace('.', '_')}"
+            self._scope[table] = _EnumTable(field.enum_type)
+            return lambda read: f"{table}[{read}]"
+        if field.cpp_type in _PLAIN or field.type == FieldDescriptor.TYPE_STRING:
+            return lambda read: read
+        raise TypeError(f"{field.full_name}: bytes have no JSON form; public ids are strings")
