@@ -28,7 +28,7 @@ def test_everything_missing_or_malformed_is_named_at_once() -> None:
         env.done()
     for name in (
         "TWEET_PORT",
-        "METRICS_PORT",
+        "TWEET_METRICS_PORT",
         "CQL_CONTACT_POINTS",
         "REDIS_URL",
         "NATS_URL",

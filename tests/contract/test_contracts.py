@@ -1,0 +1,125 @@
+"""The contracts say everything once, and say it completely."""
+
+import re
+from collections import Counter
+
+import pytest
+from aviary.options.v1 import options_pb2
+from google.protobuf.descriptor import FieldDescriptor
+
+from runtime import contract
+from tests.contract.contracts import ROOT, messages, reasons, services, sources
+
+CODE = ("runtime", "svc_user", "svc_graph", "svc_tweet", "svc_timeline", "views", "edge", "ops")
+RPCS = [rpc for service in services() for rpc in contract.methods(service.full_name)]
+EVENTS = [m for m in messages() if m.DESCRIPTOR.GetOptions().HasExtension(options_pb2.event)]
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
+def test_every_rpc_states_who_may_call_it_and_what_repeating_does(rpc: contract.Method) -> None:
+    """Promise 10: an rpc without a policy would be refused to everybody."""
+    assert rpc.access != options_pb2.ACCESS_UNSPECIFIED
+    assert rpc.effect != options_pb2.EFFECT_UNSPECIFIED
+
+
+@pytest.mark.parametrize("rpc", [r for r in RPCS if r.http], ids=lambda rpc: rpc.path)
+def test_no_route_is_open_to_services_only(rpc: contract.Method) -> None:
+    assert rpc.access != options_pb2.ACCESS_SERVICE
+
+
+def test_no_two_rpcs_have_the_same_route() -> None:
+    routes = [
+        (rpc.http.WhichOneof("pattern"), getattr(rpc.http, rpc.http.WhichOneof("pattern"))) for rpc in RPCS if rpc.http
+    ]
+    assert not [route for route, times in Counter(routes).items() if times > 1]
+
+
+def test_no_two_areas_have_a_reason_of_the_same_name() -> None:
+    names = [value.name for enum in reasons() for value in enum.values if value.number]
+    assert not [name for name, times in Counter(names).items() if times > 1]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.DESCRIPTOR.name)
+def test_events_hold_no_free_text(event: type) -> None:
+    """Erasure could not reach it: events hold ids, states and times only."""
+    texts = [f.name for f in event.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_STRING]
+    assert not texts
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.DESCRIPTOR.name)
+def test_events_that_are_kept_carry_their_id_and_time(event: type) -> None:
+    options = contract.event(event)
+    if options.kind != options_pb2.EVENT_KIND_SIGNAL:
+        assert {"event_id", "occurred_at", options.key} <= {f.name for f in event.DESCRIPTOR.fields}
+
+
+def test_no_two_events_have_the_same_subject() -> None:
+    subjects = [(contract.event(e).family, contract.event(e).name) for e in EVENTS]
+    assert len(subjects) == len(set(subjects))
+
+
+def test_no_route_is_typed_in_code() -> None:
+    """Routes come from google.api.http; the stream's own is the one exception, written where it is served."""
+    typed = [name for name, text in sources(*CODE).items() if re.search(r'["\'/]/?api/v1/(?!stream)', text)]
+    assert not [name for name in typed if not name.startswith("ops/")]
+
+
+def test_no_reason_is_typed_in_code() -> None:
+    """Reasons are imported from the generated enums."""
+    names = {value.name.removeprefix("REASON_") for enum in reasons() for value in enum.values if value.number}
+    found = [
+        f"{path}: {word}"
+        for path, text in sources(*CODE).items()
+        for word in re.findall(r'["\']([A-Z][A-Z_]{3,})["\']', text)
+        if word in names
+    ]
+    assert not found
+
+
+def test_no_subject_is_typed_in_code() -> None:
+    """Subjects come from the event options."""
+    pairs = {f"{contract.event(e).family}.v1.{contract.event(e).name}" for e in EVENTS}
+    found = [f"{path}: {pair}" for path, text in sources(*CODE).items() for pair in pairs if pair in text]
+    assert not found
+
+
+def test_no_limit_of_a_list_is_typed_in_code() -> None:
+    """The default and the bound of a page are in the contract; the guard fills and checks them."""
+    found = [
+        path for path, text in sources(*CODE).items() if re.search(r"(request\.limit or|min\(request\.limit)", text)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("service", [s for s in services() if s.name != "MeshService"], ids=lambda s: s.full_name)
+def test_every_rpc_has_its_file_and_its_test(service: object) -> None:
+    """`CreateTweet` is in svc_tweet/rpcs/create_tweet.py and tested in tests/unit/svc_tweet/test_create_tweet.py."""
+    area = service.full_name.split(".")[1]
+    folder = "views" if area == "view" else f"svc_{area}"
+    snakes = [re.sub(r"(?<!^)([A-Z])", r"_\1", m.name).lower() for m in service.methods]
+    missing = [
+        path
+        for snake in snakes
+        for path in (f"{folder}/rpcs/{snake}.py", f"tests/unit/{folder}/test_{snake}.py")
+        if not (ROOT / path).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("folder", ["svc_user", "svc_graph", "svc_tweet", "svc_timeline"])
+def test_every_service_folder_looks_alike(folder: str) -> None:
+    expected = (
+        "server.py",
+        "config.py",
+        "deps.py",
+        "servicer.py",
+        "domain",
+        "store",
+        "store_memory",
+        "events.py",
+        "errors.py",
+        "README.md",
+    )
+    names = {path.name.removesuffix(".py") if path.is_dir() else path.name for path in (ROOT / folder).iterdir()}
+    missing = [n for n in expected if n not in names and f"{n}.py" not in names]
+    assert not missing
