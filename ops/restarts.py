@@ -18,6 +18,9 @@ class RestartPolicy:
     window_s: float = 60.0
 
 
+USUAL_POLICY = RestartPolicy()
+
+
 @dataclass
 class Restarts:
     """The restarts of one process."""

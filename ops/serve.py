@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 
+from ops.restarts import USUAL_POLICY, RestartPolicy
 from ops.state import ProcessRecord, RunRecord, hold, start_time
 from ops.supervisor import Supervisor
 from ops.topology import ROOT, Stack, Unit
@@ -27,7 +28,9 @@ Ready = Callable[[Stack], Sequence[str]]
 """The lines to print on standard output once everything is ready."""
 
 
-def serve(home: Path, namespace: str, make: Callable[[], Stack], ready: Ready) -> None:
+def serve(
+    home: Path, namespace: str, make: Callable[[], Stack], ready: Ready, policy: RestartPolicy = USUAL_POLICY
+) -> None:
     """Start the stack that `make` describes and watch over it until SIGINT, SIGTERM or SIGHUP.
 
     Raises StackError, with everything stopped, when it cannot start or a process keeps ending.
@@ -39,18 +42,18 @@ def serve(home: Path, namespace: str, make: Callable[[], Stack], ready: Ready) -
             _set_aside_long_logs(home / "logs")
             stack = make()
             check_ports(stack.units)
-            asyncio.run(_Run(home, namespace, stack, ready).run())
+            asyncio.run(_Run(home, namespace, stack, ready, policy).run())
 
 
 class _Run:
     """One run of one stack: its supervisor, its record on disk, its lines on the terminal."""
 
-    def __init__(self, home: Path, namespace: str, stack: Stack, ready: Ready) -> None:
+    def __init__(self, home: Path, namespace: str, stack: Stack, ready: Ready, policy: RestartPolicy) -> None:
         self.home = home
         self.stack = stack
         self.ready_lines = ready
         self.began = time.monotonic()
-        self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say)
+        self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say, policy=policy)
         external = [ProcessRecord(name, "server", state="external") for name in stack.external]
         self.record = RunRecord(
             pid=os.getpid(),

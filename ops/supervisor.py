@@ -156,10 +156,9 @@ class Supervisor:
         *,
         changed: Callable[[], None],
         say: Callable[[str, str], None],
-        policy: RestartPolicy | None = None,
+        policy: RestartPolicy,
     ) -> None:
         """`changed` is called after every change of `records`, `say` with a unit's name and what happened to it."""
-        policy = policy or RestartPolicy()
         self.keepers = {
             unit.program.name: Keeper(
                 unit,

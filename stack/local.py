@@ -26,13 +26,13 @@ PROFILES = {
 class Addresses:
     """Where the three servers are, in the form the services read from their environment."""
 
-    cql_contact_points: str
-    redis_url: str
-    nats_url: str
+    cql: str
+    redis: str
+    nats: str
 
     def environment(self) -> dict[str, str]:
         """As environment variables."""
-        return {CQL_VARIABLE: self.cql_contact_points, REDIS_VARIABLE: self.redis_url, NATS_VARIABLE: self.nats_url}
+        return {CQL_VARIABLE: self.cql, REDIS_VARIABLE: self.redis, NATS_VARIABLE: self.nats}
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,14 @@ class LocalStack:
 
         with LocalStack(tmp_path / "stack") as addresses: ...
 
-    The servers whose address the environment gives are not started when `respect_environment` is set.
+    A server whose address the environment gives is not started, unless `respect_environment` is off.
     """
 
     home: Path
     profile: Literal["run", "test"] = "test"
     ports: ServerPorts | None = None
     settings: cassandra.Settings | None = None
-    respect_environment: bool = False
+    respect_environment: bool = True
     children: dict[str, Child] = field(default_factory=dict)
     _programs: dict[str, Program] = field(default_factory=dict)
 
@@ -137,7 +137,7 @@ def given_addresses(env: Mapping[str, str]) -> dict[str, str]:
 def merge(own: Addresses, given: dict[str, str]) -> Addresses:
     """Our addresses with the given ones in their place."""
     return Addresses(
-        cql_contact_points=given.get(cassandra.NAME, own.cql_contact_points),
-        redis_url=given.get(redis.NAME, own.redis_url),
-        nats_url=given.get(nats.NAME, own.nats_url),
+        cql=given.get(cassandra.NAME, own.cql),
+        redis=given.get(redis.NAME, own.redis),
+        nats=given.get(nats.NAME, own.nats),
     )

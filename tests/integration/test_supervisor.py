@@ -1,0 +1,212 @@
+"""The supervisor over real processes: fake programs that serve /readyz, killed and stopped in every way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ops import down, running
+from ops.state import RunRecord, is_alive
+from stack.ports import is_free, pick_free
+
+ROOT = Path(__file__).resolve().parents[2]
+FAKE = Path(__file__).with_name("fake_stack.py")
+PATIENCE_S = 60.0
+
+
+def until(condition: Callable[[], bool], what: str) -> None:
+    """Wait for a condition; the limit is only there to end a broken run."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain until {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Fake:
+    """A supervisor process over fake programs."""
+
+    home: Path
+    process: subprocess.Popen[str]
+
+    def ready(self) -> RunRecord:
+        until(lambda: self.record_state() == "ready" or self.process.poll() is not None, "all is ready")
+        record = RunRecord.read(self.home)
+        assert record is not None and self.process.poll() is None, self.process.communicate()
+        return record
+
+    def record_state(self) -> str | None:
+        record = RunRecord.read(self.home)
+        return record.state if record is not None and record.pid == self.process.pid else None
+
+    def child(self, name: str) -> Any:
+        record = RunRecord.read(self.home)
+        assert record is not None
+        return next(process for process in record.processes if process.name == name)
+
+    def pids(self) -> list[int]:
+        record = RunRecord.read(self.home)
+        return [process.pid for process in record.processes if process.pid] if record else []
+
+    def finish(self) -> tuple[int, str]:
+        """Its exit code and what it said, once it has ended."""
+        output, errors = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, output + errors
+
+
+@contextmanager
+def supervised(home: Path, *programs: dict[str, Any]) -> Iterator[Fake]:
+    """Start a supervisor over the programs; whatever is left of it is killed."""
+    home.mkdir(exist_ok=True)
+    specification = json.dumps([{"role": "service", "needs": [], "script": "serves", **one} for one in programs])
+    process = subprocess.Popen(
+        [sys.executable, str(FAKE), str(home), specification],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield Fake(home, process)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def one(name: str, **values: Any) -> dict[str, Any]:
+    return {"name": name, "port": pick_free(1)[0], **values}
+
+
+def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha")) as fake:
+        fake.ready()
+        first = fake.child("alpha").pid
+        os.kill(first, signal.SIGKILL)
+        until(lambda: fake.child("alpha").restarts == 1 and fake.child("alpha").state == "ready", "it is back")
+        assert fake.child("alpha").pid != first
+
+
+def test_killing_the_supervisor_leaves_no_process(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("db", role="server"), one("alpha", needs=["db"])) as fake:
+        children = [psutil.Process(process.pid) for process in fake.ready().processes]
+        fake.process.kill()
+        gone, alive = psutil.wait_procs(children, PATIENCE_S)
+        assert (len(gone), alive) == (2, [])
+
+
+def test_after_a_killed_supervisor_the_next_one_takes_over(tmp_path: Path) -> None:
+    alpha = one("alpha")
+    with supervised(tmp_path / "h", alpha) as fake:
+        fake.ready()
+        fake.process.kill()
+        fake.process.wait()
+        with supervised(tmp_path / "h", alpha) as second:
+            second.ready()
+            assert running.load(tmp_path / "h").pid == second.process.pid
+
+
+def test_a_second_supervisor_in_one_home_is_refused_in_one_line(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha")) as fake:
+        fake.ready()
+        with supervised(tmp_path / "h", one("alpha")) as second:
+            code, said = second.finish()
+        assert code == 1
+        assert len(said.splitlines()) == 1
+        assert f"pid {fake.process.pid}" in said
+        assert fake.process.poll() is None
+        assert is_alive(fake.child("alpha").pid, fake.child("alpha").started)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_stops_services_before_servers_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
+    with supervised(tmp_path / "h", one("db", role="server"), one("alpha", needs=["db"])) as fake:
+        children = [psutil.Process(process.pid) for process in fake.ready().processes]
+        fake.process.send_signal(number)
+        code, _ = fake.finish()
+        assert code == 0
+        assert (tmp_path / "h" / "left").read_text(encoding="ascii").split() == ["alpha", "db"]
+        assert not any(child.is_running() for child in children)
+
+
+def test_a_service_starts_only_after_the_servers_it_needs(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha", needs=["db"]), one("db", role="server")) as fake:
+        fake.ready()
+        assert (tmp_path / "h" / "came").read_text(encoding="ascii").split() == ["db", "alpha"]
+
+
+def test_a_program_deaf_to_sigterm_is_killed_after_its_grace(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("deaf", script="ignores")) as fake:
+        fake.ready()
+        pid = fake.child("deaf").pid
+        fake.process.terminate()
+        assert fake.finish()[0] == 0
+        assert not psutil.pid_exists(pid)
+
+
+def test_a_second_signal_does_not_wait_for_the_grace(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    with supervised(home, one("slow", script="hangs")) as fake:
+        fake.ready()
+        fake.process.terminate()
+        until((home / "left").exists, "the program was asked to leave")
+        fake.process.terminate()
+        assert fake.finish()[0] == 0
+
+
+def test_down_waits_until_all_is_gone(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha")) as fake:
+        children = [psutil.Process(process.pid) for process in fake.ready().processes]
+        assert down.stop(tmp_path / "h") == 0
+        assert not any(child.is_running() for child in children)
+
+
+def test_a_server_that_dies_at_start_ends_all_with_one_line_and_its_log(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha"), one("db", role="server", script="fails")) as fake:
+        code, said = fake.finish()
+        assert code == 1
+        assert said.splitlines()[-1].startswith("aviary: db ended with exit code 3 before it was ready")
+        assert "the config is wrong in line 7" in said
+        assert not any(psutil.pid_exists(pid) for pid in fake.pids())
+
+
+def test_a_service_that_keeps_ending_is_given_up_loudly(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("db", role="server"), one("alpha")) as fake:
+        fake.ready()
+        while fake.process.poll() is None:
+            alpha = fake.child("alpha")
+            if alpha.state == "ready" and alpha.pid:
+                psutil.Process(alpha.pid).kill()
+            until(lambda seen=alpha: fake.process.poll() is not None or fake.child("alpha") != seen, "it is noticed")
+        code, said = fake.finish()
+        assert code == 1
+        assert "aviary: alpha ended 4 times, at last with signal SIGKILL" in said.splitlines()[-1]
+
+
+def test_a_port_in_use_is_one_line_that_names_it_and_the_way_out(tmp_path: Path) -> None:
+    alpha = one("alpha")
+    with supervised(tmp_path / "first", alpha) as fake:
+        fake.ready()
+        with supervised(tmp_path / "second", alpha) as second:
+            code, said = second.finish()
+    assert code == 1
+    assert len(said.splitlines()) == 1
+    assert f"port {alpha['port']} (alpha, metrics) is in use" in said
+    assert "AVIARY_PORTS=free" in said
+
+
+def test_free_ports_are_free_and_distinct() -> None:
+    ports = pick_free(40)
+    assert len(set(ports)) == 40
+    assert all(map(is_free, ports))

@@ -1,0 +1,55 @@
+"""The table of the stack: settings, ports, and the environment its services are given."""
+
+from pathlib import Path
+
+import pytest
+
+from ops.settings import Settings
+from ops.topology import MALLOC, SERVER_PORTS, SERVICES, Ports, bind, choose_ports, reach
+from stack.errors import StackError
+from stack.ports import ephemeral_start
+
+
+def fixed(**env: str) -> tuple[Settings, Ports]:
+    settings = Settings.from_env({f"AVIARY_{name}": value for name, value in env.items()})
+    return settings, choose_ports(settings)
+
+
+def test_the_fixed_ports_are_distinct_and_below_what_connections_use() -> None:
+    _, ports = fixed()
+    servers = [SERVER_PORTS.cql, SERVER_PORTS.storage, SERVER_PORTS.redis, SERVER_PORTS.nats, SERVER_PORTS.nats_http]
+    every = [*servers, *ports.grpc.values(), *ports.metrics.values(), ports.http]
+    assert len(set(every)) == len(every)
+    assert max(every) < ephemeral_start()
+
+
+def test_every_service_learns_where_it_and_all_others_listen() -> None:
+    settings, ports = fixed(HTTP_PORT="8181", NAMESPACE="two")
+    env = {**reach(settings, ports, ports.servers.addresses()), **bind(ports)}
+    assert env["AVIARY_NAMESPACE"] == "two"
+    assert env["AVIARY_HTTP_PORT"] == "8181"
+    assert env["AVIARY_USER_PORT"] == "7001"
+    assert env["AVIARY_USER_METRICS_PORT"] == "9001"
+    assert env["AVIARY_VIEW_ADDRESS"] == env["AVIARY_EDGE_ADDRESS"] == "127.0.0.1:7005"
+    for service in SERVICES:
+        assert env[f"AVIARY_{service.variable}_ADDRESS"] == f"127.0.0.1:{env[f'AVIARY_{service.variable}_PORT']}"
+    assert {"AVIARY_CQL_CONTACT_POINTS", "AVIARY_REDIS_URL", "AVIARY_NATS_URL"} <= set(env)
+
+
+def test_services_keep_large_buffers_instead_of_faulting_them_in_again() -> None:
+    assert MALLOC["MALLOC_MMAP_THRESHOLD_"] == "33554432"
+
+
+def test_the_home_is_absolute_and_in_the_current_folder_by_default(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings.from_env({}).home == tmp_path.resolve() / ".aviary"
+
+
+def test_all_wrong_settings_are_named_in_one_line() -> None:
+    wrong = {"AVIARY_HTTP_PORT": "70000", "AVIARY_PORTS": "any", "AVIARY_NAMESPACE": "Two-Words"}
+    with pytest.raises(StackError) as caught:
+        Settings.from_env(wrong | {"AVIARY_CASSANDRA_HEAP_MB": "lots"})
+    assert "\n" not in caught.value.line
+    assert all(name in caught.value.line for name in (*wrong, "AVIARY_CASSANDRA_HEAP_MB"))

@@ -1,0 +1,107 @@
+"""What the three servers are started with, and how a program's trouble is told."""
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from stack import cassandra, nats, redis
+from stack.local import PROFILES, ServerPorts, given_addresses, merge
+from stack.process import Program, bare_environment, died, exit_text, log_tail, slow
+
+PORTS = ServerPorts(cql=1, storage=2, redis=3, nats=4, nats_http=5)
+
+
+def test_cassandra_syncs_every_acknowledged_row_and_listens_here_only(tmp_path: Path) -> None:
+    values = cassandra.configuration(9042, 7000, tmp_path)
+    assert values["commitlog_sync"] == "batch"
+    assert values["listen_address"] == values["rpc_address"] == "127.0.0.1"
+
+
+def test_cassandra_leaves_out_fsync_only_when_asked(tmp_path: Path) -> None:
+    assert "-Dcassandra.skip_sync=false" in cassandra.command(tmp_path, [], PROFILES["run"])
+    assert "-Dcassandra.skip_sync=true" in cassandra.command(tmp_path, [], PROFILES["test"])
+
+
+def test_tests_stop_at_the_first_compiler_and_use_does_not(tmp_path: Path) -> None:
+    assert "-XX:TieredStopAtLevel=1" in cassandra.command(tmp_path, [], PROFILES["test"])
+    assert "-XX:TieredStopAtLevel=1" not in cassandra.command(tmp_path, [], PROFILES["run"])
+
+
+def test_the_heap_is_as_configured(tmp_path: Path) -> None:
+    command = cassandra.command(tmp_path, [], cassandra.Settings(heap_mb=777))
+    assert {"-Xms777M", "-Xmx777M"} <= set(command)
+
+
+def test_nats_listens_here_only_with_jetstream_in_its_folder(tmp_path: Path) -> None:
+    values = json.loads(nats.settings(tmp_path, 4222, 8222))
+    assert (values["listen"], values["http"]) == ("127.0.0.1:4222", "127.0.0.1:8222")
+    assert values["jetstream"]["store_dir"].startswith(str(tmp_path))
+
+
+def test_redis_keeps_nothing_over_a_restart(tmp_path: Path) -> None:
+    command = " ".join(redis.program(tmp_path, 6379).command)
+    assert "--save  --appendonly no" in command
+    assert "--bind 127.0.0.1" in command
+
+
+@pytest.mark.parametrize(
+    ("version", "fits"),
+    [
+        ("Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=d81b8ff71cfb150e", True),
+        ("Redis server v=7.0.15 sha=00000000:0 malloc=libc bits=64 build=d81b8ff71cfb150e", False),
+        ("Redis server v=6.2.7 sha=00000000:0 malloc=jemalloc-5.1.0 bits=64 build=1", False),
+        ("something else", False),
+    ],
+)
+def test_a_redis_on_path_is_used_only_when_new_and_with_jemalloc(version: str, fits: bool) -> None:
+    assert redis.is_suitable(version) is fits
+
+
+def test_servers_do_not_inherit_what_would_change_a_jvm(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS", "CLASSPATH", "JAVA_HOME", "LD_PRELOAD"):
+        monkeypatch.setenv(name, "x")
+    assert set(bare_environment()) <= {"PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+
+
+def test_given_addresses_take_the_place_of_ours() -> None:
+    given = given_addresses({"AVIARY_REDIS_URL": "redis://elsewhere", "AVIARY_NATS_URL": ""})
+    assert given == {"redis": "redis://elsewhere"}
+    assert merge(PORTS.addresses(), given).environment() == {
+        "AVIARY_CQL_CONTACT_POINTS": "127.0.0.1:1",
+        "AVIARY_REDIS_URL": "redis://elsewhere",
+        "AVIARY_NATS_URL": "nats://127.0.0.1:4",
+    }
+
+
+def program(tmp_path: Path) -> Program:
+    return Program("thing", ("true",), {}, tmp_path, tmp_path / "thing.log", {}, probe=lambda: "asleep")
+
+
+def test_a_death_at_start_is_one_line_with_the_tail_of_the_log(tmp_path: Path) -> None:
+    thing = program(tmp_path)
+    thing.log.write_text("".join(f"line {number}\n" for number in range(100)), encoding="utf-8")
+    error = died(thing, -signal.SIGSEGV)
+    assert error.line.startswith("thing ended with signal SIGSEGV before it was ready")
+    assert "\n" not in error.line
+    assert str(thing.log) in error.line
+    assert error.detail.splitlines()[-1] == "line 99"
+    assert len(error.detail.splitlines()) == 25
+
+
+def test_a_slow_start_names_the_reason_of_its_probe(tmp_path: Path) -> None:
+    assert "asleep" in slow(program(tmp_path), "asleep").line
+
+
+def test_no_start_is_given_less_than_two_minutes(tmp_path: Path) -> None:
+    assert program(tmp_path).ready_timeout_s >= 120
+
+
+def test_a_missing_log_has_an_empty_tail(tmp_path: Path) -> None:
+    assert log_tail(tmp_path / "none.log") == ""
+
+
+def test_return_codes_read_as_words() -> None:
+    assert exit_text(3) == "exit code 3"
+    assert exit_text(-9) == "signal SIGKILL"
