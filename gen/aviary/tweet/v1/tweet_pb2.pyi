@@ -462,6 +462,7 @@ class ListAuthorTweetsRequest(_message.Message):
     MAX_ID_FIELD_NUMBER: _builtins.int
     SINCE_ID_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    INCLUDE_DELETED_FIELD_NUMBER: _builtins.int
     author_id: _builtins.bytes
     """The author, 16 bytes."""
     max_id: _builtins.bytes
@@ -470,6 +471,8 @@ class ListAuthorTweetsRequest(_message.Message):
     """Ids strictly greater than this, 16 bytes; empty for all."""
     limit: _builtins.int
     """Ids a page."""
+    include_deleted: _builtins.bool
+    """Give deleted tweets too, named in deleted_ids."""
     def __init__(
         self,
         *,
@@ -477,10 +480,11 @@ class ListAuthorTweetsRequest(_message.Message):
         max_id: _builtins.bytes = ...,
         since_id: _builtins.bytes = ...,
         limit: _builtins.int | None = ...,
+        include_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "author_id", b"author_id", "limit", b"limit", "max_id", b"max_id", "since_id", b"since_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "author_id", b"author_id", "include_deleted", b"include_deleted", "limit", b"limit", "max_id", b"max_id", "since_id", b"since_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -496,19 +500,23 @@ class ListAuthorTweetsResponse(_message.Message):
 
     TWEET_IDS_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    DELETED_IDS_FIELD_NUMBER: _builtins.int
     tweet_ids: _builtins.bytes
     """Ids newest first, 16 bytes each, without separators."""
     has_more: _builtins.bool
     """Older ones follow."""
+    deleted_ids: _builtins.bytes
+    """Which of tweet_ids are deleted, 16 bytes each, without separators; empty unless asked for."""
     def __init__(
         self,
         *,
         tweet_ids: _builtins.bytes = ...,
         has_more: _builtins.bool = ...,
+        deleted_ids: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "tweet_ids", b"tweet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_ids", b"deleted_ids", "has_more", b"has_more", "tweet_ids", b"tweet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -84,7 +84,7 @@ class TweetServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAuthorTweets(self, request, context):
-        """Ids of one author's tweets that are not deleted, newest first.
+        """Ids of one author's tweets, newest first; without those that are deleted, unless asked for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,7 +42,7 @@ class TweetServiceStub:
     GetTweets: _grpc.UnaryUnaryMultiCallable[_tweet_pb2.GetTweetsRequest, _tweet_pb2.GetTweetsResponse]
     """Up to 400 tweets by id. Unknown ids are absent from the answer; deleted ones are there without content."""
     ListAuthorTweets: _grpc.UnaryUnaryMultiCallable[_tweet_pb2.ListAuthorTweetsRequest, _tweet_pb2.ListAuthorTweetsResponse]
-    """Ids of one author's tweets that are not deleted, newest first."""
+    """Ids of one author's tweets, newest first; without those that are deleted, unless asked for."""
 
 @_typing.type_check_only
 class TweetServiceAsyncStub(TweetServiceStub):
@@ -58,7 +58,7 @@ class TweetServiceAsyncStub(TweetServiceStub):
     GetTweets: _aio.UnaryUnaryMultiCallable[_tweet_pb2.GetTweetsRequest, _tweet_pb2.GetTweetsResponse]  # type: ignore[assignment]
     """Up to 400 tweets by id. Unknown ids are absent from the answer; deleted ones are there without content."""
     ListAuthorTweets: _aio.UnaryUnaryMultiCallable[_tweet_pb2.ListAuthorTweetsRequest, _tweet_pb2.ListAuthorTweetsResponse]  # type: ignore[assignment]
-    """Ids of one author's tweets that are not deleted, newest first."""
+    """Ids of one author's tweets, newest first; without those that are deleted, unless asked for."""
 
 class TweetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns tweets."""
@@ -95,6 +95,6 @@ class TweetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tweet_pb2.ListAuthorTweetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tweet_pb2.ListAuthorTweetsResponse, _abc.Awaitable[_tweet_pb2.ListAuthorTweetsResponse]]:
-        """Ids of one author's tweets that are not deleted, newest first."""
+        """Ids of one author's tweets, newest first; without those that are deleted, unless asked for."""
 
 def add_TweetServiceServicer_to_server(servicer: TweetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
