@@ -144,6 +144,7 @@ class GraphServiceServicer:
 
     def ImportFollows(self, request, context):
         """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone.
+        Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, and then sets none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

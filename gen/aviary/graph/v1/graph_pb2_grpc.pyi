@@ -50,7 +50,9 @@ class GraphServiceStub:
     GetRelationships: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetRelationshipsRequest, _graph_pb2.GetRelationshipsResponse]
     """How one account stands to up to 100 others."""
     ImportFollows: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ImportFollowsRequest, _graph_pb2.ImportFollowsResponse]
-    """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone."""
+    """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone.
+    Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, and then sets none.
+    """
 
 @_typing.type_check_only
 class GraphServiceAsyncStub(GraphServiceStub):
@@ -74,7 +76,9 @@ class GraphServiceAsyncStub(GraphServiceStub):
     GetRelationships: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetRelationshipsRequest, _graph_pb2.GetRelationshipsResponse]  # type: ignore[assignment]
     """How one account stands to up to 100 others."""
     ImportFollows: _aio.UnaryUnaryMultiCallable[_graph_pb2.ImportFollowsRequest, _graph_pb2.ImportFollowsResponse]  # type: ignore[assignment]
-    """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone."""
+    """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone.
+    Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, and then sets none.
+    """
 
 class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns the follow edges, in both directions."""
@@ -149,6 +153,8 @@ class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _graph_pb2.ImportFollowsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_graph_pb2.ImportFollowsResponse, _abc.Awaitable[_graph_pb2.ImportFollowsResponse]]:
-        """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone."""
+        """Sets up to 500 follows of any accounts, with the same rows and events as Follow. For imports; a follow that exists is left alone.
+        Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, and then sets none.
+        """
 
 def add_GraphServiceServicer_to_server(servicer: GraphServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
