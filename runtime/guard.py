@@ -67,7 +67,11 @@ class Guard:
     async def _bounded(self, rpc: Method, behaviour: Behaviour, request: Message, deadline: float) -> Message:
         try:
             async with asyncio.timeout(deadline) as limit:
-                answer: Message = await behaviour(request, None)
+                try:
+                    answer: Message = await behaviour(request, None)
+                except ExceptionGroup as group:
+                    # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.
+                    raise _first(group) from group
                 return answer
         except TimeoutError as error:
             if not limit.expired():
@@ -128,6 +132,11 @@ def ensure_valid(request: Message) -> None:
         problems = [FieldProblem(_path(v.proto.field), v.proto.message or "is not allowed") for v in error.violations]
         text = "; ".join(f"{p.field}: {p.message}" for p in problems)
         raise InvalidArgument(text, fields=problems) from None
+
+
+def _first(group: ExceptionGroup[Exception]) -> Exception:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _path(field: Any) -> str:

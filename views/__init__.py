@@ -1,0 +1,1 @@
+"""The view plane: turns ids into what one viewer may see."""

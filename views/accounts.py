@@ -1,0 +1,39 @@
+"""Finding accounts and how a viewer stands to them; shared by the rpcs about accounts. What is shown of one is in present.py."""
+
+import asyncio
+
+from aviary.graph.v1 import graph_pb2
+from aviary.user.v1 import user_pb2
+
+from runtime.context import Caller
+from views.deps import Deps
+from views.errors import UserNotFound
+from views.ids import raw_id, text_id
+from views.present import user_view
+
+
+async def find_account(user_id: str, deps: Deps) -> user_pb2.User:
+    """The account, at most a minute old. Fails with USER_NOT_FOUND."""
+    key = raw_id(user_id)
+    found = (await deps.authors.get([key])).get(key)
+    if found is None:
+        raise UserNotFound("no such account", user_id=text_id(key))
+    return found.user
+
+
+async def relationship(user_id: bytes, caller: Caller, deps: Deps) -> graph_pb2.RelationshipEntry | None:
+    """How the caller stands to the account, None for nobody."""
+    if not caller.user_id:
+        return None
+    answer = await deps.graph.GetRelationships(
+        graph_pb2.GetRelationshipsRequest(user_id=caller.user_id, other_ids=[user_id])
+    )
+    return next((e for e in answer.entries if e.user_id == user_id), None)
+
+
+async def view_account(user_id: str, caller: Caller, deps: Deps) -> user_pb2.User:
+    """The account as the caller sees it. Fails with USER_NOT_FOUND."""
+    async with asyncio.TaskGroup() as group:
+        finding = group.create_task(find_account(user_id, deps))
+        relating = group.create_task(relationship(raw_id(user_id), caller, deps))
+    return user_view(finding.result(), relating.result())

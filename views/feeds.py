@@ -1,0 +1,60 @@
+"""The lists of tweets that exist, each a skeleton in a pipeline: the home and an author's timeline. How a pipeline runs is elsewhere."""
+
+from functools import partial
+
+from aviary.timeline.v1 import timeline_pb2
+from aviary.tweet.v1 import tweet_pb2
+
+from runtime.ids import split_ids
+from views.deps import Deps
+from views.hydrate import hydrate_feed, hydrate_tweets
+from views.items import Item, Query, Recent, Scan, State
+from views.pipeline import Pipeline
+from views.present import feed_view
+from views.rules import drop_dangling, drop_deleted, drop_unfollowed
+
+HOME_RULES = (drop_deleted, drop_dangling, drop_unfollowed)
+AUTHOR_RULES = (drop_deleted, drop_dangling)
+
+
+async def home_skeleton(query: Query, deps: Deps) -> Scan:
+    """A stretch of the viewer's home, with what the viewer did lately."""
+    home = await deps.timeline.GetHome(
+        timeline_pb2.GetHomeRequest(
+            user_id=query.viewer, max_id=query.max_id, since_id=query.since_id, limit=query.limit
+        )
+    )
+    items = list(map(Item, split_ids(home.tweet_ids), split_ids(home.author_ids)))
+    recent = Recent(home.graph_version, split_ids(home.deleted_ids), home.recent_unknown)
+    return Scan(items, home.has_more, recent)
+
+
+async def author_skeleton(query: Query, deps: Deps) -> Scan:
+    """A stretch of one author's timeline."""
+    listed = await deps.tweet.ListAuthorTweets(
+        tweet_pb2.ListAuthorTweetsRequest(
+            author_id=query.subject, max_id=query.max_id, since_id=query.since_id, limit=query.limit
+        )
+    )
+    return Scan([Item(tweet_id, query.subject) for tweet_id in split_ids(listed.tweet_ids)], listed.has_more)
+
+
+def home(deps: Deps) -> Pipeline:
+    """What the viewer follows, newest first."""
+    return Pipeline(
+        skeleton=partial(home_skeleton, deps=deps),
+        hydrate=partial(hydrate_feed, deps=deps),
+        rules=HOME_RULES,
+        present=feed_view,
+    )
+
+
+def author_timeline(deps: Deps) -> Pipeline:
+    """The tweets of `subject`, newest first."""
+
+    async def hydrate(query: Query, scan: Scan) -> State:
+        return await hydrate_tweets(query.viewer, scan.items, deps)
+
+    return Pipeline(
+        skeleton=partial(author_skeleton, deps=deps), hydrate=hydrate, rules=AUTHOR_RULES, present=feed_view
+    )
