@@ -1,0 +1,97 @@
+"""The ASGI application of the public port: finds the endpoint, and gives every answer what all answers have."""
+
+import time
+from collections.abc import Awaitable, Sequence
+from typing import Protocol
+
+from prometheus_client import Counter, Histogram
+
+from edge import problems
+from edge.compression import compressed
+from edge.cors import Cors
+from edge.problems import Overloaded
+from edge.routes import RouteTable
+from edge.web import Receive, Request, Response, Scope, Send, send_response
+from runtime.context import acting, current_caller
+from runtime.errors import ServiceError
+from runtime.telemetry import SECONDS, logger
+
+log = logger(__name__)
+
+REQUESTS = Counter("aviary_edge_requests_total", "HTTP requests answered.", ["rpc", "outcome"])
+REQUEST_SECONDS = Histogram("aviary_edge_request_seconds", "Time of an HTTP request.", ["rpc"], buckets=SECONDS)
+
+_NOT_FOUND = "none"
+
+
+class Target(Protocol):
+    """What answers a route."""
+
+    name: str
+    """For metrics: the rpc, or the page."""
+
+    def __call__(self, request: Request, values: Sequence[str], /) -> Awaitable[Response]:
+        """The answer; raises ServiceError. `values` are those of the path's variables."""
+
+
+class App:
+    """Answers every request with a Response of a target or a problem document, never with anything else."""
+
+    def __init__(self, table: RouteTable[Target], cors: Cors, max_in_flight: int) -> None:
+        self._table = table
+        self._cors = cors
+        self._room = max_in_flight
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        request = Request(scope, receive)
+        started = time.perf_counter()
+        name, response = await self._answer(request)
+        response = compressed(response, request.headers.get(b"accept-encoding", b""))
+        response.headers.append((b"x-request-id", request.request_id.encode()))
+        response.headers.append((b"x-content-type-options", b"nosniff"))
+        response.headers += self._cors.headers(request.headers.get(b"origin"))
+        REQUESTS.labels(name, str(response.status)).inc()
+        REQUEST_SECONDS.labels(name).observe(time.perf_counter() - started)
+        await send_response(response, request.method, send)
+
+    async def _answer(self, request: Request) -> tuple[str, Response]:
+        """The name of what answered, and its answer."""
+        name = _NOT_FOUND
+        self._room -= 1
+        try:
+            if request.method == "OPTIONS":
+                return "options", self._options(request)
+            target, values = self._table.find(request.method, request.raw_path)
+            name = target.name
+            if self._room < 0:
+                raise Overloaded("the edge has too much to do", retry_after_s=1)
+            return name, await target(request, values)
+        except ServiceError as error:
+            if problems.http_status(error) >= 500:
+                self._report(request, name, error)
+            return name, problems.render(error, request.request_id)
+        except Exception as error:  # a defect: the client learns only where the log has it
+            self._report(request, name, error)
+            defect = ServiceError("something went wrong here; the log has it under the request id")
+            return name, problems.render(defect, request.request_id)
+        finally:
+            self._room += 1
+
+    def _options(self, request: Request) -> Response:
+        methods = self._table.methods(request.raw_path)
+        return Response(204, headers=[(b"allow", ", ".join(methods).encode()), *self._cors.preflight(methods)])
+
+    @staticmethod
+    def _report(request: Request, name: str, error: Exception) -> None:
+        with acting(current_caller(), trace=request.trace):
+            trace = None if isinstance(error, ServiceError) else error
+            reason = error.reason if isinstance(error, ServiceError) else type(error).__name__
+            log.error(
+                "request_failed",
+                rpc=name,
+                reason=reason,
+                detail=str(error),
+                request_id=request.request_id,
+                exc_info=trace,
+            )

@@ -1,0 +1,60 @@
+"""One HTTP request and one answer as values, and the ASGI words for them; routes and JSON are elsewhere."""
+
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from runtime.context import new_trace
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+JSON = b"application/json"
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+_TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Request:
+    """A request whose head has arrived. Header names are lower case; of a repeated header the last value is in `headers`."""
+
+    __slots__ = ("headers", "method", "query", "raw_headers", "raw_path", "receive", "request_id", "trace")
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self.method: str = scope["method"]
+        self.raw_path: bytes = scope["raw_path"]
+        self.query: bytes = scope["query_string"]
+        self.raw_headers: list[Header] = scope["headers"]
+        self.headers: dict[bytes, bytes] = dict(self.raw_headers)
+        self.receive = receive
+        self.trace = _trace(self.headers.get(b"traceparent", b""))
+        # Without one of the client's own the trace names the request, so that its log lines are found by what the client saw.
+        given = self.headers.get(b"x-request-id", b"")
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else self.trace[3:35]
+
+
+def _trace(given: bytes) -> str:
+    return given.decode() if _TRACEPARENT.fullmatch(given) else new_trace()
+
+
+@dataclass(slots=True)
+class Response:
+    """An answer that is known as a whole."""
+
+    status: int
+    body: bytes = b""
+    content_type: bytes = JSON
+    headers: list[Header] = field(default_factory=list)
+
+
+async def send_response(response: Response, method: str, send: Send) -> None:
+    """Send an answer. To HEAD go the headers alone, with the length of what GET would bring."""
+    headers = response.headers
+    if response.status not in (204, 304):
+        length = str(len(response.body)).encode()
+        headers = [(b"content-type", response.content_type), (b"content-length", length), *headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else response.body})
