@@ -34,6 +34,8 @@ COMMANDS = (
     Command("down", "ops.down", "stop what `up` started"),
     Command("ps", "ops.ps", "list the processes of a running stack"),
     Command("logs", "ops.logs", "show the ends of the logs"),
+    Command("seed", "ops.seed.command", "bring real accounts, follows and tweets into a running stack"),
+    Command("audit", "ops.audit.command", "hold every home against follows and tweets, and name what is wrong"),
     Command("stack", "ops.servers", "only the servers: Cassandra, Redis, NATS"),
 )
 

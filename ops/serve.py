@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -19,46 +20,58 @@ from ops.supervisor import Supervisor
 from ops.topology import ROOT, Stack, Unit
 from stack.errors import StackError, disk_problem
 from stack.ports import is_free
+from stack.process import exit_text, tied
 
 _NEEDED_DISK_MB = 1024
+_THEN_GRACE_S = 5.0
 _LOG_LIMIT_BYTES = 16 * 1024 * 1024
 SUPERVISOR_LOG = "supervisor.log"
 
-Ready = Callable[[Stack], Sequence[str]]
-"""The lines to print on standard output once everything is ready."""
+
+@dataclass(frozen=True)
+class Plan:
+    """What one run is about."""
+
+    home: Path
+    namespace: str
+    make: Callable[[], Stack]
+    """Describes the stack once the home is held; may download and make secrets."""
+    ready_lines: Callable[[Stack], Sequence[str]]
+    """What to print on standard output once everything is ready."""
+    then: Sequence[str] = ()
+    """A command to run once, after that; it is ended with the stack and not started again."""
+    policy: RestartPolicy = USUAL_POLICY
 
 
-def serve(
-    home: Path, namespace: str, make: Callable[[], Stack], ready: Ready, policy: RestartPolicy = USUAL_POLICY
-) -> None:
-    """Start the stack that `make` describes and watch over it until SIGINT, SIGTERM or SIGHUP.
+def serve(plan: Plan) -> None:
+    """Start the stack of the plan and watch over it until SIGINT, SIGTERM or SIGHUP.
 
     Raises StackError, with everything stopped, when it cannot start or a process keeps ending.
     """
-    with _disk_errors(home):
-        home.mkdir(parents=True, exist_ok=True)
-        with hold(home):
-            check_disk(home)
-            _set_aside_long_logs(home / "logs")
-            stack = make()
+    with _disk_errors(plan.home):
+        plan.home.mkdir(parents=True, exist_ok=True)
+        with hold(plan.home):
+            check_disk(plan.home)
+            _set_aside_long_logs(plan.home / "logs")
+            stack = plan.make()
             check_ports(stack.units)
-            asyncio.run(_Run(home, namespace, stack, ready, policy).run())
+            asyncio.run(_Run(plan, stack).run())
 
 
 class _Run:
     """One run of one stack: its supervisor, its record on disk, its lines on the terminal."""
 
-    def __init__(self, home: Path, namespace: str, stack: Stack, ready: Ready, policy: RestartPolicy) -> None:
-        self.home = home
+    def __init__(self, plan: Plan, stack: Stack) -> None:
+        self.plan = plan
         self.stack = stack
-        self.ready_lines = ready
+        self.then: asyncio.Task[None] | None = None
         self.began = time.monotonic()
-        self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say, policy=policy)
+        self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say, policy=plan.policy)
         external = [ProcessRecord(name, "server", state="external") for name in stack.external]
         self.record = RunRecord(
             pid=os.getpid(),
             started=start_time(os.getpid()) or 0.0,
-            namespace=namespace,
+            namespace=plan.namespace,
             addresses=dict(stack.addresses),
             http_port=stack.http_port,
             processes=external + self.supervisor.records,
@@ -76,6 +89,9 @@ class _Run:
             await self.supervisor.run(stop, hurry, self.ready)
             state = "stopped"
         finally:
+            if self.then is not None:
+                self.then.cancel()
+                await asyncio.gather(self.then, return_exceptions=True)
             self.record.state = state
             self.write()
 
@@ -84,7 +100,27 @@ class _Run:
         self.record.state = "ready"
         self.write()
         with contextlib.suppress(OSError):
-            print("\n".join(self.ready_lines(self.stack)), flush=True)
+            print("\n".join(self.plan.ready_lines(self.stack)), flush=True)
+        if self.plan.then:
+            self.then = asyncio.create_task(self._run_then(self.plan.then))
+
+    async def _run_then(self, command: Sequence[str]) -> None:
+        """Run the command on this terminal; a failure of it is told and does not end the stack."""
+        process = await asyncio.create_subprocess_exec(
+            *tied(command), env={**os.environ, "AVIARY_HOME": str(self.plan.home)}, start_new_session=True
+        )
+        try:
+            code = await process.wait()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                try:
+                    await asyncio.wait_for(process.wait(), _THEN_GRACE_S)
+                except TimeoutError:
+                    process.kill()
+                    await process.wait()
+        if code != 0:
+            self.say("then", f"{' '.join(command[1:])} ended with {exit_text(code)}; the stack goes on")
 
     def say(self, name: str, text: str) -> None:
         """One line with the time since the start; a closed terminal does not end the stack."""
@@ -94,7 +130,7 @@ class _Run:
     def write(self) -> None:
         """Replace run.json. A full disk must not end what runs; the next change writes it again."""
         try:
-            self.record.write(self.home)
+            self.record.write(self.plan.home)
         except OSError as error:
             self.say("supervisor", f"cannot write run.json: {error}")
 
@@ -109,6 +145,8 @@ class _Run:
                 self.say("supervisor", f"{number.name}: stopping services, then servers (again to stop at once)")
                 self.record.state = "stopping"
                 self.write()
+                if self.then is not None:
+                    self.then.cancel()
                 stop.set()
 
         loop = asyncio.get_running_loop()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ops import down, ps
-from ops.serve import detach, serve
+from ops.serve import Plan, detach, serve
 from ops.settings import Settings
 from ops.topology import Stack, servers_only
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     def make() -> Stack:
         return servers_only(settings, home, os.environ)
 
-    serve(home, settings.namespace, make, ready_lines)
+    serve(Plan(home, settings.namespace, make, ready_lines))
     return 0
 
 

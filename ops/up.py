@@ -2,10 +2,12 @@
 
 import argparse
 import os
+import subprocess
+import sys
 from collections.abc import Sequence
 
 from ops import secrets
-from ops.serve import detach, serve
+from ops.serve import Plan, detach, serve
 from ops.settings import Settings
 from ops.topology import Stack, whole
 
@@ -13,18 +15,21 @@ from ops.topology import Stack, whole
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `up`."""
     parser.add_argument("--detach", action="store_true", help="return once everything is ready; `aviary down` stops it")
+    parser.add_argument("--seed", action="store_true", help="then run `aviary seed`")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run in the foreground until a signal, or in the background until `down`."""
     settings = Settings.from_env(os.environ)
+    seed = [sys.executable, "-m", "ops.cli", "seed"] if arguments.seed else []
     if arguments.detach:
-        return detach(["up"], settings.home, settings.home)
+        code = detach(["up"], settings.home, settings.home)
+        return subprocess.run(seed, check=False).returncode if seed and code == 0 else code
 
     def make() -> Stack:
         return whole(settings, secrets.load_or_make(settings.home, os.environ), os.environ)
 
-    serve(settings.home, settings.namespace, make, ready_lines)
+    serve(Plan(settings.home, settings.namespace, make, ready_lines, then=seed))
     return 0
 
 

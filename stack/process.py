@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,8 +48,7 @@ class Program:
 
     def argv(self) -> list[str]:
         """The command line that ties the child to this process and then becomes the program."""
-        flags = "m" if self.forbid_locked_memory else "-"
-        return [sys.executable, "-I", "-S", str(SPAWN), str(os.getpid()), flags, "--", *self.command]
+        return tied(self.command, forbid_locked_memory=self.forbid_locked_memory)
 
 
 class Child:
@@ -105,6 +104,12 @@ class Child:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+
+
+def tied(command: Sequence[str], *, forbid_locked_memory: bool = False) -> list[str]:
+    """A command line that first ties the child's life to the calling process, then becomes the command."""
+    flags = "m" if forbid_locked_memory else "-"
+    return [sys.executable, "-I", "-S", str(SPAWN), str(os.getpid()), flags, "--", *command]
 
 
 def make_folders(program: Program) -> None:

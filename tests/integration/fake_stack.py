@@ -1,4 +1,4 @@
-"""Runs a supervisor over small fake programs, as a process of its own: `fake_stack.py HOME SPECIFICATION`.
+"""Runs a supervisor over small fake programs, as a process of its own: `fake_stack.py HOME SPECIFICATION [THEN ...]`.
 
 The specification is JSON: a list of {name, role, port, needs, script}; the scripts below are what tests choose from.
 No real server and no real service is started here.
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ops.cli import print_error
 from ops.restarts import RestartPolicy
-from ops.serve import serve
+from ops.serve import Plan, serve
 from ops.topology import Role, Stack, Unit, probe_readyz
 from stack.errors import StackError
 from stack.process import Program
@@ -53,11 +53,11 @@ def unit(home: Path, name: str, role: str, port: int, needs: list[str], script: 
     return Unit(program, Role(role), tuple(needs))
 
 
-def main(home: Path, specification: str) -> int:
+def main(home: Path, specification: str, then: list[str]) -> int:
     """Supervise until a signal; the result is the exit code."""
     units = tuple(unit(home, **values) for values in json.loads(specification))
     try:
-        serve(home, "fake", lambda: Stack(units, {}), lambda _stack: ["ready: all"], QUICK)
+        serve(Plan(home, "fake", lambda: Stack(units, {}), lambda _stack: ["ready: all"], then, QUICK))
     except StackError as error:
         print_error(error)
         return 1
@@ -65,4 +65,4 @@ def main(home: Path, specification: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2], sys.argv[3:]))

@@ -3,10 +3,11 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +17,12 @@ import psutil
 import pytest
 
 from ops import down, running
+from ops.serve import check_ports
 from ops.state import RunRecord, is_alive
+from ops.topology import Role, Unit
+from stack.errors import StackError
 from stack.ports import is_free, pick_free
+from stack.process import Program
 
 ROOT = Path(__file__).resolve().parents[2]
 FAKE = Path(__file__).with_name("fake_stack.py")
@@ -65,12 +70,12 @@ class Fake:
 
 
 @contextmanager
-def supervised(home: Path, *programs: dict[str, Any]) -> Iterator[Fake]:
+def supervised(home: Path, *programs: dict[str, Any], then: Sequence[str] = ()) -> Iterator[Fake]:
     """Start a supervisor over the programs; whatever is left of it is killed."""
     home.mkdir(exist_ok=True)
     specification = json.dumps([{"role": "service", "needs": [], "script": "serves", **one} for one in programs])
     process = subprocess.Popen(
-        [sys.executable, str(FAKE), str(home), specification],
+        [sys.executable, str(FAKE), str(home), specification, *then],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
         stdout=subprocess.PIPE,
@@ -204,6 +209,39 @@ def test_a_port_in_use_is_one_line_that_names_it_and_the_way_out(tmp_path: Path)
     assert len(said.splitlines()) == 1
     assert f"port {alpha['port']} (alpha, metrics) is in use" in said
     assert "AVIARY_PORTS=free" in said
+
+
+def test_the_public_port_in_use_names_its_own_setting(tmp_path: Path) -> None:
+    (port,) = pick_free(1)
+    edge = Program("edge", ("true",), {}, tmp_path, tmp_path / "edge.log", {"http": port}, probe=lambda: None)
+    line = rf"port {port} \(edge, http\) is in use by .* or set AVIARY_HTTP_PORT"
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError, match=line):
+        check_ports([Unit(edge, Role.SERVICE)])
+
+
+def test_what_follows_is_run_once_when_all_is_ready_and_its_failure_ends_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    script = f"import pathlib, sys; pathlib.Path({str(home / 'then')!r}).write_text('once'); sys.exit(4)"
+    with supervised(home, one("alpha"), then=[sys.executable, "-c", script]) as fake:
+        fake.ready()
+        until((home / "then").exists, "the command ran")
+        fake.process.terminate()
+        code, said = fake.finish()
+        assert code == 0
+        assert "ready: all" in said
+
+
+def test_what_follows_ends_with_the_supervisor(tmp_path: Path) -> None:
+    home = tmp_path / "h"
+    script = (
+        f"import os, pathlib, signal; pathlib.Path({str(home / 'then')!r}).write_text(str(os.getpid())); signal.pause()"
+    )
+    with supervised(home, one("alpha"), then=[sys.executable, "-c", script]) as fake:
+        fake.ready()
+        until(lambda: (home / "then").exists() and (home / "then").read_text() != "", "the command runs")
+        follower = psutil.Process(int((home / "then").read_text()))
+        fake.process.kill()
+        assert psutil.wait_procs([follower], PATIENCE_S)[1] == []
 
 
 def test_free_ports_are_free_and_distinct() -> None:
