@@ -1,0 +1,62 @@
+"""Calls into a running stack as a service of the mesh, through the contracts alone; used by seed and audit."""
+
+from collections.abc import Mapping
+from types import TracebackType
+
+from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
+from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
+from aviary.user.v1 import user_pb2, user_pb2_grpc
+from aviary.view.v1 import view_pb2, view_pb2_grpc
+from grpc import aio
+
+from runtime.callers import CallerSigner
+from runtime.channel import open_channel
+from runtime.config import Secret
+from runtime.context import ALL_SCOPES, Caller
+from runtime.ids import SystemClock
+
+
+class Mesh:
+    """Stubs of every service of a stack. Whatever is called says that `service` calls; use as an async context manager."""
+
+    def __init__(self, environment: Mapping[str, str], service: str) -> None:
+        self.service = service
+        signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), service, SystemClock())
+
+        def channel(area: str, contract: str) -> aio.Channel:
+            address = environment[f"AVIARY_{area.upper()}_ADDRESS"]
+            return open_channel(address, signer, _CONTRACTS[contract], mesh_pb2.DESCRIPTOR)
+
+        self._channels = {area: channel(area, area) for area in ("user", "graph", "tweet", "view")}
+        self._channels["timeline"] = channel("timeline", "mesh")
+        self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
+        self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
+        self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
+        self.views = view_pb2_grpc.ViewServiceStub(self._channels["view"])
+        owners = ("user", "graph", "tweet", "timeline")
+        self.backlogs = {area: mesh_pb2_grpc.MeshServiceStub(self._channels[area]) for area in owners}
+
+    def acting_for(self, user_id: bytes) -> Caller:
+        """The caller of work that this service does on behalf of a user."""
+        return Caller(user_id=user_id, scopes=ALL_SCOPES, service=self.service)
+
+    async def __aenter__(self) -> "Mesh":
+        """The mesh itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the channels."""
+        for channel in self._channels.values():
+            await channel.close()
+
+
+_CONTRACTS = {
+    "user": user_pb2.DESCRIPTOR,
+    "graph": graph_pb2.DESCRIPTOR,
+    "tweet": tweet_pb2.DESCRIPTOR,
+    "view": view_pb2.DESCRIPTOR,
+    "mesh": mesh_pb2.DESCRIPTOR,
+}

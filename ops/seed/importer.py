@@ -1,0 +1,109 @@
+"""Brings a data set in through the gRPC contract; repeating it at any time, or after a crash, changes nothing that is there."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
+
+from aviary.graph.v1 import graph_pb2
+from aviary.tweet.v1 import tweet_pb2
+from aviary.user.v1 import user_pb2
+from grpc import StatusCode, aio
+
+from ops.mesh import Mesh
+from ops.seed.dataset import Account, Dataset, SourceTweet
+from runtime.context import Caller, acting
+
+R = TypeVar("R")
+
+FOLLOWS_A_CALL = 500
+ACCOUNTS_AT_ONCE = 16
+PATIENCE_S = 60.0
+
+
+class Progress(Protocol):
+    """Hears how far the import is."""
+
+    def start(self, what: str, total: int) -> None:
+        """A step begins."""
+
+    def advance(self, count: int) -> None:
+        """So many more are done."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What an import found or made."""
+
+    accounts: int
+    follows_made: int
+    tweets: int
+
+
+async def import_dataset(mesh: Mesh, data: Dataset, demo_id: bytes, progress: Progress) -> Imported:
+    """Accounts first, then follows, then tweets in time order, so that each tweet fans out to its followers."""
+    ids = await import_accounts(mesh, data.accounts, progress)
+    pairs = [(ids[a.lower()], ids[b.lower()]) for a, b in data.follows]
+    pairs += [(demo_id, ids[name.lower()]) for name in data.demo_follows]
+    made = await import_follows(mesh, pairs, progress)
+    await import_tweets(mesh, data.tweets, ids, progress)
+    return Imported(len(ids), made, len(data.tweets))
+
+
+async def import_accounts(mesh: Mesh, accounts: list[Account], progress: Progress) -> dict[str, bytes]:
+    """Ids by lower-case username."""
+    progress.start("accounts", len(accounts))
+    places = asyncio.Semaphore(ACCOUNTS_AT_ONCE)
+
+    async def one(account: Account) -> tuple[str, bytes]:
+        request = user_pb2.ImportUserRequest(
+            username=account.username, display_name=account.display_name, bio=account.bio, verified=account.verified
+        )
+        async with places:
+            answer = await patiently(partial(mesh.users.ImportUser, request))
+        progress.advance(1)
+        return account.username.lower(), answer.user_id
+
+    return dict(await asyncio.gather(*(one(account) for account in accounts)))
+
+
+async def import_follows(mesh: Mesh, pairs: list[tuple[bytes, bytes]], progress: Progress) -> int:
+    """How many were not there before. Sorted by followee, so that what reacts to them finds neighbours together."""
+    progress.start("follows", len(pairs))
+    made = 0
+    packed = [follower + followee for follower, followee in sorted(pairs, key=lambda pair: (pair[1], pair[0]))]
+    for start in range(0, len(packed), FOLLOWS_A_CALL):
+        request = graph_pb2.ImportFollowsRequest(pairs=packed[start : start + FOLLOWS_A_CALL])
+        answer = await patiently(partial(mesh.graph.ImportFollows, request))
+        made += answer.created
+        progress.advance(len(request.pairs))
+    return made
+
+
+async def import_tweets(mesh: Mesh, tweets: Iterable[SourceTweet], ids: dict[str, bytes], progress: Progress) -> None:
+    """One after the other, so that the order of ids is the order of the source.
+
+    svc_tweet remembers for ever which tweet it made for a service's key: the source id in the key makes repeating harmless.
+    """
+    tweets = list(tweets)
+    progress.start("tweets", len(tweets))
+    for tweet in tweets:
+        request = tweet_pb2.CreateTweetRequest(content=tweet.text, idempotency_key=f"seed:{tweet.source_id}")
+        caller = mesh.acting_for(ids[tweet.author.lower()])
+        await patiently(partial(mesh.tweets.CreateTweet, request), caller)
+        progress.advance(1)
+
+
+async def patiently(call: Callable[[], Awaitable[R]], caller: Caller | None = None) -> R:
+    """Repeat a call while its service is away, for a minute; every call of an import may be repeated."""
+    end = asyncio.get_running_loop().time() + PATIENCE_S
+    while True:
+        try:
+            with acting(caller or Caller()):
+                return await call()
+        except aio.AioRpcError as error:
+            away = error.code() in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
+            if not away or asyncio.get_running_loop().time() > end:
+                raise
+            await asyncio.sleep(0.5)
