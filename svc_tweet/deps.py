@@ -1,0 +1,26 @@
+"""What an rpc of svc_tweet may use; server.py and tests build it."""
+
+from dataclasses import dataclass
+
+from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
+
+from runtime.faults import Faults
+from runtime.ids import Clock, Ids
+from runtime.outbox import Announcer
+from runtime.recent import RecentWrites
+from svc_tweet.signals import StatusSignals
+from svc_tweet.store import TweetStore
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports of svc_tweet."""
+
+    store: TweetStore
+    outbox: Announcer
+    users: "UserServiceAsyncStub"
+    recent: RecentWrites
+    signals: StatusSignals
+    clock: Clock
+    ids: Ids
+    faults: Faults
