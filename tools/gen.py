@@ -8,6 +8,8 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
+from tools.comments import write_comments
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,6 +26,7 @@ def generate(out: Path) -> None:
     services = [s for s in sources if "\nservice " in (ROOT / "proto" / s).read_text()]
     if protoc.main([*args, f"--grpc_python_out={out}", f"--mypy_grpc_out={out}", *services]) != 0:
         raise RuntimeError("protoc refused a service, see above")
+    write_comments(out, includes, sources)
     for folder in [p for p in out.rglob("*") if p.is_dir()]:
         (folder / "__init__.py").write_text("")
         (folder / "py.typed").unlink(missing_ok=True)
