@@ -93,6 +93,9 @@ class MeshConfig:
     nats_urls: tuple[str, ...]
     mesh_key: Secret
     fault_dir: str
+    nats_replicas: int = 1
+    nats_stream_messages: int = 10_000_000
+    outbox_relay_ages_s: tuple[float, ...] = (15, 60, 900)
 
     @staticmethod
     def read(area: str, env: Env) -> "MeshConfig":
@@ -111,12 +114,22 @@ class MeshConfig:
             nats_urls=env.parsed("AVIARY_NATS_URL", lambda raw: tuple(raw.split(",")), ()),
             mesh_key=env.secret("AVIARY_MESH_KEY"),
             fault_dir=env.text("AVIARY_FAULT_DIR", ""),
+            nats_replicas=env.number("AVIARY_NATS_REPLICAS", 1),
+            nats_stream_messages=env.number("AVIARY_NATS_STREAM_MESSAGES", 10_000_000),
+            outbox_relay_ages_s=env.parsed("AVIARY_OUTBOX_RELAY_AGES_S", _rising, (), (15.0, 60.0, 900.0)),
         )
 
 
 def address(env: Env, area: str) -> str:
     """Where the rpcs of `area` are served: `host:port` or a DNS name that resolves to several addresses (`dns:///…`)."""
     return env.text(f"AVIARY_{area.upper()}_ADDRESS")
+
+
+def _rising(raw: str) -> tuple[float, ...]:
+    values = tuple(float(part) for part in raw.split(","))
+    if list(values) != sorted(set(values)) or values[0] <= 0:
+        raise ValueError(f"{raw!r} is not a rising list of seconds")
+    return values
 
 
 def _contact_points(raw: str) -> tuple[tuple[str, int], ...]:

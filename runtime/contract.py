@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any, cast
 
 from aviary.options.v1 import options_pb2
 from google.api import annotations_pb2
@@ -58,9 +59,14 @@ def methods(service_name: str) -> list[Method]:
     return [method(f"/{service_name}/{m.name}") for m in service.methods]
 
 
-@cache
 def event(message: type[Message]) -> Event:
     """How a message travels over the bus. Raises ValueError when it is no event."""
+    # The stubs deny that a message class can be hashed.
+    return _event(cast(Any, message))
+
+
+@cache
+def _event(message: Any) -> Event:
     options = message.DESCRIPTOR.GetOptions().Extensions[options_pb2.event]
     if options.kind == options_pb2.EVENT_KIND_UNSPECIFIED:
         raise ValueError(f"{message.DESCRIPTOR.full_name} is no event: it lacks (aviary.options.v1.event)")

@@ -1,0 +1,20 @@
+"""Events, jobs and signals between processes: the port and its two implementations. What is announced, the services' events.py say."""
+
+from runtime.bus.consumers import Consumers
+from runtime.bus.envelope import Envelope, envelope_of
+from runtime.bus.memory import MemoryBus
+from runtime.bus.nats import NatsBus
+from runtime.bus.port import Bus, ConsumerState, Consumption, Poison, consumes
+
+__all__ = [
+    "Bus",
+    "ConsumerState",
+    "Consumers",
+    "Consumption",
+    "Envelope",
+    "MemoryBus",
+    "NatsBus",
+    "Poison",
+    "consumes",
+    "envelope_of",
+]

@@ -1,0 +1,79 @@
+"""Where an event message travels: subject, stream, partition, duplicate id, all from its proto option; sending is the buses' part."""
+
+import zlib
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from aviary.options.v1 import options_pb2
+from google.protobuf import message_factory
+from google.protobuf.message import Message
+
+from runtime.context import current_trace
+from runtime.contract import Event, event
+
+PARTITIONS = 256
+"""Partitions of every subject, for ever: a key's partition must never change."""
+
+DEAD = "dead"
+"""Last part of the name of the dead-letter stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A fact or job, ready to be published; subjects are without the namespace."""
+
+    subject: str
+    event_id: bytes
+    payload: bytes
+    trace: str = field(default_factory=current_trace)
+
+
+def envelope_of(message: Message) -> Envelope:
+    """The envelope of a fact or job. Raises ValueError for a signal, and when the event id is missing."""
+    contract = event(type(message))
+    if contract.kind == options_pb2.EVENT_KIND_SIGNAL:
+        raise ValueError(f"{contract.name} is a signal: it is never stored")
+    event_id: bytes = getattr(message, "event_id")  # noqa: B009 - the base class does not know the field
+    if not event_id:
+        raise ValueError(f"{contract.name} has no event_id")
+    partition = zlib.crc32(_key(message, contract)) % PARTITIONS
+    return Envelope(f"{base_subject(contract)}.{partition:03d}", event_id, message.SerializeToString())
+
+
+def signal_subject(message: Message) -> str:
+    """The subject of a signal, without the namespace: it ends in the receiver's key, or `all`."""
+    contract = event(type(message))
+    return listening_subject(contract, _key(message, contract) if contract.key else b"")
+
+
+def listening_subject(contract: Event, receiver: bytes) -> str:
+    """The subject on which `receiver` (empty: everybody) gets the signal. Raises ValueError for facts and jobs."""
+    if contract.kind != options_pb2.EVENT_KIND_SIGNAL:
+        raise ValueError(f"{contract.name} is no signal")
+    return f"{base_subject(contract)}.{receiver.hex() or 'all'}"
+
+
+def base_subject(contract: Event) -> str:
+    """The subject without namespace and partition."""
+    return f"{contract.family}.v1.{contract.name}"
+
+
+def stream_name(contract: Event) -> str:
+    """The stream, without the namespace."""
+    return f"{contract.family}_jobs" if contract.kind == options_pb2.EVENT_KIND_JOB else contract.family
+
+
+def siblings(contract: Event) -> list[Event]:
+    """Every event of the same file that travels in the same stream, itself included."""
+    found = []
+    for descriptor in cast(Any, contract.message.DESCRIPTOR.file).message_types_by_name.values():
+        if descriptor.GetOptions().Extensions[options_pb2.event].kind == contract.kind:
+            other = event(message_factory.GetMessageClass(descriptor))
+            if stream_name(other) == stream_name(contract):
+                found.append(other)
+    return found
+
+
+def _key(message: Message, contract: Event) -> bytes:
+    key: bytes = getattr(message, contract.key)
+    return key

@@ -1,0 +1,234 @@
+"""The bus over NATS with JetStream. How a message is handled is consumers.py; how it is pulled is pull.py."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from google.protobuf.message import DecodeError, Message
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
+
+from runtime.bus.acks import Acks, NoStream, Outgoing
+from runtime.bus.envelope import Envelope, envelope_of, listening_subject, signal_subject
+from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Stop
+from runtime.bus.pull import PullSubscription
+from runtime.bus.streams import Streams
+from runtime.config import MeshConfig
+from runtime.contract import event
+from runtime.errors import Unavailable
+from runtime.telemetry import logger
+
+M = TypeVar("M", bound=Message)
+
+_PUBLISH_S = 2.0
+_CHECK_S = 1.0
+_API_S = 2.0
+_DECLARE_S = 15.0
+_CHUNK = 500
+
+log = logger(__name__)
+
+
+class NatsBus:
+    """Keeps the promises of `Bus`; reconnects for ever. `connect` makes it."""
+
+    def __init__(self, client: Client, config: MeshConfig, producer: str) -> None:
+        self.producer = producer
+        self._client = client
+        self._namespace = config.namespace
+        self._js = client.jetstream(timeout=_API_S)
+        self._streams = Streams(self._js, config.namespace, config.nats_replicas, config.nats_stream_messages)
+        self._acks = Acks(client)
+        self._connected = asyncio.Event()
+        self._restoring = asyncio.Lock()
+        self._subscriptions: list[PullSubscription] = []
+
+    @classmethod
+    async def connect(cls, config: MeshConfig, producer: str, patience_s: float = 120) -> "NatsBus":
+        """Connect as `producer` (svc_tweet …). Waits while no server answers; after `patience_s` raises Unavailable."""
+        client = Client()
+        bus = cls(client, config, producer)
+        try:
+            async with asyncio.timeout(patience_s):
+                await client.connect(
+                    servers=list(config.nats_urls),
+                    name=producer,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number is slept
+                    connect_timeout=2,
+                    ping_interval=5,
+                    max_outstanding_pings=2,
+                    error_cb=bus._on_error,
+                    disconnected_cb=bus._on_disconnected,
+                    reconnected_cb=bus._on_reconnected,
+                )
+        except (errors.Error, OSError, TimeoutError) as error:
+            await client.close()
+            raise Unavailable(f"no NATS server answers at {', '.join(config.nats_urls)}", retry_after_s=1) from error
+        bus._connected.set()
+        await bus._acks.open()
+        return bus
+
+    async def declare(self, messages: Sequence[type[Message]]) -> None:
+        """Make or update the streams of facts and jobs; tries for 15 s, then raises Unavailable."""
+        contracts = [event(m) for m in messages]
+        end = time.monotonic() + _DECLARE_S
+        while True:
+            try:
+                async with self._translated(_API_S * 4):
+                    return await self._streams.declare(contracts)
+            except Unavailable:
+                if time.monotonic() > end:
+                    raise
+                await asyncio.sleep(0.2)
+
+    async def publish(self, *messages: Message) -> None:
+        """Store facts or jobs; returns when all are acknowledged. Raises Unavailable within 2 s."""
+        await self.send([envelope_of(m) for m in messages])
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        """As `publish`, for messages that are already packed."""
+        outgoing = [self._outgoing(e) for e in envelopes]
+        for start in range(0, len(outgoing), _CHUNK):
+            await self._store(outgoing[start : start + _CHUNK])
+
+    async def signal(self, message: Message) -> None:
+        """Tell whoever listens now. Raises Unavailable when the broker is away."""
+        if not self._client.is_connected:
+            raise Unavailable("NATS is not connected", retry_after_s=1)
+        async with self._translated(_PUBLISH_S):
+            await self._client.publish(f"{self._namespace}.{signal_subject(message)}", message.SerializeToString())
+
+    async def listen(self, message: type[M], handler: Callable[[M], Awaitable[None]], receiver: bytes = b"") -> Stop:
+        """Call `handler` for each signal to `receiver` (empty: everybody). Await the result to stop."""
+
+        async def received(msg: Msg) -> None:
+            try:
+                await handler(message.FromString(msg.data))
+            except DecodeError:
+                log.warning("signal_unreadable", subject=msg.subject)
+            except Exception:
+                log.exception("listener_failed", signal=event(message).name)
+
+        subject = f"{self._namespace}.{listening_subject(event(message), receiver)}"
+        async with self._translated(_API_S):
+            subscription = await self._client.subscribe(subject, cb=received)
+            # Heard by the server before we return, or a signal sent next could be missed.
+            await self._client.flush(timeout=1)
+
+        async def stop() -> None:
+            if not self._client.is_closed:
+                await subscription.unsubscribe()
+
+        return stop
+
+    def consume(self, consumption: Consumption, deliver: Deliver) -> PullSubscription:
+        """The consuming end of a durable; it does nothing before `run`."""
+
+        async def ensure() -> None:
+            await self._connected.wait()
+            await self._streams.ensure_consumer(consumption)
+
+        stream = self._streams.name(consumption.event)
+        subscription = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
+        self._subscriptions.append(subscription)
+        return subscription
+
+    async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
+        """Store the message in the dead-letter stream, once. Raises Unavailable."""
+        headers = {
+            **delivery.headers,
+            "Nats-Msg-Id": f"{durable}:{delivery.subject}:{delivery.key}",
+            "aviary-why": " ".join(why.split())[:500],
+            "aviary-subject": delivery.subject,
+            "aviary-durable": durable,
+        }
+        await self._store([Outgoing(self._streams.dead_subject(durable), delivery.payload, headers)])
+
+    async def backlog(self, consumption: Consumption) -> ConsumerState:
+        """How far behind a durable is. Raises Unavailable."""
+        stream = self._streams.name(consumption.event)
+        async with self._translated(_API_S * 3):
+            try:
+                info = await self._js.consumer_info(stream, consumption.durable)
+            except NotFoundError:
+                await self._streams.ensure_consumer(consumption)
+                info = await self._js.consumer_info(stream, consumption.durable)
+            pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
+            after = info.ack_floor.stream_seq if info.ack_floor else 0
+            age_ms = await self._age_ms(consumption, after + 1) if pending else 0
+            return ConsumerState(consumption.durable, pending, age_ms, await self._dead(consumption.durable))
+
+    async def check(self) -> None:
+        """Raises Unavailable within 1 s when NATS is not connected or JetStream does not answer."""
+        if not self._client.is_connected:
+            raise Unavailable("NATS is not connected", retry_after_s=1)
+        async with self._translated(_CHECK_S):
+            await self._js.account_info()
+
+    async def close(self) -> None:
+        """Send what is buffered and disconnect."""
+        with contextlib.suppress(errors.Error, OSError, TimeoutError):
+            if self._client.is_connected:
+                await self._client.flush(timeout=1)
+        await self._client.close()
+
+    def _outgoing(self, envelope: Envelope) -> Outgoing:
+        headers = {"Nats-Msg-Id": envelope.event_id.hex(), "aviary-producer": self.producer}
+        if envelope.trace:
+            headers["traceparent"] = envelope.trace
+        return Outgoing(f"{self._namespace}.{envelope.subject}", envelope.payload, headers)
+
+    async def _store(self, messages: Sequence[Outgoing]) -> None:
+        async with self._translated(_PUBLISH_S):
+            while True:
+                await self._connected.wait()
+                try:
+                    return await self._acks.publish(messages)
+                except NoStream:
+                    # A broker that lost its store, or one without a leader for some seconds. The ids make repeating harmless.
+                    async with self._restoring:
+                        await self._streams.restore()
+                    await asyncio.sleep(0.1)
+
+    async def _age_ms(self, consumption: Consumption, sequence: int) -> int:
+        try:
+            message = await self._js.get_msg(
+                self._streams.name(consumption.event),
+                seq=sequence,
+                subject=self._streams.filter(consumption.event),
+                next=True,
+            )
+        except NotFoundError:
+            return 0
+        return max(0, int((time.time() - message.time.timestamp()) * 1000)) if message.time else 0
+
+    async def _dead(self, durable: str) -> int:
+        subject = self._streams.dead_subject(durable)
+        info = await self._js.stream_info(self._streams.dead, subjects_filter=subject)
+        return (info.state.subjects or {}).get(subject, 0)
+
+    @contextlib.asynccontextmanager
+    async def _translated(self, timeout_s: float) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield
+        except (errors.Error, OSError, TimeoutError) as error:
+            raise Unavailable(f"NATS did not answer ({type(error).__name__})", retry_after_s=1) from error
+
+    async def _on_error(self, error: Exception) -> None:
+        log.warning("nats_error", error=repr(error))
+
+    async def _on_disconnected(self) -> None:
+        self._connected.clear()
+        log.warning("nats_disconnected")
+
+    async def _on_reconnected(self) -> None:
+        self._connected.set()
+        log.info("nats_reconnected")
+        for subscription in self._subscriptions:
+            subscription.reconnected()

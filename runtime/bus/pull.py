@@ -1,0 +1,222 @@
+"""Pulls the messages of one durable from JetStream and hands them to their handler, bounded; what handling means is consumers.py."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from runtime.bus.port import Consumption, Deliver, Outcome
+from runtime.errors import Unavailable
+from runtime.telemetry import logger
+
+_PREFETCH = 256
+_EXPIRES_S = 10.0
+_HEARTBEAT_S = 2.5
+_SILENCE_S = 6.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 5.0
+_NANO = 1_000_000_000
+_BROKER_ERRORS = (errors.Error, TimeoutError, OSError, Unavailable)
+
+log = logger(__name__)
+
+
+class ConsumerGone(Exception):
+    """The durable consumer, its stream or the leader of either is not there."""
+
+
+@dataclass
+class NatsDelivery:
+    """A message of JetStream in the hands of a consumer."""
+
+    client: Client
+    msg: Msg
+    prefix: str
+
+    @property
+    def payload(self) -> bytes:
+        """The serialized event."""
+        return self.msg.data
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers as published."""
+        return self.msg.headers or {}
+
+    @property
+    def subject(self) -> str:
+        """The subject without the namespace."""
+        return self.msg.subject.removeprefix(self.prefix)
+
+    @property
+    def key(self) -> str:
+        """The sequence in the stream."""
+        return str(self.msg.metadata.sequence.stream)
+
+    async def ack(self) -> None:
+        """Done. Not confirmed: when it gets lost, the message comes again."""
+        await self._answer(Msg.Ack.Ack)
+
+    async def retry(self, delay_s: float) -> None:
+        """Deliver it again, not before `delay_s`."""
+        await self._answer(Msg.Ack.Nak + json.dumps({"delay": int(delay_s * _NANO)}).encode().join([b" ", b""]))
+
+    async def drop(self) -> None:
+        """Never deliver it again."""
+        await self._answer(Msg.Ack.Term)
+
+    async def working(self) -> None:
+        """It is being worked on: do not give it to another process."""
+        await self._answer(Msg.Ack.Progress)
+
+    async def _answer(self, payload: bytes) -> None:
+        try:
+            await self.client.publish(self.msg.reply, payload)
+        except _BROKER_ERRORS as error:
+            raise Unavailable(f"NATS takes no acknowledgement ({type(error).__name__})", retry_after_s=1) from error
+
+
+class PullSubscription:
+    """One durable in this process: one open pull request at a time, handlers in tasks, at most `concurrency` at work."""
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        stream: str,
+        consumption: Consumption,
+        deliver: Deliver,
+        ensure: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._client = client
+        self._prefix = f"{namespace}."
+        self._consumption = consumption
+        self._deliver = deliver
+        self._ensure = ensure
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumption.durable}"
+        self._slots = asyncio.Semaphore(consumption.concurrency)
+        self._prefetch = max(2, min(_PREFETCH, 4 * consumption.concurrency))
+        self._held: dict[asyncio.Task[None], NatsDelivery] = {}
+        self._inbox = ""
+        self._request = 0
+        self._wanted = 0
+        self._status: str | None = None
+        self._heard_at = 0.0
+        self._changed = asyncio.Event()
+        self._pause_s = 0.0
+        self._paused_until = 0.0
+
+    def reconnected(self) -> None:
+        """The connection is new: the server has forgotten the open request."""
+        self._status = "reconnected"
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Pull and deliver until cancelled; broken connections, and a stream or consumer that vanished, are mended."""
+        signs = asyncio.create_task(self._signs_of_life())
+        try:
+            while True:
+                try:
+                    await self._ensure()
+                    await self._pull()
+                except (*_BROKER_ERRORS, ConsumerGone) as error:
+                    log.warning("consumer_broken", durable=self._consumption.durable, error=repr(error))
+                    await asyncio.sleep(_FIRST_PAUSE_S)
+        finally:
+            signs.cancel()
+            for task in list(self._held):
+                task.cancel()
+            await asyncio.gather(signs, *self._held, return_exceptions=True)
+
+    async def _pull(self) -> None:
+        self._inbox = self._client.new_inbox()
+        subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._received, pending_msgs_limit=-1)
+        try:
+            while True:
+                await self._room()
+                await self._one_request()
+        finally:
+            if not self._client.is_closed:
+                await subscription.unsubscribe()
+
+    async def _room(self) -> None:
+        """Wait until half of what may be held is free, and until a pause for a missing dependency is over."""
+        while len(self._held) > self._prefetch // 2:
+            await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.sleep(max(0.0, self._paused_until - self._now()))
+
+    async def _one_request(self) -> None:
+        """Ask for messages and wait until all came, the request expired, or nobody answers."""
+        self._request += 1
+        # After a pause one message goes first, to see whether the dependency is back.
+        self._wanted = 1 if self._pause_s else self._prefetch - len(self._held)
+        self._status = None
+        self._heard_at = self._now()
+        body = {
+            "batch": self._wanted,
+            "expires": int(_EXPIRES_S * _NANO),
+            "idle_heartbeat": int(_HEARTBEAT_S * _NANO),
+        }
+        await self._client.publish(self._next, json.dumps(body).encode(), reply=f"{self._inbox}.{self._request}")
+        while self._wanted > 0 and self._status is None:
+            self._changed.clear()
+            silence_s = self._heard_at + _SILENCE_S - self._now()
+            if silence_s <= 0:
+                break
+            try:
+                async with asyncio.timeout(silence_s):
+                    await self._changed.wait()
+            except TimeoutError:
+                continue
+        if self._status in ("404", "503") or (self._status or "").startswith("409 Consumer"):
+            raise ConsumerGone(self._status)
+
+    async def _received(self, msg: Msg) -> None:
+        self._heard_at = self._now()
+        status = (msg.headers or {}).get("Status") if not msg.reply.startswith("$JS.ACK") else None
+        if status is None:
+            self._wanted -= 1
+            delivery = NatsDelivery(self._client, msg, self._prefix)
+            task = asyncio.create_task(self._work(delivery))
+            self._held[task] = delivery
+            task.add_done_callback(self._held.pop)
+        elif status != "100" and msg.subject == f"{self._inbox}.{self._request}":
+            text = (msg.headers or {}).get("Description", "")
+            self._status = f"409 {text}" if status == "409" else status
+        if self._wanted <= 0 or self._status is not None:
+            self._changed.set()
+
+    async def _work(self, delivery: NatsDelivery) -> None:
+        async with self._slots:
+            left_s = self._paused_until - self._now()
+            if left_s > 0:
+                await delivery.retry(left_s)
+                return
+            outcome = await self._deliver(delivery, self._next_pause_s())
+        if outcome is Outcome.DOWN:
+            if self._paused_until < self._now():
+                self._pause_s = self._next_pause_s()
+                self._paused_until = self._now() + self._pause_s
+        else:
+            self._pause_s = 0.0
+
+    def _next_pause_s(self) -> float:
+        longest = min(_LONGEST_PAUSE_S, self._consumption.longest_backoff_s)
+        return min(longest, max(_FIRST_PAUSE_S, 2 * self._pause_s))
+
+    async def _signs_of_life(self) -> None:
+        while True:
+            await asyncio.sleep(self._consumption.ack_wait_s / 2)
+            for delivery in list(self._held.values()):
+                try:
+                    await delivery.working()
+                except Unavailable as error:
+                    log.warning("sign_of_life_lost", durable=self._consumption.durable, error=error.detail)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,7 @@
+"""CQL for stores: one session per process, awaited on the event loop. Tables belong to the services; only `schema_versions` is ours."""
+
+from runtime.cql.acknowledged import until_acknowledged
+from runtime.cql.session import Cql
+from runtime.cql.statements import Applied, OutcomeUnknown, Statement
+
+__all__ = ["Applied", "Cql", "OutcomeUnknown", "Statement", "until_acknowledged"]

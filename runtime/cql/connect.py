@@ -1,0 +1,116 @@
+"""Opening a session, blocking, for a thread: cluster settings, keyspace, schema. Statements are session.py."""
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cassandra import ConsistencyLevel
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.query import dict_factory, tuple_factory
+
+from runtime.config import MeshConfig
+from runtime.cql.migrations import migrate
+from runtime.errors import Unavailable
+from runtime.telemetry import logger
+
+READ, WRITE, CONDITIONAL, SERIAL_READ = "read", "write", "conditional", "serial_read"
+READ_TIMEOUT_S = 2.0
+WRITE_TIMEOUT_S = 5.0
+_RETRY_S = 0.5
+
+log = logger(__name__)
+
+
+class Timestamps:
+    """Client timestamps in microseconds, rising within the process; a caller may fix the one of the next request of its thread."""
+
+    def __init__(self) -> None:
+        self.fixed = threading.local()
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def __call__(self) -> int:
+        """The timestamp of the request that is being built."""
+        fixed: int | None = getattr(self.fixed, "us", None)
+        if fixed is not None:
+            return fixed
+        with self._lock:
+            self._last = max(self._last + 1, time.time_ns() // 1000)
+            return self._last
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A session on the keyspace of one area, whose schema is complete."""
+
+    cluster: Any
+    session: Any
+    timestamps: Timestamps
+    keyspace: str
+
+
+def open_session(config: MeshConfig, area: str, schema_dir: Path, patience_s: float) -> Opened:
+    """Connect, make the keyspace and apply the schema; waits while no server answers, then raises Unavailable."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return _open(config, area, schema_dir)
+        except NoHostAvailable as error:
+            if time.monotonic() > end:
+                points = ", ".join(f"{host}:{port}" for host, port in config.cql_contact_points)
+                raise Unavailable(f"no CQL server answers at {points}", retry_after_s=1) from error
+            log.warning("cql_not_up_yet", error=str(error))
+            time.sleep(_RETRY_S)
+
+
+def _open(config: MeshConfig, area: str, schema_dir: Path) -> Opened:
+    timestamps = Timestamps()
+    cluster = _cluster(config, timestamps)
+    try:
+        session = cluster.connect()
+        # Whole answers: a page that nobody asks on for would silently cut a list.
+        session.default_fetch_size = None
+        keyspace = f"{config.namespace}_{area}".lower()
+        replication = f"{{'class': 'NetworkTopologyStrategy', '{config.cql_datacenter}': {config.cql_replication}}}"
+        migrate(session, keyspace, replication, schema_dir)
+        return Opened(cluster, session, timestamps, keyspace)
+    except BaseException:
+        cluster.shutdown()
+        raise
+
+
+def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
+    def profile(consistency: int, timeout_s: float, rows: Any = tuple_factory) -> Any:
+        return ExecutionProfile(
+            # Shuffling replicas in place makes the driver find no host for a while when a node dies.
+            load_balancing_policy=TokenAwarePolicy(
+                DCAwareRoundRobinPolicy(config.cql_datacenter), shuffle_replicas=False
+            ),
+            consistency_level=consistency,
+            serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            request_timeout=timeout_s,
+            row_factory=rows,
+        )
+
+    quorum = ConsistencyLevel.LOCAL_QUORUM
+    return Cluster(
+        contact_points=list(config.cql_contact_points),
+        port=config.cql_contact_points[0][1],
+        protocol_version=4,
+        execution_profiles={
+            EXEC_PROFILE_DEFAULT: profile(quorum, 60.0),
+            READ: profile(quorum, READ_TIMEOUT_S),
+            WRITE: profile(quorum, WRITE_TIMEOUT_S),
+            CONDITIONAL: profile(quorum, WRITE_TIMEOUT_S, dict_factory),
+            SERIAL_READ: profile(ConsistencyLevel.LOCAL_SERIAL, READ_TIMEOUT_S),
+        },
+        reconnection_policy=ConstantReconnectionPolicy(0.5, None),
+        timestamp_generator=timestamps,
+        connect_timeout=5,
+        idle_heartbeat_interval=10,
+        idle_heartbeat_timeout=5,
+        compression=False,
+    )

@@ -1,0 +1,110 @@
+"""The session of a process: statements in, rows out, on the event loop. What the statements mean is the stores' matter."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from cassandra.query import BatchStatement, BatchType
+
+from runtime.config import MeshConfig
+from runtime.cql.bridge import Bridge
+from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
+from runtime.cql.rows import BatchedByReplicaSet
+from runtime.cql.statements import Applied, Rows, Statement, translated
+
+Params = Sequence[Any]
+_APPLIED = "[applied]"
+
+
+class Cql:
+    """One session, on the keyspace `{namespace}_{area}`. LOCAL_QUORUM; reads end within 2 s, writes within 5 s.
+
+    A server that is away makes reads raise `Unavailable` and writes `OutcomeUnknown`; the driver reconnects by itself.
+    """
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self._bridge = Bridge(asyncio.get_running_loop())
+        self._rows = BatchedByReplicaSet(opened.cluster.metadata, opened.keyspace, self._send_batch)
+        self._ping = Statement("SELECT key FROM system.local WHERE key = 'local'")
+
+    @classmethod
+    async def connect(cls, config: MeshConfig, area: str, schema_dir: Path, patience_s: float = 120) -> "Cql":
+        """Connect, make the keyspace, apply `schema_dir`/0001_*.cql … once. Waits for a server; after `patience_s` raises Unavailable."""
+        return cls(await asyncio.to_thread(open_session, config, area, schema_dir, patience_s))
+
+    def prepare(self, query: str) -> Statement:
+        """A statement with `?` for parameters and table names without keyspace; the server sees it at its first use."""
+        return Statement(query)
+
+    async def execute(self, statement: Statement, params: Params = (), *, timestamp_us: int | None = None) -> Rows:
+        """The rows of a read, all of them; an empty list for a write. `timestamp_us` is the write's CQL timestamp."""
+        bound = (await self._prepared(statement)).bind(params)
+        profile = READ if statement.reads else WRITE
+        return cast(Rows, await self._send(bound, profile, statement.reads, timestamp_us) or [])
+
+    async def read_serial(self, statement: Statement, params: Params = ()) -> Rows:
+        """As `execute`, but sees every conditional write that was acknowledged, and finishes one that was cut off (LOCAL_SERIAL)."""
+        bound = (await self._prepared(statement)).bind(params)
+        return cast(Rows, await self._send(bound, SERIAL_READ, True, None) or [])
+
+    async def apply_lwt(self, statement: Statement, params: Params = ()) -> Applied:
+        """Run a statement with IF. After `OutcomeUnknown` the same statement again tells, by the row it finds, what happened."""
+        bound = (await self._prepared(statement)).bind(params)
+        answer: list[dict[str, Any]] = await self._send(bound, CONDITIONAL, False, None)
+        row = dict(answer[0])
+        applied = bool(row.pop(_APPLIED))
+        return Applied(applied, None if applied else row or None)
+
+    async def logged_batch(
+        self, statements: Iterable[tuple[Statement, Params]], timestamp_us: int | None = None
+    ) -> None:
+        """All of them or none, in the end. With the same `timestamp_us` a repetition writes identical cells."""
+        batch = BatchStatement(batch_type=BatchType.LOGGED)
+        batch.is_idempotent = True
+        for statement, params in statements:
+            batch.add(await self._prepared(statement), params)
+        await self._send_batch(batch, timestamp_us)
+
+    async def write_rows(
+        self, statement: Statement, rows: Iterable[Params], *, timestamp_us: int | None = None
+    ) -> None:
+        """Run one INSERT, UPDATE or DELETE for many rows, batched. Returns when all are acknowledged; otherwise some may be."""
+        await self._rows.write(await self._prepared(statement), rows, timestamp_us)
+
+    async def ping(self) -> None:
+        """Raises Unavailable within 2 s when no server answers."""
+        await self.execute(self._ping)
+
+    async def close(self) -> None:
+        """End the session."""
+        await asyncio.to_thread(self._opened.cluster.shutdown)
+
+    async def _prepared(self, statement: Statement) -> Any:
+        if statement.prepared is None:
+            async with statement.lock:
+                if statement.prepared is None:
+                    try:
+                        prepared = await asyncio.to_thread(self._opened.session.prepare, statement.query)
+                    except Exception as error:
+                        # Nothing was executed yet, so nothing is unknown.
+                        raise translated(error, reads=True) from error
+                    prepared.is_idempotent = not statement.conditional
+                    statement.prepared = prepared
+        return statement.prepared
+
+    async def _send_batch(self, batch: Any, timestamp_us: int | None) -> None:
+        await self._send(batch, WRITE, False, timestamp_us)
+
+    async def _send(self, query: Any, profile: str, reads: bool, timestamp_us: int | None) -> Any:
+        fixed = self._opened.timestamps.fixed
+        fixed.us = timestamp_us
+        try:
+            response = self._opened.session.execute_async(query, execution_profile=profile)
+        finally:
+            fixed.us = None
+        try:
+            return await self._bridge.wait(response)
+        except Exception as error:
+            raise translated(error, reads=reads) from error

@@ -1,0 +1,167 @@
+"""The transactional outbox: announcements written in the batch of what they announce, published soon, and by the relay in any case.
+
+The tables, in each owner's schema/0001:
+
+    CREATE TABLE IF NOT EXISTS outbox (
+        shard int, bucket bigint, event_id blob, subject text, payload blob, created_at bigint,
+        PRIMARY KEY ((shard, bucket), event_id)
+    ) WITH default_time_to_live = 604800 AND gc_grace_seconds = 86400;
+
+    CREATE TABLE IF NOT EXISTS outbox_watermark (id int PRIMARY KEY, bucket bigint);
+"""
+
+import asyncio
+import zlib
+from collections import OrderedDict, deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from google.protobuf.message import Message
+from prometheus_client import Counter
+
+from runtime.bus import Bus, Envelope, envelope_of
+from runtime.cql import Cql, Statement
+from runtime.errors import Unavailable
+from runtime.faults import Faults
+from runtime.ids import Clock
+from runtime.outbox_relay import BUCKET_MS, SHARDS, OutboxTable, Relay
+from runtime.telemetry import logger
+
+SOON_S = 0.05
+_REMEMBERED_ROWS = 10_000
+
+log = logger(__name__)
+PUBLISHED = Counter("aviary_mesh_outbox_published_total", "Announcements published.", ["outcome"])
+
+
+class Announcer(Protocol):
+    """What rpcs need of an outbox, and the process that runs one."""
+
+    async def publish_soon(self, *events: Message) -> None:
+        """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises."""
+
+    async def relay(self) -> None:
+        """Publish, until cancelled, what `publish_soon` did not: a background task of the process."""
+
+    async def backlog(self) -> tuple[int, int]:
+        """How many announcements are written and not yet published, and the age in milliseconds of the oldest (0 without)."""
+
+
+class Outbox:
+    """The outbox of one area, in its keyspace."""
+
+    def __init__(
+        self,
+        cql: Cql,
+        bus: Bus,
+        clock: Clock,
+        faults: Faults,
+        relay_ages_s: Sequence[float] = (15, 60, 900),
+    ) -> None:
+        """`relay_ages_s`: the ages at which rows are looked for, rising; the last is longer than a batch log may replay late."""
+        self._bus = bus
+        self._clock = clock
+        self._faults = faults
+        self._table = OutboxTable(cql, clock)
+        self._relay = Relay(self._table, bus, clock, faults, relay_ages_s)
+        # Where the rows of an event lie; lost after a restart, when the relay publishes and deletes them.
+        self._places: OrderedDict[bytes, list[tuple[int, int]]] = OrderedDict()
+        self._queue: deque[tuple[Envelope, asyncio.Future[None]]] = deque()
+        self._sender: asyncio.Task[None] | None = None
+
+    def row(self, event: Message) -> tuple[Statement, Sequence[Any]]:
+        """The announcement as a statement for the same logged batch as what it announces."""
+        envelope = envelope_of(event)
+        now_ms = self._clock.now_ms()
+        # The bucket is that of writing: an event's own time may be long ago (a repeated write), where no relay looks any more.
+        place = (zlib.crc32(envelope.event_id) % SHARDS, now_ms // BUCKET_MS)
+        self._places.setdefault(envelope.event_id, []).append(place)
+        if len(self._places) > _REMEMBERED_ROWS:
+            self._places.popitem(last=False)
+        return self._table.insert, (*place, envelope.event_id, envelope.subject, envelope.payload, now_ms)
+
+    async def publish_soon(self, *events: Message) -> None:
+        """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises."""
+        published = []
+        for event in events:
+            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._queue.append((envelope_of(event), done))
+            published.append(done)
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send_queued())
+        if published:
+            await asyncio.wait(published, timeout=SOON_S)
+
+    async def relay(self) -> None:
+        """Publish, until cancelled, what `publish_soon` did not."""
+        await self._relay.run()
+
+    async def backlog(self) -> tuple[int, int]:
+        """Announcements not yet published, and the age in milliseconds of the oldest. Raises Unavailable."""
+        return await self._relay.backlog()
+
+    async def _send_queued(self) -> None:
+        """Publish what waits, all of it at once; what comes meanwhile makes the next round."""
+        while self._queue:
+            batch = list(self._queue)
+            self._queue.clear()
+            try:
+                await self._bus.send([envelope for envelope, _ in batch])
+            except Unavailable as error:
+                PUBLISHED.labels("later").inc(len(batch))
+                log.warning("publish_later", events=len(batch), error=error.detail)
+                published = False
+            else:
+                PUBLISHED.labels("soon").inc(len(batch))
+                published = True
+            for _, done in batch:
+                done.set_result(None)
+            rows = [(*place, e.event_id) for e, _ in batch for place in self._places.pop(e.event_id, [])]
+            if published and rows:
+                self._faults.at("outbox.publish.before_delete")
+                try:
+                    await self._table.delete(rows)
+                except Unavailable as error:
+                    log.warning("outbox_rows_left", rows=len(rows), error=error.detail)
+
+
+class MemoryOutbox:
+    """Keeps the promises of `Outbox` for memory stores: they call `write` where a CQL store puts `row` into its batch."""
+
+    def __init__(self, bus: Bus, clock: Clock) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._rows: dict[bytes, tuple[Envelope, int]] = {}
+
+    def write(self, event: Message) -> None:
+        """The announcement is stored, together with what it announces."""
+        envelope = envelope_of(event)
+        self._rows.setdefault(envelope.event_id, (envelope, self._clock.now_ms()))
+
+    async def publish_soon(self, *events: Message) -> None:
+        """Publish announcements that were written. Never raises."""
+        await self._publish([envelope_of(e) for e in events])
+
+    async def relay(self) -> None:
+        """Publish, until cancelled, what `publish_soon` did not."""
+        while True:
+            await self.relay_all()
+            await asyncio.sleep(0.01)
+
+    async def relay_all(self) -> None:
+        """One pass of the relay over everything that is left."""
+        await self._publish([envelope for envelope, _ in self._rows.values()])
+
+    async def backlog(self) -> tuple[int, int]:
+        """Announcements not yet published, and the age in milliseconds of the oldest."""
+        now_ms = self._clock.now_ms()
+        return len(self._rows), max((now_ms - at_ms for _, at_ms in self._rows.values()), default=0)
+
+    async def _publish(self, envelopes: Sequence[Envelope]) -> None:
+        try:
+            await self._bus.send(envelopes)
+        except Unavailable as error:
+            log.warning("publish_later", events=len(envelopes), error=error.detail)
+            return
+        for envelope in envelopes:
+            self._rows.pop(envelope.event_id, None)

@@ -1,0 +1,151 @@
+"""The relay of an outbox: passes over its buckets at several ages, and a stored watermark. Writing rows is outbox.py."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runtime.bus import Bus, Envelope
+from runtime.cql import Cql
+from runtime.errors import Unavailable
+from runtime.faults import Faults
+from runtime.ids import Clock
+from runtime.telemetry import logger
+
+BUCKET_MS = 10_000
+SHARDS = 4
+_BUCKETS_PER_READ = 25
+_DELETE_AHEAD_US = 60_000_000
+_PAUSE_S = 1.0
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An announcement that lies in the outbox."""
+
+    shard: int
+    bucket: int
+    created_ms: int
+    envelope: Envelope
+
+
+class OutboxTable:
+    """The statements of the outbox tables."""
+
+    def __init__(self, cql: Cql, clock: Clock) -> None:
+        self._cql = cql
+        self._clock = clock
+        self.insert = cql.prepare(
+            "INSERT INTO outbox (shard, bucket, event_id, subject, payload, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self._read = cql.prepare(
+            "SELECT shard, bucket, event_id, subject, payload, created_at FROM outbox WHERE shard IN ? AND bucket IN ?"
+        )
+        self._ages = cql.prepare("SELECT created_at FROM outbox WHERE shard IN ? AND bucket IN ?")
+        self._delete = cql.prepare("DELETE FROM outbox WHERE shard = ? AND bucket = ? AND event_id = ?")
+        self._watermark = cql.prepare("SELECT bucket FROM outbox_watermark WHERE id = 0")
+        self._set_watermark = cql.prepare("INSERT INTO outbox_watermark (id, bucket) VALUES (0, ?)")
+        self._first_use = cql.prepare("SELECT applied_at FROM schema_versions WHERE version = 1")
+
+    async def rows(self, first: int, last: int) -> list[OutboxRow]:
+        """What lies in the buckets from `first` to `last`, both included; not more than 25 of them."""
+        found = await self._cql.execute(self._read, (range(SHARDS), range(first, last + 1)))
+        return [
+            OutboxRow(shard, bucket, at, Envelope(subj, eid, data, "")) for shard, bucket, eid, subj, data, at in found
+        ]
+
+    async def ages(self, first: int, last: int) -> list[int]:
+        """The times of writing, in milliseconds, of the rows in the buckets from `first` to `last`."""
+        found: list[int] = []
+        for start in range(first, last + 1, _BUCKETS_PER_READ):
+            buckets = range(start, min(start + _BUCKETS_PER_READ, last + 1))
+            found += [row[0] for row in await self._cql.execute(self._ages, (range(SHARDS), buckets))]
+        return found
+
+    async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Delete published rows (shard, bucket, event_id)."""
+        # Ahead of our clock: the row's timestamp is its writer's, which may have had a reason to be ahead of the time.
+        await self._cql.write_rows(self._delete, rows, timestamp_us=self._clock.now_us() + _DELETE_AHEAD_US)
+
+    async def watermark(self) -> int:
+        """The first bucket that the last pass has not finished; before any pass, the bucket in which the tables were made."""
+        found = await self._cql.execute(self._watermark)
+        if found:
+            return int(found[0][0])
+        made = await self._cql.execute(self._first_use)
+        return int(made[0][0].timestamp() * 1000) // BUCKET_MS - 1
+
+    async def move_watermark(self, bucket: int) -> None:
+        """Remember that everything before `bucket` is published. Two relays may move it back and forth; both are right."""
+        await self._cql.execute(self._set_watermark, (bucket,))
+
+
+class Relay:
+    """Publishes what lies in the outbox at each of its ages. Two relays at once publish duplicates, which the stream drops."""
+
+    def __init__(self, table: OutboxTable, bus: Bus, clock: Clock, faults: Faults, ages_s: Sequence[float]) -> None:
+        self._table = table
+        self._bus = bus
+        self._clock = clock
+        self._faults = faults
+        self._ages_ms = [int(age * 1000) for age in ages_s]
+        self._tick_s = min(5.0, max(0.05, ages_s[0] / 5))
+        self._next: list[int] = []
+
+    async def run(self) -> None:
+        """Pass over the buckets until cancelled; while the database or the bus is away, wait and go on where it stopped."""
+        while True:
+            try:
+                await self.pass_once()
+            except Unavailable as error:
+                log.warning("relay_waits", error=error.detail)
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                await asyncio.sleep(self._tick_s)
+
+    async def pass_once(self) -> None:
+        """Do what every pass has to do now. Raises Unavailable; what was done stays done."""
+        if not self._next:
+            await self._start()
+        for number, age_ms in enumerate(self._ages_ms):
+            await self._pass(number, self._clock.now_ms() - age_ms)
+
+    async def backlog(self) -> tuple[int, int]:
+        """Rows from the watermark on, and the age in milliseconds of the oldest. Raises Unavailable."""
+        now_ms = self._clock.now_ms()
+        first = self._next[-1] if self._next else await self._table.watermark()
+        ages = await self._table.ages(first, now_ms // BUCKET_MS + 1)
+        return len(ages), max((now_ms - at_ms for at_ms in ages), default=0)
+
+    async def _start(self) -> None:
+        watermark = await self._table.watermark()
+        now_ms = self._clock.now_ms()
+        # What is older than the next pass's age is that pass's; the last one begins at the watermark.
+        later = [*self._ages_ms[1:], None]
+        self._next = [watermark if age is None else max(watermark, (now_ms - age) // BUCKET_MS) for age in later]
+
+    async def _pass(self, number: int, until_ms: int) -> None:
+        """Publish rows written before `until_ms`, in every bucket that this pass has not finished."""
+        last = until_ms // BUCKET_MS
+        moved = False
+        while self._next[number] <= last:
+            first = self._next[number]
+            end = min(first + _BUCKETS_PER_READ - 1, last)
+            rows = [row for row in await self._table.rows(first, end) if row.created_ms <= until_ms]
+            if rows:
+                await self._publish(rows, number)
+            # The bucket of `until_ms` is still filling: it is read again.
+            self._next[number] = min(end + 1, last)
+            moved = moved or self._next[number] > first
+            if end == last:
+                break
+        if moved and number == len(self._ages_ms) - 1:
+            await self._table.move_watermark(self._next[number])
+
+    async def _publish(self, rows: Sequence[OutboxRow], number: int) -> None:
+        await self._bus.send([row.envelope for row in rows])
+        log.info("relayed", rows=len(rows), relay_pass=number)
+        self._faults.at("outbox.relay.after_publish")
+        await self._table.delete([(row.shard, row.bucket, row.envelope.event_id) for row in rows])
