@@ -1,0 +1,30 @@
+"""What a process of svc_graph is told; the only module of the service that names variables."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from runtime.config import Env, MeshConfig, Secret, address
+from runtime.cursors import parse_keys
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration of svc_graph."""
+
+    mesh: MeshConfig
+    user_address: str
+    cursor_keys: dict[int, Secret]
+    known_accounts: int
+
+    @staticmethod
+    def from_env(values: Mapping[str, str]) -> "Config":
+        """Read the environment. Raises ConfigError that names everything missing or malformed."""
+        env = Env(values)
+        config = Config(
+            mesh=MeshConfig.read("graph", env),
+            user_address=address(env, "user"),
+            cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
+            known_accounts=env.number("AVIARY_GRAPH_KNOWN_ACCOUNTS", 100_000),
+        )
+        env.done()
+        return config

@@ -1,0 +1,33 @@
+"""What an rpc of svc_graph may use; server.py and tests build it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from runtime.cursors import Cursors
+from runtime.faults import Faults
+from runtime.ids import Clock
+from runtime.outbox import Announcer
+from svc_graph.accounts import KnownAccounts
+from svc_graph.store import GraphStore
+from svc_graph.turns import Turns
+
+
+class OwnWrites(Protocol):
+    """What a user wrote lately, for the user's own reads."""
+
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+        """As runtime.recent.RecentWrites.record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports of svc_graph."""
+
+    store: GraphStore
+    outbox: Announcer
+    recent: OwnWrites
+    accounts: KnownAccounts
+    turns: Turns
+    cursors: Cursors
+    clock: Clock
+    faults: Faults

@@ -1,0 +1,17 @@
+"""ListFollowing: whom an account follows, latest first."""
+
+import uuid
+
+from aviary.graph.v1.graph_pb2 import ListFollowingRequest, ListFollowingResponse
+
+from runtime.context import Caller
+from svc_graph.deps import Deps
+from svc_graph.listing import Listing
+
+
+async def list_following(request: ListFollowingRequest, caller: Caller, deps: Deps) -> ListFollowingResponse:
+    """A page of whom an account follows, latest first. Fails with INVALID_CURSOR."""
+    listing = Listing(request, caller, deps.cursors)
+    rows = await deps.store.list_following(uuid.UUID(bytes=request.user_id), listing.before(), request.limit + 1)
+    entries, next_cursor = listing.page(rows)
+    return ListFollowingResponse(entries=entries, next_cursor=next_cursor)

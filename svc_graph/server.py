@@ -1,0 +1,60 @@
+"""Builds a process of svc_graph, in order; nothing else constructs adapters."""
+
+from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.user.v1 import user_pb2
+
+from runtime.backlog import Backlog
+from runtime.bus import NatsBus
+from runtime.channel import open_channel
+from runtime.cql import Cql
+from runtime.cursors import Cursors
+from runtime.outbox import Outbox
+from runtime.recent import RecentWrites
+from runtime.redis import connect_redis
+from runtime.service import Process, check_peer, main
+from svc_graph.accounts import KnownAccounts
+from svc_graph.config import Config
+from svc_graph.deps import Deps
+from svc_graph.servicer import GraphServicer
+from svc_graph.store import SCHEMA, CqlGraphStore
+from svc_graph.turns import Turns
+
+
+async def build(process: Process, config: Config) -> None:
+    """Connect to the servers and to svc_user, and register what the process serves, checks and closes."""
+    cql = await Cql.connect(config.mesh, "graph", SCHEMA)
+    process.on_close(cql.close)
+    process.check("cql", cql.ping)
+
+    bus = await NatsBus.connect(config.mesh, producer="svc_graph")
+    process.on_close(bus.close)
+    process.check("nats", bus.check)
+    await bus.declare([FollowSet])
+
+    redis = connect_redis(config.mesh)
+    process.on_close(redis.aclose)
+
+    users = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
+    process.on_close(users.close)
+    process.check("user", lambda: check_peer(users))
+
+    outbox = Outbox(cql, bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s)
+    process.background("relay", outbox.relay)
+    deps = Deps(
+        store=CqlGraphStore(cql, outbox),
+        outbox=outbox,
+        recent=RecentWrites(redis, config.mesh.namespace),
+        accounts=KnownAccounts(users, config.known_accounts),
+        turns=Turns(),
+        cursors=Cursors(config.cursor_keys, process.clock),
+        clock=process.clock,
+        faults=process.faults,
+    )
+    process.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+
+
+if __name__ == "__main__":
+    main(Config.from_env, lambda config: config.mesh, build)

@@ -1,0 +1,65 @@
+"""Table of contents of GraphService: each rpc and the function that answers it."""
+
+from aviary.graph.v1 import graph_pb2 as pb
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceServicer
+
+from runtime.context import current_caller
+from svc_graph.deps import Deps
+from svc_graph.rpcs.follow import follow
+from svc_graph.rpcs.get_follow_snapshot import get_follow_snapshot
+from svc_graph.rpcs.get_follower_page import get_follower_page
+from svc_graph.rpcs.get_follower_shards import get_follower_shards
+from svc_graph.rpcs.get_relationships import get_relationships
+from svc_graph.rpcs.import_follows import import_follows
+from svc_graph.rpcs.list_followers import list_followers
+from svc_graph.rpcs.list_following import list_following
+from svc_graph.rpcs.unfollow import unfollow
+
+
+class GraphServicer(GraphServiceServicer):
+    """Serves GraphService."""
+
+    def __init__(self, deps: Deps) -> None:
+        self._deps = deps
+
+    async def Follow(self, request: pb.FollowRequest, context: object) -> pb.FollowResponse:
+        """See rpcs/follow.py."""
+        return await follow(request, current_caller(), self._deps)
+
+    async def Unfollow(self, request: pb.UnfollowRequest, context: object) -> pb.UnfollowResponse:
+        """See rpcs/unfollow.py."""
+        return await unfollow(request, current_caller(), self._deps)
+
+    async def ListFollowers(self, request: pb.ListFollowersRequest, context: object) -> pb.ListFollowersResponse:
+        """See rpcs/list_followers.py."""
+        return await list_followers(request, current_caller(), self._deps)
+
+    async def ListFollowing(self, request: pb.ListFollowingRequest, context: object) -> pb.ListFollowingResponse:
+        """See rpcs/list_following.py."""
+        return await list_following(request, current_caller(), self._deps)
+
+    async def GetFollowSnapshot(
+        self, request: pb.GetFollowSnapshotRequest, context: object
+    ) -> pb.GetFollowSnapshotResponse:
+        """See rpcs/get_follow_snapshot.py."""
+        return await get_follow_snapshot(request, current_caller(), self._deps)
+
+    async def GetFollowerShards(
+        self, request: pb.GetFollowerShardsRequest, context: object
+    ) -> pb.GetFollowerShardsResponse:
+        """See rpcs/get_follower_shards.py."""
+        return await get_follower_shards(request, current_caller(), self._deps)
+
+    async def GetFollowerPage(self, request: pb.GetFollowerPageRequest, context: object) -> pb.GetFollowerPageResponse:
+        """See rpcs/get_follower_page.py."""
+        return await get_follower_page(request, current_caller(), self._deps)
+
+    async def GetRelationships(
+        self, request: pb.GetRelationshipsRequest, context: object
+    ) -> pb.GetRelationshipsResponse:
+        """See rpcs/get_relationships.py."""
+        return await get_relationships(request, current_caller(), self._deps)
+
+    async def ImportFollows(self, request: pb.ImportFollowsRequest, context: object) -> pb.ImportFollowsResponse:
+        """See rpcs/import_follows.py."""
+        return await import_follows(request, current_caller(), self._deps)

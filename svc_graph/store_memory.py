@@ -1,0 +1,75 @@
+"""The promises of GraphStore in memory, for unit tests and simulation; nothing here survives the process."""
+
+import uuid
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from aviary.graph.v1.events_pb2 import FollowSet
+
+from runtime.outbox import MemoryOutbox
+from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
+
+
+class MemoryGraphStore:
+    """GraphStore in one dictionary of edges. No method awaits between reading and writing, so each is atomic."""
+
+    def __init__(self, outbox: MemoryOutbox) -> None:
+        self._outbox = outbox
+        self._edges: dict[Pair, Edge] = {}
+
+    async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
+        """See GraphStore."""
+        return [self._edge(pair) for pair in pairs]
+
+    async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+        """See GraphStore."""
+        return {one: self._version(one) for one in follower_ids}
+
+    async def apply(self, changes: Sequence[Change], announce: Sequence[FollowSet]) -> None:
+        """See GraphStore."""
+        for change in changes:
+            if change.after.version > self._edge(change.after.pair).version:
+                self._edges[change.after.pair] = change.after
+        for event in announce:
+            self._outbox.write(event)
+
+    async def list_following(self, follower_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
+        """See GraphStore."""
+        mine = self._follows(lambda pair: pair.follower_id == follower_id)
+        return _page([ListedFollow(edge.follow_id, edge.pair.followee_id) for edge in mine], before, limit)
+
+    async def list_followers(self, followee_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
+        """See GraphStore."""
+        theirs = self._follows(lambda pair: pair.followee_id == followee_id)
+        return _page([ListedFollow(edge.follow_id, edge.pair.follower_id) for edge in theirs], before, limit)
+
+    async def snapshot(self, follower_id: uuid.UUID) -> Snapshot:
+        """See GraphStore."""
+        mine = self._follows(lambda pair: pair.follower_id == follower_id)
+        return Snapshot([edge.pair.followee_id for edge in mine], self._version(follower_id))
+
+    async def follower_page(
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+    ) -> list[uuid.UUID]:
+        """See GraphStore."""
+        if shard != WHOLE:
+            return []
+        ids = sorted(edge.pair.follower_id for edge in self._follows(lambda pair: pair.followee_id == followee_id))
+        return [one for one in ids if after is None or one > after][:limit]
+
+    async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """See GraphStore."""
+        return {other for other in others if self._edge(Pair(other, followee_id)).following}
+
+    def _edge(self, pair: Pair) -> Edge:
+        return self._edges.get(pair, Edge(pair))
+
+    def _follows(self, wanted: Callable[[Pair], bool]) -> Iterable[Edge]:
+        return (edge for edge in self._edges.values() if edge.following and wanted(edge.pair))
+
+    def _version(self, follower_id: uuid.UUID) -> int:
+        return max((e.version for e in self._edges.values() if e.pair.follower_id == follower_id), default=0)
+
+
+def _page(rows: list[ListedFollow], before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
+    older = [row for row in rows if before is None or row.follow_id < before]
+    return sorted(older, key=lambda row: row.follow_id, reverse=True)[:limit]

@@ -1,0 +1,146 @@
+"""Follow: check, set once, announce once, show to the follower."""
+
+import asyncio
+import uuid
+
+import grpc
+import pytest
+from aviary.graph.v1.graph_pb2 import FollowRequest, FollowResponse
+
+from svc_graph.domain import Edge, Pair, version_of
+from tests.unit.svc_graph.graph import Graph, refusal
+
+
+async def test_a_follow_is_answered_stored_and_announced(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    with graph.acting(alice):
+        answer = await graph.stub.Follow(FollowRequest(followee_id=str(bob)))
+    assert answer == FollowResponse(follower_id=str(alice), followee_id=str(bob), following=True)
+    [edge] = await graph.store.edges([Pair(alice, bob)])
+    [event] = graph.published()
+    assert edge.following
+    assert (event.follower_id, event.followee_id, event.following) == (alice.bytes, bob.bytes, True)
+    assert (event.version, event.occurred_at.ToMicroseconds()) == (edge.version, edge.version)
+
+
+async def test_the_follower_may_name_oneself_and_nobody_else(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    with graph.acting(alice):
+        await graph.stub.Follow(FollowRequest(followee_id=str(bob), follower_id=str(alice)))
+        error = await refusal(graph.stub.Follow(FollowRequest(followee_id=str(alice), follower_id=str(bob))))
+    assert (error.status, error.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_YOUR_USER_ID")
+
+
+async def test_following_again_changes_and_announces_nothing(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    before = await graph.store.edges([Pair(alice, bob)])
+    await graph.follow(alice, bob)
+    assert await graph.store.edges([Pair(alice, bob)]) == before
+    assert len(graph.published()) == 1
+
+
+async def test_a_hundred_parallel_follows_are_one_change(graph: Graph) -> None:
+    """P51: within one process the turns of the follower see to it."""
+    alice, bob = graph.account(), graph.account()
+    await asyncio.gather(*(graph.follow(alice, bob) for _ in range(100)))
+    assert len(graph.published()) == 1
+
+
+async def test_nobody_follows_oneself(graph: Graph) -> None:
+    """P51."""
+    alice = graph.account()
+    with graph.acting(alice):
+        error = await refusal(graph.stub.Follow(FollowRequest(followee_id=str(alice))))
+    assert (error.status, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "CANNOT_FOLLOW_SELF")
+    assert graph.published() == []
+
+
+async def test_an_unknown_account_cannot_be_followed(graph: Graph) -> None:
+    stranger = uuid.uuid4()
+    with graph.acting(graph.account()):
+        error = await refusal(graph.stub.Follow(FollowRequest(followee_id=str(stranger))))
+    assert (error.status, error.reason) == (grpc.StatusCode.NOT_FOUND, "FOLLOWEE_NOT_FOUND")
+    assert error.metadata == {} or str(stranger) in error.metadata.values()
+    assert graph.published() == []
+
+
+async def test_an_account_is_asked_for_once_and_remembered(graph: Graph) -> None:
+    alice, carol, bob = graph.account(), graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    await graph.follow(carol, bob)
+    assert graph.users.calls == 1
+
+
+async def test_an_account_that_was_unknown_is_asked_for_again(graph: Graph) -> None:
+    alice, late = graph.account(), graph.ids.next()
+    with graph.acting(alice):
+        await refusal(graph.stub.Follow(FollowRequest(followee_id=str(late))))
+    graph.users.known.add(late.bytes)
+    await graph.follow(alice, late)
+    assert graph.users.calls == 2
+
+
+async def test_while_accounts_cannot_be_asked_only_known_ones_can_be_followed(graph: Graph) -> None:
+    alice, carol, known, new = (graph.account() for _ in range(4))
+    await graph.follow(carol, known)
+    graph.users.down = True
+    await graph.follow(alice, known)
+    with graph.acting(alice):
+        error = await refusal(graph.stub.Follow(FollowRequest(followee_id=str(new))))
+    assert error.status is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_the_change_is_recorded_for_the_followers_own_reads(graph: Graph) -> None:
+    """P13, for follows: the version that the next home must be at least as new as."""
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    [edge] = await graph.store.edges([Pair(alice, bob)])
+    assert graph.recent.seen == [(alice.bytes, b"g", edge.version.to_bytes(8))]
+
+
+async def test_a_retry_of_a_follow_that_was_stored_but_not_answered_is_recorded_too(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    recorded = graph.recent.seen.copy()
+    graph.recent.seen.clear()
+    await graph.follow(alice, bob)
+    assert graph.recent.seen == recorded
+
+
+async def test_a_clock_that_went_back_still_gives_a_later_version(graph: Graph) -> None:
+    """P29: of the pair, and of everything the follower changed."""
+    alice, bob, carol = (graph.account() for _ in range(3))
+    await graph.follow(alice, bob)
+    graph.clock.us -= 60_000_000
+    await graph.unfollow(alice, bob)
+    await graph.follow(alice, carol)
+    versions = [event.version for event in graph.published()]
+    assert versions == sorted(set(versions))
+    [edge] = await graph.store.edges([Pair(alice, bob)])
+    assert not edge.following
+
+
+@pytest.mark.parametrize("bad", ["", "bob", "00000000-0000-7000-8000-00000000000g"])
+async def test_an_id_that_is_none_is_refused_naming_the_field(graph: Graph, bad: str) -> None:
+    with graph.acting(graph.account()):
+        error = await refusal(graph.stub.Follow(FollowRequest(followee_id=bad)))
+    assert error.status is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.fields[0].field == "followee_id"
+
+
+async def test_anonymous_callers_and_tokens_without_the_scope_are_refused(graph: Graph) -> None:
+    request = FollowRequest(followee_id=str(graph.account()))
+    with graph.acting(None):
+        assert (await refusal(graph.stub.Follow(request))).reason == "TOKEN_MISSING"
+    with graph.acting(graph.account(), scopes=("read",)):
+        assert (await refusal(graph.stub.Follow(request))).reason == "INSUFFICIENT_SCOPE"
+
+
+def test_follow_ids_sort_by_version_and_give_it_back() -> None:
+    pair = Pair(uuid.uuid4(), uuid.uuid4())
+    versions = [1_760_000_000_000_000 + step for step in (0, 1, 2, 998, 999, 1000, 1001, 123_456_789)]
+    ids = [Edge(pair, True, version).follow_id for version in versions]
+    assert [version_of(one) for one in ids] == versions
+    assert ids == sorted(ids)
+    assert {one.version for one in ids} == {7}
