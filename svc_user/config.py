@@ -1,0 +1,57 @@
+"""What a process of svc_user is told; the only module of the service that names variables."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from runtime.config import Env, MeshConfig, Secret
+
+_DAY_S = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Config:
+    """Configuration of svc_user; durations in seconds."""
+
+    mesh: MeshConfig
+    email_key: Secret
+    refresh_key: Secret
+    signing_key: Ed25519PrivateKey = field(repr=False)
+    access_token_s: int
+    session_s: int
+    claim_abandoned_s: int
+    password_threads: int
+    password_waiting: int
+
+    @staticmethod
+    def from_env(values: Mapping[str, str]) -> "Config":
+        """Read the environment. Raises ConfigError that names everything missing or malformed."""
+        env = Env(values)
+        config = Config(
+            mesh=MeshConfig.read("user", env),
+            email_key=env.secret("AVIARY_USER_EMAIL_KEY"),
+            refresh_key=env.secret("AVIARY_USER_REFRESH_KEY"),
+            signing_key=env.parsed("AVIARY_USER_SIGNING_KEY", _signing_key, Ed25519PrivateKey.generate()),
+            access_token_s=env.number("AVIARY_USER_ACCESS_TOKEN_S", 15 * 60),
+            session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
+            claim_abandoned_s=env.number("AVIARY_USER_CLAIM_ABANDONED_S", 10 * 60),
+            password_threads=env.number("AVIARY_USER_PASSWORD_THREADS", 2),
+            password_waiting=env.number("AVIARY_USER_PASSWORD_WAITING", 64),
+        )
+        env.done()
+        return config
+
+
+def _signing_key(raw: str) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(base64.b64decode(raw, validate=True), password=None)
+    except (binascii.Error, ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is not base64 of a PEM private key without a password") from None
+    if isinstance(key, Ed25519PrivateKey):
+        return key
+    raise ValueError("is not an Ed25519 key")

@@ -1,0 +1,26 @@
+"""What an rpc of svc_user may use; server.py and tests build it."""
+
+from dataclasses import dataclass
+
+from runtime.faults import Faults
+from runtime.ids import Clock, Ids
+from runtime.outbox import Announcer
+from svc_user.emails import Emails
+from svc_user.passwords import Passwords
+from svc_user.store import UserStore
+from svc_user.tokens import Tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports of svc_user."""
+
+    store: UserStore
+    outbox: Announcer
+    passwords: Passwords
+    emails: Emails
+    tokens: Tokens
+    clock: Clock
+    ids: Ids
+    faults: Faults
+    claim_abandoned_ms: int

@@ -1,0 +1,76 @@
+"""Passwords: which are refused, and hashing in a bounded number of threads; where the hashes lie is the store's matter."""
+
+import asyncio
+import secrets
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from runtime.errors import FieldProblem
+from svc_user.errors import PasswordTooCommon, TooManyLogins
+
+T = TypeVar("T")
+
+RETRY_AFTER_S = 1.0
+
+
+def argon2id() -> PasswordHasher:
+    """Argon2id with 19 MiB, two passes and one lane: about 20 ms of one core."""
+    return PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+
+
+def common_passwords() -> frozenset[str]:
+    """The passwords of at least 8 characters that people use most, in lower case."""
+    lines = Path(__file__).with_name("common_passwords.txt").read_text(encoding="utf-8").splitlines()
+    return frozenset(line for line in lines if line and not line.startswith("#"))
+
+
+class Passwords:
+    """Hashes and checks passwords in `threads` threads; of more than `waiting` further ones each is refused at once.
+
+    Bytes are taken as they are: no trimming, no Unicode normalisation.
+    """
+
+    def __init__(self, hasher: PasswordHasher, common: frozenset[str], threads: int, waiting: int) -> None:
+        self._hasher = hasher
+        self._common = common
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self._room = threading.BoundedSemaphore(threads + waiting)
+        self._nobodys = hasher.hash(secrets.token_hex())
+
+    def ensure_uncommon(self, password: str) -> None:
+        """Raise PasswordTooCommon for a password, in any case, that everybody tries first."""
+        if password.lower() in self._common:
+            text = "is among the most common passwords"
+            raise PasswordTooCommon(f"the password {text}", fields=[FieldProblem("password", text)])
+
+    async def hash(self, password: str) -> str:
+        """The hash to store, salt and parameters included. Raises TooManyLogins."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Whether the password is the one of the stored hash; without a hash, False at the same cost. Raises TooManyLogins."""
+        return await self._run(lambda: self._verify(stored or self._nobodys, password))
+
+    async def close(self) -> None:
+        """Let running work end and drop the rest."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, stored: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(stored, password)
+        except VerifyMismatchError:
+            return False
+
+    async def _run(self, work: Callable[[], T]) -> T:
+        if not self._room.acquire(blocking=False):
+            raise TooManyLogins("too many passwords are being checked", retry_after_s=RETRY_AFTER_S)
+        running = self._pool.submit(work)
+        # The place is free when the thread is, not when a caller whose deadline passed has gone.
+        running.add_done_callback(lambda _: self._room.release())
+        return await asyncio.wrap_future(running)

@@ -1,0 +1,32 @@
+"""ImportUser: an account from elsewhere that nobody can log in to."""
+
+from aviary.user.v1.user_pb2 import ImportUserRequest, ImportUserResponse
+
+from runtime.context import Caller
+from svc_user.deps import Deps
+from svc_user.domain import Claim, User, username_key
+from svc_user.errors import UsernameTaken
+from svc_user.registration import claim, has_account, make_account
+
+
+async def import_user(request: ImportUserRequest, _: Caller, deps: Deps) -> ImportUserResponse:
+    """Make an account, or find the one that has the username. Fails with USERNAME_TAKEN while somebody registers with it.
+
+    An import that died half-way left its claim: the next call goes on with its id and writes the same rows.
+    """
+    wanted = Claim(deps.ids.next(), imported=True)
+    holder = await claim(username_key(request.username), wanted, deps)
+    if holder.user_id != wanted.user_id:
+        if await has_account(holder.user_id, deps):
+            return ImportUserResponse(user_id=holder.user_id.bytes, created=False)
+        if not holder.imported:
+            raise UsernameTaken("somebody is registering with the username")
+    user = User(
+        user_id=holder.user_id,
+        username=request.username,
+        display_name=request.display_name,
+        bio=request.bio,
+        verified=request.verified,
+    )
+    await make_account(user, None, holder, deps)
+    return ImportUserResponse(user_id=holder.user_id.bytes, created=True)

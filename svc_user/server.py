@@ -1,0 +1,55 @@
+"""Builds a process of svc_user, in order; nothing but construction here."""
+
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
+
+from runtime.backlog import Backlog
+from runtime.bus import NatsBus
+from runtime.cql import Cql
+from runtime.ids import Uuid7Ids
+from runtime.outbox import Outbox
+from runtime.service import Process, main
+from svc_user.config import Config
+from svc_user.deps import Deps
+from svc_user.emails import Emails
+from svc_user.passwords import Passwords, argon2id, common_passwords
+from svc_user.servicer import UserServicer
+from svc_user.store import SCHEMA, CqlUserStore
+from svc_user.tokens import Tokens
+
+
+async def build(process: Process, config: Config) -> None:
+    """Put the service together on a process."""
+    cql = await Cql.connect(config.mesh, config.mesh.area, SCHEMA)
+    process.on_close(cql.close)
+    process.check("cql", cql.ping)
+
+    bus = await NatsBus.connect(config.mesh, producer="svc_user")
+    process.on_close(bus.close)
+    process.check("nats", bus.check)
+    await bus.declare([UserRegistered])
+
+    outbox = Outbox(cql, bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s)
+    process.background("relay", outbox.relay)
+
+    passwords = Passwords(argon2id(), common_passwords(), config.password_threads, config.password_waiting)
+    process.on_close(passwords.close)
+
+    deps = Deps(
+        store=CqlUserStore(cql, outbox, config.session_s),
+        outbox=outbox,
+        passwords=passwords,
+        emails=Emails(config.email_key),
+        tokens=Tokens(config.signing_key, config.refresh_key, process.clock, config.access_token_s),
+        clock=process.clock,
+        ids=Uuid7Ids(process.clock),
+        faults=process.faults,
+        claim_abandoned_ms=config.claim_abandoned_s * 1000,
+    )
+    process.serve(add_UserServiceServicer_to_server, UserServicer(deps))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+
+
+if __name__ == "__main__":
+    main(Config.from_env, lambda config: config.mesh, build)

@@ -1,0 +1,38 @@
+"""Logins: how one starts and how its refresh tokens go on; what a token looks like is in tokens.py."""
+
+import uuid
+from dataclasses import replace
+
+from svc_user.deps import Deps
+from svc_user.domain import Refresh, Session, judge_refresh
+from svc_user.errors import RefreshTokenInvalid
+from svc_user.tokens import Issued, Presented
+
+
+async def start_session(user_id: uuid.UUID, deps: Deps) -> Issued:
+    """A new login with its first tokens."""
+    session = Session(deps.ids.next(), user_id, generation=0, rotated_at_ms=deps.clock.now_ms())
+    await deps.store.insert_session(session)
+    return deps.tokens.issue(session)
+
+
+async def continue_session(presented: Presented, deps: Deps) -> Session:
+    """The login of a refresh token, at the generation that follows the token's. Raises RefreshTokenInvalid.
+
+    A lost race makes the presented token an older one, so the rules are applied again; that ends after a few rounds.
+    """
+    while True:
+        session = await deps.store.get_session(presented.session_id)
+        if session is None:
+            raise RefreshTokenInvalid("the login of the refresh token has ended")
+        now = deps.clock.now_ms()
+        match judge_refresh(presented.generation, session, now):
+            case Refresh.REPEAT:
+                return replace(session, generation=presented.generation + 1)
+            case Refresh.ROTATE:
+                successor = replace(session, generation=session.generation + 1, rotated_at_ms=now)
+                if await deps.store.rotate_session(session, successor):
+                    return successor
+            case Refresh.END:
+                await deps.store.end_session(session.session_id)
+                raise RefreshTokenInvalid("the refresh token was used before; the login has ended")

@@ -1,0 +1,99 @@
+"""Access and refresh tokens: how they are made and what a refresh token says; access tokens are verified by the edge alone."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import uuid
+from dataclasses import dataclass
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from runtime.config import Secret
+from runtime.context import ALL_SCOPES
+from runtime.ids import Clock
+from svc_user.domain import Session
+from svc_user.errors import RefreshTokenInvalid
+
+ISSUER = AUDIENCE = "aviary"
+TOKEN_TYPE = "Bearer"
+_SESSION = 16
+_GENERATION = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """What a login is answered with."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str
+    expires_in: int
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What a genuine refresh token says."""
+
+    session_id: uuid.UUID
+    generation: int
+
+
+class Tokens:
+    """Makes tokens of sessions."""
+
+    def __init__(self, signing_key: Ed25519PrivateKey, refresh_key: Secret, clock: Clock, access_s: int) -> None:
+        self._signing_key = signing_key
+        self._key_id = key_id(signing_key)
+        self._refresh_key = refresh_key.value
+        self._clock = clock
+        self._access_s = access_s
+
+    def issue(self, session: Session) -> Issued:
+        """An access token for the next minutes and the refresh token of the session's generation, always the same one."""
+        return Issued(
+            access_token=self._access(session),
+            refresh_token=self._refresh(session.session_id, session.generation),
+            token_type=TOKEN_TYPE,
+            expires_in=self._access_s,
+        )
+
+    def open_refresh(self, token: str) -> Presented:
+        """What a refresh token says. Raises RefreshTokenInvalid for anything that was not made here."""
+        try:
+            raw = base64.b64decode(token.encode("ascii") + b"==", altchars=b"-_")
+        except (UnicodeEncodeError, binascii.Error):
+            raw = b""
+        session_id, generation = raw[:_SESSION], raw[_SESSION : _SESSION + _GENERATION]
+        presented = Presented(uuid.UUID(bytes=session_id.ljust(_SESSION, b"\0")), int.from_bytes(generation))
+        # Comparing whole tokens instead of decoded parts leaves each token one spelling only.
+        genuine = self._refresh(presented.session_id, presented.generation)
+        if not hmac.compare_digest(genuine.encode(), token.encode()):
+            raise RefreshTokenInvalid("the refresh token is malformed or forged")
+        return presented
+
+    def _access(self, session: Session) -> str:
+        now = self._clock.now_ms() // 1000
+        claims = {
+            "iss": ISSUER,
+            "aud": AUDIENCE,
+            "sub": str(session.user_id),
+            "sid": str(session.session_id),
+            "scope": " ".join(ALL_SCOPES),
+            "iat": now,
+            "exp": now + self._access_s,
+        }
+        return jwt.encode(claims, self._signing_key, algorithm="EdDSA", headers={"kid": self._key_id})
+
+    def _refresh(self, session_id: uuid.UUID, generation: int) -> str:
+        said = session_id.bytes + generation.to_bytes(_GENERATION)
+        mac = hmac.digest(self._refresh_key, b"refresh:" + said, hashlib.sha256)
+        return base64.urlsafe_b64encode(said + mac).decode().rstrip("=")
+
+
+def key_id(key: Ed25519PrivateKey) -> str:
+    """The `kid` of access tokens: the first 16 hex digits of the SHA-256 of the raw public key."""
+    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return hashlib.sha256(raw).hexdigest()[:16]

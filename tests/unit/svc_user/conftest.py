@@ -1,0 +1,16 @@
+"""One fresh world a test."""
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+from aviary.user.v1.events_pb2 import UserRegistered
+
+from tests.unit.svc_user.world import World
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    world = World()
+    await world.bus.declare([UserRegistered])
+    yield world
+    await world.deps.passwords.close()

@@ -1,0 +1,97 @@
+"""Login takes a username or an e-mail address and tells nobody which of name and password is wrong."""
+
+import threading
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from aviary.user.v1.user_pb2 import ImportUserRequest, LoginRequest, RefreshTokenRequest
+
+from runtime.context import acting
+from svc_user.passwords import Passwords
+from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure
+
+
+@pytest.mark.parametrize("login", ["Alice", "aLICE", "alice@example.org", "Alice@EXAMPLE.org"])
+async def test_username_and_email_address_log_in_whatever_their_case(world: World, login: str) -> None:
+    registered = await world.register("Alice", email="alice@example.org")
+    answer = await world.users.Login(LoginRequest(login=login, password=PASSWORD))
+    assert answer.user == registered.user
+    assert (answer.token_type, answer.expires_in) == ("Bearer", 900)
+    assert answer.refresh_token != registered.refresh_token
+
+
+async def test_the_refresh_token_of_a_login_works(world: World) -> None:
+    await world.register("alice")
+    answer = await world.users.Login(LoginRequest(login="alice", password=PASSWORD))
+    assert await world.users.RefreshToken(RefreshTokenRequest(refresh_token=answer.refresh_token))
+
+
+async def test_wrong_password_and_unknown_name_are_answered_alike(world: World) -> None:
+    await world.register("alice")
+    wrong = await failure(world.users.Login(LoginRequest(login="alice", password=PASSWORD + "!")))
+    unknown = await failure(world.users.Login(LoginRequest(login="bobby", password=PASSWORD)))
+    address = await failure(world.users.Login(LoginRequest(login="bobby@example.org", password=PASSWORD)))
+    assert wrong.reason == "CREDENTIALS_WRONG"
+    assert {(e.status, e.reason, e.detail) for e in (wrong, unknown, address)} == {
+        (wrong.status, wrong.reason, wrong.detail)
+    }
+
+
+async def test_an_unknown_name_costs_the_check_of_a_password_too(world: World) -> None:
+    hasher = CountingHasher()
+    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=1))
+    await world.register("alice")
+    await failure(world.users.Login(LoginRequest(login="alice", password="wrong")))
+    await failure(world.users.Login(LoginRequest(login="nobody", password="wrong")))
+    assert hasher.checks == 2
+
+
+async def test_nobody_logs_in_to_an_imported_account(world: World) -> None:
+    with acting(SERVICE):
+        await world.users.ImportUser(ImportUserRequest(username="alice", display_name="Alice"))
+    error = await failure(world.users.Login(LoginRequest(login="alice", password=PASSWORD)))
+    assert error.reason == "CREDENTIALS_WRONG"
+
+
+async def test_a_password_is_compared_as_it_was_given(world: World) -> None:
+    await world.register("alice", password="pässwörd lang")
+    decomposed = "pa\u0308sswo\u0308rd lang"
+    error = await failure(world.users.Login(LoginRequest(login="alice", password=decomposed)))
+    assert error.reason == "CREDENTIALS_WRONG"
+    assert await world.users.Login(LoginRequest(login="alice", password="pässwörd lang"))
+
+
+async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World) -> None:
+    await world.register("alice")
+    hasher = HeldHasher()
+    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=1))
+    calls = [world.users.Login(LoginRequest(login="alice", password=PASSWORD)) for _ in range(3)]
+    refused = await failure(calls[2])
+    hasher.go.set()
+    assert (refused.reason, refused.retry_after_s) == ("TOO_MANY_LOGINS", 1)
+    assert [(await call).user.username for call in calls[:2]] == ["alice", "alice"]
+    assert await world.users.Login(LoginRequest(login="alice", password=PASSWORD))
+
+
+class CountingHasher(PasswordHasher):
+    def __init__(self) -> None:
+        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
+        self.checks = 0
+
+    def verify(self, *args: Any) -> Any:
+        self.checks += 1
+        return super().verify(*args)
+
+
+class HeldHasher(PasswordHasher):
+    """Checks nothing before it may."""
+
+    def __init__(self) -> None:
+        cheap = cheap_hasher()
+        super().__init__(cheap.time_cost, cheap.memory_cost, cheap.parallelism)
+        self.go = threading.Event()
+
+    def verify(self, *args: Any) -> Any:
+        self.go.wait(60)
+        return super().verify(*args)

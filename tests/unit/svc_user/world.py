@@ -1,0 +1,111 @@
+"""A whole svc_user in memory behind an in-process channel, with a clock that tests move."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from argon2 import PasswordHasher
+from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
+from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from grpc import aio
+
+from runtime.bus import MemoryBus
+from runtime.callers import CallerSigner
+from runtime.channel import InProcessChannel
+from runtime.config import Secret
+from runtime.context import ALL_SCOPES, Caller
+from runtime.errors import ServiceError, from_rpc
+from runtime.faults import NO_FAULTS, Faults
+from runtime.guard import Guard
+from runtime.ids import Uuid7Ids
+from runtime.outbox import MemoryOutbox
+from svc_user.deps import Deps
+from svc_user.emails import Emails
+from svc_user.passwords import Passwords, common_passwords
+from svc_user.servicer import UserServicer
+from svc_user.store_memory import MemoryUserStore
+from svc_user.tokens import Tokens
+
+SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+COMMON = common_passwords()
+PASSWORD = "correct horse battery"
+TEN_MINUTES_MS = 600_000
+SERVICE = Caller(service="edge")
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.ms = 1_750_000_000_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def now_us(self) -> int:
+        return self.ms * 1000
+
+
+class CallAt(Faults):
+    """Does something at a fault point instead of dying there."""
+
+    def __init__(self, point: str, action: Callable[[], None]) -> None:
+        super().__init__()
+        self._point = point
+        self._action = action
+
+    def at(self, point: str) -> None:
+        if point == self._point:
+            self._action()
+
+
+class World:
+    """svc_user, what it stands on, and a stub to call it."""
+
+    def __init__(self) -> None:
+        self.clock = SetClock()
+        self.bus = MemoryBus()
+        self.outbox = MemoryOutbox(self.bus, self.clock)
+        self.store = MemoryUserStore(self.outbox)
+        self.deps = Deps(
+            store=self.store,
+            outbox=self.outbox,
+            passwords=Passwords(cheap_hasher(), COMMON, threads=1, waiting=100),
+            emails=Emails(Secret(b"e" * 32)),
+            tokens=Tokens(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
+            clock=self.clock,
+            ids=Uuid7Ids(self.clock),
+            faults=NO_FAULTS,
+            claim_abandoned_ms=TEN_MINUTES_MS,
+        )
+        self.users = self._serve()
+
+    def change(self, **ports: Any) -> None:
+        """Use other ports from now on."""
+        self.deps = replace(self.deps, **ports)
+        self.users = self._serve()
+
+    async def register(self, username: str = "alice", **fields: Any) -> RegisterResponse:
+        """Register with a fitting e-mail address and password, unless others are given."""
+        given = {"email": f"{username}@example.org", "password": PASSWORD, **fields}
+        return await self.users.Register(RegisterRequest(username=username, **given))
+
+    def _serve(self) -> Any:
+        channel = InProcessChannel(Guard(CallerSigner(Secret(b"m" * 32), "user", self.clock)))
+        channel.register(add_UserServiceServicer_to_server, UserServicer(self.deps))
+        return UserServiceStub(channel)
+
+
+def cheap_hasher() -> PasswordHasher:
+    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+def signed_in(user_id: bytes, *scopes: str) -> Caller:
+    return Caller(user_id=user_id, session_id=b"s" * 16, scopes=scopes or ALL_SCOPES, service="edge")
+
+
+async def failure(call: Awaitable[object]) -> ServiceError:
+    """How a call fails."""
+    with pytest.raises(aio.AioRpcError) as raised:
+        await call
+    return from_rpc(raised.value)
