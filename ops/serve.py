@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from ops.restarts import USUAL_POLICY, RestartPolicy
-from ops.state import ProcessRecord, RunRecord, hold, start_time
+from ops.state import ProcessRecord, RunRecord, hold, refuse_second, start_time
 from ops.supervisor import Supervisor
 from ops.topology import ROOT, Stack, Unit
 from stack.errors import StackError, disk_problem
@@ -97,10 +97,11 @@ class _Run:
 
     def ready(self) -> None:
         """Everything is ready for the first time."""
-        self.record.state = "ready"
-        self.write()
         with contextlib.suppress(OSError):
             print("\n".join(self.plan.ready_lines(self.stack)), flush=True)
+        # After the lines: whoever started us in the background reads them as soon as this says ready.
+        self.record.state = "ready"
+        self.write()
         if self.plan.then:
             self.then = asyncio.create_task(self._run_then(self.plan.then))
 
@@ -210,10 +211,12 @@ def _disk_errors(home: Path) -> Iterator[None]:
 
 
 def detach(words: Sequence[str], base: Path, home: Path) -> int:
-    """Run `aviary WORDS` in a session of its own and return once it is ready; its output is shown and kept in a log.
+    """Run `aviary WORDS` in a session of its own and return once it is ready.
 
-    `base` is AVIARY_HOME, `home` the folder whose run.json tells of it. The result is an exit code.
+    `base` is AVIARY_HOME, `home` the folder whose run.json tells of it. The result is an exit code. Its ready lines
+    appear on standard output, what it reports on standard error; the latter goes on in a log.
     """
+    refuse_second(home)
     with _disk_errors(home):
         (home / "logs").mkdir(parents=True, exist_ok=True)
         log = home / "logs" / SUPERVISOR_LOG
@@ -223,8 +226,8 @@ def detach(words: Sequence[str], base: Path, home: Path) -> int:
                 cwd=ROOT,
                 env={**os.environ, "AVIARY_HOME": str(base)},
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                stdout=subprocess.PIPE,
+                stderr=output,
                 start_new_session=True,
             )
             position = output.tell()
@@ -238,16 +241,19 @@ def detach(words: Sequence[str], base: Path, home: Path) -> int:
 
 def _follow_until_ready(process: subprocess.Popen[bytes], home: Path, log: Path, position: int) -> int:
     """Show what the background process says until it is ready (0) or ended (its exit code)."""
-    with log.open(encoding="utf-8", errors="replace") as lines:
+    assert process.stdout is not None
+    with process.stdout, log.open(encoding="utf-8", errors="replace") as lines:
         lines.seek(position)
         while True:
             ended = process.poll()
             record = RunRecord.read(home)
             is_ready = record is not None and record.pid == process.pid and record.state == "ready"
-            sys.stdout.write(lines.read())
-            sys.stdout.flush()
+            sys.stderr.write(lines.read())
+            sys.stderr.flush()
             if ended is not None:
                 return ended or 1
             if is_ready:
+                os.set_blocking(process.stdout.fileno(), False)
+                print((process.stdout.read() or b"").decode(), end="", flush=True)
                 return 0
             time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,4 +44,4 @@ def servers_home(base: Path) -> Path:
 
 def ready_lines(stack: Stack) -> Sequence[str]:
     """The addresses as lines for a shell; `aviary up` started with them starts no servers of its own."""
-    return [f"export {name}={value}" for name, value in stack.addresses.items()]
+    return [f"export {name}={shlex.quote(value)}" for name, value in stack.addresses.items()]

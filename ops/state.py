@@ -94,6 +94,16 @@ def supervisor_of(home: Path) -> int | None:
     return int(values["pid"]) if is_alive(values["pid"], values["started"]) else None
 
 
+def refuse_second(home: Path) -> None:
+    """Raise StackError when a stack is running in the home."""
+    pid = supervisor_of(home)
+    if pid is not None:
+        raise StackError(
+            f"a stack is already running in {home} (pid {pid}): stop it with `aviary down`, or set AVIARY_HOME,"
+            " AVIARY_NAMESPACE and AVIARY_PORTS=free for a second one"
+        )
+
+
 @contextlib.contextmanager
 def hold(home: Path) -> Iterator[None]:
     """Be the supervisor of a home; a second one is refused with a StackError, one that died is succeeded."""
@@ -102,11 +112,8 @@ def hold(home: Path) -> Iterator[None]:
             # The kernel gives it back whenever and however this process ends; children do not inherit it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            pid = supervisor_of(home)
-            raise StackError(
-                f"a stack is already running in {home} (pid {pid}): stop it with `aviary down`, or set AVIARY_HOME,"
-                " AVIARY_NAMESPACE and AVIARY_PORTS=free for a second one"
-            ) from None
+            refuse_second(home)
+            raise StackError(f"another `aviary` is just starting or stopping in {home}: try again") from None
         _end_leftovers(home)
         pid_file = home / PID_FILE
         pid_file.write_text(json.dumps({"pid": os.getpid(), "started": start_time(os.getpid())}), encoding="utf-8")

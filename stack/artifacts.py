@@ -91,6 +91,9 @@ def fetch(jars: list[Jar], folder: Path, download: Download, console: Console | 
         with _locked(folder.with_name(folder.name + ".lock"), console):
             missing = [jar for jar in jars if not is_intact(folder / jar.filename, jar)]
             if missing:
+                # A start that was killed could not remove its own; nobody else is at work while we hold the lock.
+                for left in folder.parent.glob(f"{folder.name}.incoming-*"):
+                    shutil.rmtree(left)
                 _fetch_all(missing, folder, download, console)
     return wanted
 
@@ -101,7 +104,7 @@ def _fetch_all(jars: list[Jar], folder: Path, download: Download, console: Conso
         TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=console
     )
     with (
-        tempfile.TemporaryDirectory(dir=folder.parent, prefix="incoming-") as incoming,
+        tempfile.TemporaryDirectory(dir=folder.parent, prefix=f"{folder.name}.incoming-") as incoming,
         progress,
         ThreadPoolExecutor(_PARALLEL) as pool,
     ):

@@ -56,6 +56,12 @@ def test_nothing_but_the_jars_is_left_in_the_cache(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["jars", "jars.lock"]
 
 
+def test_what_a_killed_start_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "jars.incoming-x1").mkdir()
+    fetch(JARS, tmp_path / "jars", Repository().download, QUIET)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["jars", "jars.lock"]
+
+
 def test_a_damaged_jar_alone_is_fetched_again(tmp_path: Path) -> None:
     repository = Repository()
     _, beta, _ = fetch(JARS, tmp_path / "jars", repository.download, QUIET)
