@@ -15,7 +15,7 @@ Compress = Callable[[bytes], bytes]
 
 # Low levels: at the edge a body is compressed once and read once, so a few per cent of size are not worth twice the time.
 _ZSTD = zstandard.ZstdCompressor(level=3)
-_COMPRESSIBLE = (b"application/json", b"application/problem+json", b"text/", b"application/javascript")
+_COMPRESSIBLE = (b"application/json", b"application/problem+json", b"text/")
 
 
 def _gzip(body: bytes) -> bytes:
@@ -35,6 +35,8 @@ def compressed(response: Response, accept: bytes) -> Response:
     """The answer in the coding that the client likes best, or as it is when that gains nothing."""
     if len(response.body) < WORTH_BYTES or not response.content_type.startswith(_COMPRESSIBLE):
         return response
+    if any(name == b"content-encoding" for name, _ in response.headers):
+        return response
     # Caches must not hand the coded form to a client that cannot read it.
     headers: list[Header] = [*response.headers, (b"vary", b"Accept-Encoding")]
     coding = chosen(accept)
@@ -45,14 +47,14 @@ def compressed(response: Response, accept: bytes) -> Response:
 
 
 @lru_cache(maxsize=512)
-def chosen(accept: bytes) -> str | None:
-    """The name of the coding to use for an Accept-Encoding header, None for none."""
+def chosen(accept: bytes, offered: tuple[str, ...] = tuple(_CODINGS)) -> str | None:
+    """The offered coding that an Accept-Encoding header likes best, None for none."""
     weights: dict[str, float] = {}
     for part in accept.decode("latin-1").lower().split(","):
         name, _, parameter = part.partition(";")
         weights[name.strip()] = _weight(parameter)
     best, best_weight = None, 0.0
-    for name in _CODINGS:
+    for name in offered:
         weight = weights.get(name, weights.get("*", 0.0))
         if weight > best_weight:
             best, best_weight = name, weight

@@ -1,0 +1,60 @@
+"""What the edge process is told; the only place in edge/ that reads the environment."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from edge.auth import read_keys
+from runtime.config import Env, MeshConfig, address
+
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """Addresses, keys and bounds of one edge process."""
+
+    mesh: MeshConfig
+    http_host: str
+    http_port: int
+    user_address: str
+    graph_address: str
+    tweet_address: str
+    timeline_address: str
+    token_keys: Mapping[str, Ed25519PublicKey]
+    cors_origins: tuple[str, ...]
+    """Origins of other web pages that may call the API, each `scheme://host[:port]`."""
+    max_in_flight: int
+    """Requests in work at once; more are answered 503."""
+    public_metrics: bool
+    """Whether /metrics is served on the public port, too. Not in production."""
+
+    @staticmethod
+    def from_env(values: Mapping[str, str]) -> "EdgeConfig":
+        """Read everything. Raises ConfigError that names all that is missing or wrong."""
+        env = Env(values)
+        config = EdgeConfig(
+            mesh=MeshConfig.read("edge", env),
+            http_host=env.text("AVIARY_HTTP_HOST", "127.0.0.1"),
+            http_port=env.number("AVIARY_HTTP_PORT", 8080),
+            user_address=address(env, "user"),
+            graph_address=address(env, "graph"),
+            tweet_address=address(env, "tweet"),
+            timeline_address=address(env, "timeline"),
+            token_keys=env.parsed("AVIARY_TOKEN_KEYS", read_keys, {}),
+            cors_origins=env.parsed("AVIARY_EDGE_CORS_ORIGINS", _origins, (), ()),
+            max_in_flight=env.number("AVIARY_EDGE_MAX_IN_FLIGHT", 1000),
+            public_metrics=env.number("AVIARY_EDGE_PUBLIC_METRICS", 1) > 0,
+        )
+        env.done()
+        return config
+
+
+def _origins(raw: str) -> tuple[str, ...]:
+    origins = tuple(origin.strip() for origin in raw.split(","))
+    for origin in origins:
+        if _ORIGIN.fullmatch(origin) is None:
+            raise ValueError(f"{origin!r} is not an origin such as https://example.org")
+    return origins

@@ -1,0 +1,78 @@
+"""Builds the edge process: channels to the data services, the view plane inside, the public port; `python -m edge.server`."""
+
+import time
+from functools import partial
+
+from aviary.graph.v1 import graph_pb2
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.timeline.v1 import timeline_pb2
+from aviary.tweet.v1 import tweet_pb2
+from aviary.user.v1 import user_pb2
+from aviary.view.v1 import view_pb2
+from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
+
+from edge.api import build_app, endpoints_of
+from edge.auth import Tokens
+from edge.config import EdgeConfig
+from edge.http_server import HttpServer
+from runtime.backlog import Backlog
+from runtime.bus import NatsBus
+from runtime.channel import InProcessChannel, open_channel
+from runtime.redis import Redis, connect_redis
+from runtime.service import Process, check_peer, main
+from views.build import Channels, build_deps, listen
+from views.servicer import ViewServicer
+
+
+async def build(process: Process, config: EdgeConfig) -> None:
+    """Construct everything, in the order in which it is needed."""
+    bus = await NatsBus.connect(config.mesh, producer="edge")
+    process.on_close(bus.close)
+    redis = connect_redis(config.mesh)
+    process.on_close(redis.aclose)
+
+    user = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
+    graph = open_channel(config.graph_address, process.signer, graph_pb2.DESCRIPTOR)
+    tweet = open_channel(config.tweet_address, process.signer, tweet_pb2.DESCRIPTOR)
+    timeline = open_channel(config.timeline_address, process.signer, timeline_pb2.DESCRIPTOR)
+
+    deps = build_deps(Channels(timeline=timeline, tweet=tweet, user=user, graph=graph), time.monotonic)
+    process.on_close(await listen(deps, bus))
+    servicer = ViewServicer(deps)
+    view = InProcessChannel(process.guard)
+    view.register(add_ViewServiceServicer_to_server, servicer)
+    process.serve(add_ViewServiceServicer_to_server, servicer)
+    process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
+
+    tokens = Tokens(config.token_keys, process.clock)
+    contracts = [
+        (user_pb2.DESCRIPTOR, user),
+        (graph_pb2.DESCRIPTOR, graph),
+        (tweet_pb2.DESCRIPTOR, tweet),
+        (view_pb2.DESCRIPTOR, view),
+    ]
+    app = build_app(
+        endpoints_of(contracts, tokens),
+        process.ops,
+        cors_origins=config.cors_origins,
+        max_in_flight=config.max_in_flight,
+        public_metrics=config.public_metrics,
+    )
+    http = HttpServer(app, config.http_host, config.http_port)
+    process.background("http", http.run)
+
+    process.check("nats", bus.check)
+    process.check("redis", partial(reach, redis))
+    peers = {"svc_user": user, "svc_graph": graph, "svc_tweet": tweet, "svc_timeline": timeline}
+    for name, channel in peers.items():
+        process.check(name, partial(check_peer, channel))
+        process.on_close(channel.close)
+
+
+async def reach(redis: Redis) -> None:
+    """Probe for readiness: Redis answers."""
+    await redis.ping()
+
+
+if __name__ == "__main__":
+    main(EdgeConfig.from_env, lambda config: config.mesh, build)
