@@ -1,0 +1,38 @@
+"""What an rpc or a worker of svc_timeline may use; server.py and tests build it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from runtime.bus import Bus
+from runtime.faults import Faults
+from runtime.ids import Clock
+from runtime.presence import Readers
+from svc_timeline.cache import HomeCache
+from svc_timeline.config import Limits
+from svc_timeline.live import LiveSignals
+from svc_timeline.rebuild import Rebuilds
+from svc_timeline.store import HomeStore
+from svc_timeline.windows import Windows
+
+if TYPE_CHECKING:
+    # The generated .pyi alone names the asynchronous stubs.
+    from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
+    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports of svc_timeline."""
+
+    store: HomeStore
+    windows: Windows
+    cache: HomeCache
+    rebuilds: Rebuilds
+    graph: "GraphServiceAsyncStub"
+    tweets: "TweetServiceAsyncStub"
+    bus: Bus
+    presence: Readers
+    live: LiveSignals
+    limits: Limits
+    clock: Clock
+    faults: Faults

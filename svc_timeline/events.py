@@ -1,0 +1,34 @@
+"""The jobs that fan-out makes of events; timelines announce no facts, and signals to edges are in live.py."""
+
+from aviary.graph.v1.graph_pb2 import FollowerShard
+from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.tweet.v1.events_pb2 import TweetCreated
+
+from runtime.ids import derived
+
+
+def first_chunk(event: TweetCreated, shard: FollowerShard) -> FanoutChunk:
+    """The job that delivers a tweet to the first followers of a shard, and goes on from there."""
+    chunk = FanoutChunk(
+        occurred_at=event.occurred_at,
+        tweet_id=event.tweet_id,
+        author_id=event.author_id,
+        level=shard.level,
+        bucket=shard.bucket,
+    )
+    return _identified(chunk)
+
+
+def next_chunk(chunk: FanoutChunk, after: bytes) -> FanoutChunk:
+    """The job that goes on with the followers greater than `after`."""
+    following = FanoutChunk()
+    following.CopyFrom(chunk)
+    following.after = after
+    return _identified(following)
+
+
+def _identified(chunk: FanoutChunk) -> FanoutChunk:
+    """The same tweet, shard and start give the same id: the stream drops a repeated job."""
+    place = chunk.level.to_bytes(4) + chunk.bucket.to_bytes(4)
+    chunk.event_id = derived(FanoutChunk.DESCRIPTOR.full_name, chunk.tweet_id, place, chunk.after)
+    return chunk

@@ -1,0 +1,85 @@
+"""Builds svc_timeline, in order, and runs it: `python -m svc_timeline.server`. The only module that constructs adapters."""
+
+from pathlib import Path
+
+from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.timeline_pb2_grpc import add_TimelineServiceServicer_to_server
+from aviary.tweet.v1 import tweet_pb2
+from aviary.tweet.v1.events_pb2 import TweetCreated
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+
+from runtime.backlog import Backlog
+from runtime.bus import Consumers, NatsBus
+from runtime.channel import open_channel
+from runtime.cql import Cql
+from runtime.ids import Uuid7Ids
+from runtime.presence import Presence
+from runtime.recent import RecentWrites
+from runtime.redis import connect_redis
+from runtime.service import Process, main
+from svc_timeline.cache import HomeCache
+from svc_timeline.config import Config
+from svc_timeline.deps import Deps
+from svc_timeline.live import LiveSignals
+from svc_timeline.rebuild import Rebuilds
+from svc_timeline.servicer import TimelineServicer
+from svc_timeline.store import CqlHomeStore
+from svc_timeline.windows import RedisWindows
+from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
+
+SCHEMA = Path(__file__).parent / "schema"
+
+
+async def build(process: Process, config: Config) -> None:
+    """Wire the service. Waits for the database and the bus; a cache that is away is gone without."""
+    mesh, limits, clock = config.mesh, config.limits, process.clock
+    ids = Uuid7Ids(clock)
+
+    cql = await Cql.connect(mesh, "timeline", SCHEMA)
+    process.on_close(cql.close)
+    bus = await NatsBus.connect(mesh, producer="svc_timeline")
+    process.on_close(bus.close)
+    await bus.declare([TweetCreated, FollowSet, FanoutChunk])
+    redis = connect_redis(mesh)
+    process.on_close(redis.aclose)
+    graph_channel = open_channel(config.graph_address, process.signer, graph_pb2.DESCRIPTOR)
+    process.on_close(graph_channel.close)
+    tweet_channel = open_channel(config.tweet_address, process.signer, tweet_pb2.DESCRIPTOR)
+    process.on_close(tweet_channel.close)
+
+    store = CqlHomeStore(cql, clock, limits.stored_ttl_s)
+    windows = RedisWindows(redis, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
+    await windows.start()
+    tweets = TweetServiceStub(tweet_channel)
+    rebuilds = Rebuilds(windows, store, tweets, limits=limits, clock=clock, ids=ids, faults=process.faults)
+    process.on_close(rebuilds.close)
+    deps = Deps(
+        store=store,
+        windows=windows,
+        cache=HomeCache(windows, limits.window),
+        rebuilds=rebuilds,
+        graph=GraphServiceStub(graph_channel),
+        tweets=tweets,
+        bus=bus,
+        presence=Presence(redis, mesh.namespace, clock),
+        live=LiveSignals(bus, ids.next().bytes),
+        limits=limits,
+        clock=clock,
+        faults=process.faults,
+    )
+    consumers = Consumers(bus, [plan_fanout, deliver_chunk, backfill_follow], deps)
+
+    process.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
+    process.background("consumers", consumers.run)
+    # Not Redis: homes are read without it. Its loss shows in aviary_timeline_reads_total{outcome="no_cache"}.
+    process.check("cql", cql.ping)
+    process.check("nats", bus.check)
+
+
+if __name__ == "__main__":
+    main(Config.from_env, lambda config: config.mesh, build)

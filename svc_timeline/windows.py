@@ -1,0 +1,184 @@
+"""The cached windows of homes: what they promise, and the Redis lists that keep it; the stored homes are in store.py."""
+
+import math
+import struct
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Protocol
+
+from runtime.errors import Unavailable
+from runtime.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, RecentWrites
+from runtime.redis import HASH_TAGS, Functions, Redis, tag
+from runtime.telemetry import logger
+from svc_timeline.config import Limits
+from svc_timeline.domain import Entry, Recent, Window, arrived_ms
+
+# Keys of one call that pushes: Redis serves nobody else meanwhile, about half a millisecond.
+KEYS_A_CALL = 500
+# A build of a window that has not ended after this time is dead, its process killed; a reader starts another.
+TAKEOVER_MS = 5_000
+# Every arrival, for whoever replaces a window; one that is longer by far would have been trimmed.
+EVERYTHING = 1_000_000
+
+_ENTRY = struct.Struct(">16s16sBI")
+_LAG_BYTES = 4
+_HEADER = struct.Struct(">c16sQI16s")
+_READY = b"R"
+_BUILDING = b"B"
+_TAKEN = ord("1")
+_TAGS = [f"{{t{number}}}" for number in range(HASH_TAGS)]
+
+
+log = logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the cache knows of a reader: the window, None when there is none, and what the reader did lately."""
+
+    window: Window | None
+    recent: Recent
+
+
+class Windows(Protocol):
+    """The newest part of homes, as lists of arrivals. Every window may vanish at any time; what it held is in the store.
+
+    Every function raises Unavailable while the cache does not answer; then it may have been done or not.
+    """
+
+    async def push(self, user_ids: Sequence[bytes], entry: Entry) -> list[bytes]:
+        """Let an entry arrive in the windows of these users that exist, being built included. Answers whose exist.
+
+        Pushing again lets it arrive again. A window that grows too long forgets its earliest arrivals, and its floor rises.
+        """
+
+    async def look(self, user_id: bytes, count: int) -> Glance:
+        """The `count` latest arrivals of a window, and what its user did lately. The window lives on for its full time.
+
+        A window that is being built is there too, not `ready`; what is missing in it is not known then.
+        """
+
+    async def mark_building(self, user_id: bytes, token: bytes) -> bool:
+        """Begin to build a window under a token: from now on pushes are kept in it.
+
+        False, and nothing is begun, when it is ready or another builds it. A build that began long ago is taken over.
+        """
+
+    async def replace(
+        self, user_id: bytes, seen: Window, entries: Sequence[Entry], floor: bytes, *, ready: bool
+    ) -> bool:
+        """Put `entries`, newest first, in place of all that was seen of a window, with a new floor.
+
+        What was pushed since stays. False, and nothing is changed, when the window was built, replaced or trimmed
+        since it was seen. `seen` must be whole.
+        """
+
+    async def drop(self, user_id: bytes) -> None:
+        """Forget a window; the next reader has it built anew."""
+
+
+class RedisWindows:
+    """Windows as Redis lists, handled by the functions in window.lua."""
+
+    def __init__(self, redis: Redis, namespace: str, recent: RecentWrites, limits: Limits) -> None:
+        self._redis = redis
+        self._functions = Functions(redis, files("svc_timeline").joinpath("window.lua").read_text("utf-8"))
+        self._prefixes = {hash_tag: f"{namespace}:{hash_tag}:home:".encode() for hash_tag in _TAGS}
+        self._witnesses = {hash_tag: f"{namespace}:{hash_tag}:witness" for hash_tag in _TAGS}
+        self._recent = recent
+        self._capacity = limits.window
+        # Trimming many entries seldom costs less than trimming one at every push.
+        self._slack = max(1, limits.window // 8)
+        self._ttl_ms = limits.window_ttl_s * 1000
+
+    async def start(self) -> None:
+        """Say that nothing was forgotten until now, unless it is known since when. Called once by a process that starts.
+
+        A whole system that starts has no caches that could be older than what users did lately. Without Redis nothing is said.
+        """
+        try:
+            for witness in self._witnesses.values():
+                await self._redis.set(witness, 0, nx=True)
+        except Unavailable as error:
+            log.warning("cache_away", error=str(error))
+
+    async def push(self, user_ids: Sequence[bytes], entry: Entry) -> list[bytes]:
+        """See Windows."""
+        have: list[bytes] = []
+        args = (self._capacity, self._slack, _packed(entry)[:-_LAG_BYTES])
+        for users in _by_tag(user_ids):
+            for first in range(0, len(users), KEYS_A_CALL):
+                some = users[first : first + KEYS_A_CALL]
+                took: bytes = await self._functions.call("aviary_window_1_push", [self._key(u) for u in some], args)
+                have.extend(user_id for user_id, taken in zip(some, took, strict=True) if taken == _TAKEN)
+        return have
+
+    async def look(self, user_id: bytes, count: int) -> Glance:
+        """See Windows."""
+        keys = (self._key(user_id), self._witnesses[tag(user_id)], self._recent.key(user_id))
+        known, own, header, length, packed = await self._functions.call(
+            "aviary_window_1_read", keys, (count, self._ttl_ms, KEPT_S * 1000)
+        )
+        window = _window(header, length, packed) if header else None
+        return Glance(window, recent_of(RecentWrites.parse(own), bool(known)))
+
+    async def mark_building(self, user_id: bytes, token: bytes) -> bool:
+        """See Windows."""
+        args = (token, self._ttl_ms, TAKEOVER_MS)
+        return bool(await self._functions.call("aviary_window_1_mark", [self._key(user_id)], args))
+
+    async def replace(
+        self, user_id: bytes, seen: Window, entries: Sequence[Entry], floor: bytes, *, ready: bool
+    ) -> bool:
+        """See Windows."""
+        state = _READY if ready else _BUILDING
+        args: tuple[bytes | str | int, ...] = (
+            seen.header,
+            seen.length,
+            state,
+            floor,
+            self._ttl_ms,
+            *map(_packed, entries),
+        )
+        return bool(await self._functions.call("aviary_window_1_replace", [self._key(user_id)], args))
+
+    async def drop(self, user_id: bytes) -> None:
+        """See Windows."""
+        await self._redis.unlink(self._key(user_id))
+
+    def _key(self, user_id: bytes) -> bytes:
+        return self._prefixes[tag(user_id)] + user_id
+
+
+def recent_of(writes: Iterable[tuple[bytes, bytes]], known: bool) -> Recent:
+    """Own writes of the last minute, sorted by what they are."""
+    by_kind: dict[bytes, list[bytes]] = {OWN_TWEET: [], DELETED_TWEET: [], GRAPH_VERSION: []}
+    for kind, value in writes:
+        by_kind.setdefault(kind, []).append(value)
+    version = max(map(int.from_bytes, by_kind[GRAPH_VERSION]), default=0)
+    return Recent(by_kind[OWN_TWEET], by_kind[DELETED_TWEET], version, known)
+
+
+def _by_tag(user_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
+    """Users whose keys one function call may name together."""
+    groups: dict[str, list[bytes]] = defaultdict(list)
+    for user_id in user_ids:
+        groups[tag(user_id)].append(user_id)
+    return groups.values()
+
+
+def _packed(entry: Entry) -> bytes:
+    """An entry without lag, as if it had arrived at its own time: right for one whose place in the list is by its id."""
+    return _ENTRY.pack(*entry, 0)
+
+
+def _window(header: bytes, length: int, packed: bytes) -> Window:
+    state, token, _, _, floor = _HEADER.unpack(header)
+    entries = [Entry(*fields[:3]) for fields in _ENTRY.iter_unpack(packed)]
+    oldest = math.inf
+    if entries:
+        entry_id, _, _, lag_ms = _ENTRY.unpack_from(packed, len(packed) - _ENTRY.size)
+        oldest = arrived_ms(entry_id, lag_ms)
+    return Window(state == _READY, token, floor, header, length, entries, oldest)

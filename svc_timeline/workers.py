@@ -1,0 +1,102 @@
+"""Fan-out: plan, chunks and the backfill of a follow; each is done again after any crash, and what it does twice counts once."""
+
+from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.graph_pb2 import (
+    FollowerShard,
+    GetFollowerPageRequest,
+    GetFollowerPageResponse,
+    GetFollowerShardsRequest,
+)
+from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.tweet.v1.events_pb2 import TweetCreated
+from aviary.tweet.v1.tweet_pb2 import ListAuthorTweetsRequest
+
+from runtime.bus import Poison, consumes
+from runtime.ids import ms_of, split_ids
+from runtime.telemetry import logger
+from svc_timeline import metrics
+from svc_timeline.deps import Deps
+from svc_timeline.domain import ID_BYTES, Entry
+from svc_timeline.events import first_chunk, next_chunk
+
+log = logger(__name__)
+
+
+@consumes(TweetCreated, durable="timeline-plan")
+async def plan_fanout(event: TweetCreated, deps: Deps) -> None:
+    """A replay publishes the same jobs under the same ids (tweet, shard, start); the stream drops what it has, workers bear the rest."""
+    _ensure_ids(event.tweet_id, event.author_id)
+    answer = await deps.graph.GetFollowerShards(GetFollowerShardsRequest(user_id=event.author_id))
+    # Somebody without followers still has a home of their own.
+    shards = list(answer.shards) or [FollowerShard()]
+    await deps.bus.publish(*(first_chunk(event, shard) for shard in shards))
+    deps.faults.at("timeline.plan.after_jobs")
+
+
+@consumes(FanoutChunk, durable="timeline-chunk")
+async def deliver_chunk(chunk: FanoutChunk, deps: Deps) -> None:
+    """A replay publishes the same next job, writes the same cells, and lets the entry arrive again, which readers see once.
+
+    The order keeps promises: the rest of the followers are somebody's work before this work is done; the store has the
+    entry before any window, so that a window can always be rebuilt; nobody is told live before both.
+    """
+    _ensure_ids(chunk.tweet_id, chunk.author_id)
+    page = await _followers(chunk, deps)
+    if page.has_more:
+        await deps.bus.publish(next_chunk(chunk, page.follower_ids[-ID_BYTES:]))
+    readers = split_ids(page.follower_ids)
+    if not chunk.after:
+        readers.append(chunk.author_id)
+    entry = Entry(chunk.tweet_id, chunk.author_id)
+    if _age_ms(chunk.tweet_id, deps) < deps.limits.depth_ms:
+        await _deliver(entry, readers, deps)
+    if not page.has_more:
+        metrics.FANOUT_LAG.observe(max(0, _age_ms(chunk.tweet_id, deps)) / 1000)
+    deps.faults.at("timeline.chunk.before_ack")
+
+
+@consumes(FollowSet, durable="timeline-backfill")
+async def backfill_follow(event: FollowSet, deps: Deps) -> None:
+    """A replay adds the same entries again, which changes nothing; one after an unfollow adds what reading hides.
+
+    One pass is enough while follower pages are read fresh: a tweet whose chunk did not see the follow is older than the
+    follow's event, so the head of the author's timeline has it.
+    """
+    _ensure_ids(event.follower_id, event.followee_id)
+    if not event.following:
+        return
+    head = ListAuthorTweetsRequest(author_id=event.followee_id, limit=deps.limits.backfill)
+    tweet_ids = split_ids((await deps.tweets.ListAuthorTweets(head)).tweet_ids)
+    entries = [Entry(tweet_id, event.followee_id) for tweet_id in tweet_ids]
+    entries = [entry for entry in entries if _age_ms(entry.entry_id, deps) < deps.limits.depth_ms]
+    if entries:
+        await deps.store.add([event.follower_id], entries)
+        await deps.cache.insert(event.follower_id, entries)
+
+
+async def _followers(chunk: FanoutChunk, deps: Deps) -> GetFollowerPageResponse:
+    shard = FollowerShard(level=chunk.level, bucket=chunk.bucket)
+    return await deps.graph.GetFollowerPage(
+        GetFollowerPageRequest(user_id=chunk.author_id, shard=shard, after=chunk.after, limit=deps.limits.chunk)
+    )
+
+
+async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:
+    # In two parts, so that a test can kill the process between them.
+    half = (len(readers) + 1) // 2
+    await deps.store.add(readers[:half], [entry])
+    deps.faults.at("timeline.chunk.middle")
+    await deps.store.add(readers[half:], [entry])
+    deps.faults.at("timeline.chunk.after_stored")
+    await deps.windows.push(readers, entry)
+    await deps.live.send(entry, await deps.presence.edges_of(readers))
+    metrics.DELIVERIES.inc(len(readers))
+
+
+def _age_ms(tweet_id: bytes, deps: Deps) -> int:
+    return deps.clock.now_ms() - ms_of(tweet_id)
+
+
+def _ensure_ids(*ids: bytes) -> None:
+    if any(len(value) != ID_BYTES for value in ids):
+        raise Poison("an id is not 16 bytes long")
