@@ -1,0 +1,97 @@
+"""Caches of the view plane: bounded, and never older than they say."""
+
+import asyncio
+
+from aviary.graph.v1 import events_pb2
+
+from tests.unit.views.world import Gate, Monotonic, World
+from views.caches import AuthorCache, FollowCache, TweetCache
+
+
+async def test_bodies_leave_only_for_want_of_room(world: World) -> None:
+    alice = world.user("alice")
+    tweets = [world.tweet(alice) for _ in range(4)]
+    cache = TweetCache(world.deps.tweet, world.deps.statuses, size=3)
+    await world.warm()
+    for tweet in tweets[:3]:
+        await cache.get([tweet])
+    assert cache.cached([tweets[0]]) is not None
+    await cache.get(tweets[3:])
+    assert cache.cached([tweets[1]]) is None, "the one used least lately"
+    assert cache.cached([tweets[0], tweets[2], tweets[3]]) is not None
+
+
+async def test_a_deleted_tweet_stays_known_as_deleted_whatever_the_statuses(world: World) -> None:
+    tweet = world.tweet(world.user("alice"))
+    world.delete(tweet)
+    await world.deps.tweets.get([tweet])
+    world.clock.advance(100)
+    known = world.deps.tweets.cached([tweet])
+    assert known is not None and known[tweet].deleted
+
+
+async def test_an_author_that_did_not_change_keeps_its_presentations(world: World) -> None:
+    alice = world.user("alice")
+    before = (await world.deps.authors.get([alice]))[alice]
+    world.clock.advance(61)
+    assert world.deps.authors.cached([alice]) is None
+    assert (await world.deps.authors.get([alice]))[alice] is before
+    assert world.deps.authors.cached([alice]) is not None
+
+
+async def test_authors_are_bounded(world: World) -> None:
+    people = [world.user(f"u{n}") for n in range(3)]
+    cache = AuthorCache(world.deps.user, world.clock, size=2)
+    await cache.get(people)
+    assert cache.cached(people[:1]) is None and cache.cached(people[1:]) is not None
+
+
+async def test_snapshots_are_bounded_by_the_ids_they_hold(world: World) -> None:
+    people = [world.user(f"u{n}") for n in range(6)]
+    for other in people[2:]:
+        world.follow(people[0], other)
+        world.follow(people[1], other)
+    cache = FollowCache(world.deps.graph, Monotonic(), room=6)
+    await cache.get(people[0])
+    await cache.get(people[1])
+    assert cache.cached(people[0]) is None and cache.cached(people[1]) is not None
+
+
+async def test_an_announced_follow_drops_an_older_snapshot_only(world: World) -> None:
+    """P47"""
+    alice, bob = world.user("alice"), world.user("bob")
+    version = world.follow(alice, bob)
+    await world.deps.follows.get(alice)
+    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version))
+    assert world.deps.follows.cached(alice) is not None
+    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version + 1))
+    assert world.deps.follows.cached(alice) is None
+
+
+async def test_a_snapshot_that_was_on_its_way_when_a_follow_was_announced_is_not_kept(world: World) -> None:
+    alice, bob = world.user("alice"), world.user("bob")
+    gate = Gate()
+    world.hold["GetFollowSnapshot"] = gate
+    loading = asyncio.ensure_future(world.deps.follows.get(alice))
+    await gate.arrived.wait()
+    version = world.follow(alice, bob)
+    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version))
+    gate.open()
+    await loading
+    assert world.deps.follows.cached(alice) is None
+    assert bob in (await world.deps.follows.get(alice)).followees
+
+
+async def test_who_needs_a_change_does_not_take_a_load_that_began_before_it(world: World) -> None:
+    alice, bob = world.user("alice"), world.user("bob")
+    gate = Gate()
+    world.hold["GetFollowSnapshot"] = gate
+    early = asyncio.ensure_future(world.deps.follows.get(alice))
+    await gate.arrived.wait()
+    version = world.follow(alice, bob)
+    late = asyncio.ensure_future(world.deps.follows.get(alice, at_least=version))
+    gate.open()
+    assert bob not in (await early).followees
+    assert bob in (await late).followees
+    kept = world.deps.follows.cached(alice, version)
+    assert kept is not None and bob in kept.followees

@@ -1,0 +1,51 @@
+"""Constructor calls that give the view plane from channels, bus and clock; used by the edge process and by tests."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
+from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
+from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
+from grpc import aio
+
+from runtime.bus.port import Bus, Stop
+from views.caches import AuthorCache, FollowCache, TweetCache
+from views.deps import Deps
+from views.statuses import Statuses
+
+
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """Where the data services are."""
+
+    timeline: aio.Channel
+    tweet: aio.Channel
+    user: aio.Channel
+    graph: aio.Channel
+
+
+def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
+    """The view plane's ports and caches; `ViewServicer(build_deps(...))` serves. `monotonic` counts seconds."""
+    tweet, user, graph = (
+        TweetServiceStub(channels.tweet),
+        UserServiceStub(channels.user),
+        GraphServiceStub(channels.graph),
+    )
+    statuses = Statuses(monotonic)
+    return Deps(
+        timeline=TimelineServiceStub(channels.timeline),
+        tweet=tweet,
+        user=user,
+        graph=graph,
+        statuses=statuses,
+        tweets=TweetCache(tweet, statuses),
+        authors=AuthorCache(user, monotonic),
+        follows=FollowCache(graph, monotonic),
+    )
+
+
+async def listen(deps: Deps, bus: Bus) -> Stop:
+    """Let the caches hear what changes; without it they are right too, but ask more. Await the result to stop."""
+    return await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard)
