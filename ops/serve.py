@@ -168,8 +168,14 @@ def check_disk(home: Path, needed_mb: int = _NEEDED_DISK_MB) -> None:
 
 def check_ports(units: Sequence[Unit]) -> None:
     """Refuse to start when a port is taken, naming it, its user where visible, and what to change."""
+    taken: dict[int, str] = {}
     for unit in units:
         for kind, port in unit.program.ports.items():
+            if port in taken:
+                raise StackError(
+                    f"port {port} is wanted by {taken[port]} and by {unit.program.name}: set AVIARY_HTTP_PORT to another"
+                )
+            taken[port] = unit.program.name
             if not is_free(port):
                 owner = _listener(port)
                 change = (

@@ -115,7 +115,6 @@ def command(workdir: Path, jars: list[Path], settings: Settings) -> tuple[str, .
 
 def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, object]:
     """cassandra.yaml as values."""
-    data = workdir.resolve() / "data"
     timeout = "20s"
     seeds = [{"seeds": f"{HOST}:{storage_port}"}]
     return {
@@ -129,11 +128,7 @@ def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, obje
         "rpc_address": HOST,
         "native_transport_port": port,
         "storage_port": storage_port,
-        "data_file_directories": [str(data / "data")],
-        "commitlog_directory": str(data / "commitlog"),
-        "saved_caches_directory": str(data / "saved_caches"),
-        "hints_directory": str(data / "hints"),
-        "cdc_raw_directory": str(data / "cdc"),
+        **_folders(workdir.resolve() / "data"),
         # An acknowledged row has to survive kill -9; periodic would lose up to a period of them.
         "commitlog_sync": "batch",
         "commitlog_segment_size": "16MiB",
@@ -144,6 +139,9 @@ def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, obje
         "counter_cache_size": "0MiB",
         "row_cache_size": "0MiB",
         "file_cache_size": "32MiB",
+        # The defaults would leave a process that serves nobody after a full disk; dead, it is started again.
+        "disk_failure_policy": "die",
+        "commit_failure_policy": "die",
         "auto_snapshot": False,
         "storage_compatibility_mode": "NONE",
         # The default provider is not among the jars.
@@ -161,6 +159,17 @@ def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, obje
         **{f"{kind}_request_timeout": timeout for kind in ("read", "range", "write", "truncate")},
         "cas_contention_timeout": timeout,
         "request_timeout": timeout,
+    }
+
+
+def _folders(data: Path) -> dict[str, object]:
+    """Where it keeps what."""
+    return {
+        "data_file_directories": [str(data / "data")],
+        "commitlog_directory": str(data / "commitlog"),
+        "saved_caches_directory": str(data / "saved_caches"),
+        "hints_directory": str(data / "hints"),
+        "cdc_raw_directory": str(data / "cdc"),
     }
 
 

@@ -1,7 +1,7 @@
 """Becomes the wanted program after tying its life to that of the parent; run by path, never imported by services.
 
-It exists because this must happen between fork and exec, where a parent with threads may not run Python; nothing is
-decided here, every choice is an argument: `spawn.py PARENT_PID FLAGS -- COMMAND...`, FLAGS of `m` (no locked memory).
+It exists because this must happen between fork and exec, where a parent with threads may not run Python. No program
+is known here, only flags: `spawn.py PARENT_PID FLAGS -- COMMAND...`, FLAGS being `m` (no locked memory) or `-`.
 """
 
 import ctypes
@@ -13,6 +13,7 @@ import sys
 PR_SET_PDEATHSIG = 1
 PR_CAPBSET_DROP = 24
 CAP_IPC_LOCK = 14
+OPEN_FILES = 65_536
 
 
 def forbid_locked_memory(libc: ctypes.CDLL | None) -> None:
@@ -20,6 +21,13 @@ def forbid_locked_memory(libc: ctypes.CDLL | None) -> None:
     if libc is not None and os.geteuid() == 0:
         libc.prctl(PR_CAPBSET_DROP, CAP_IPC_LOCK, 0, 0, 0)
     resource.setrlimit(resource.RLIMIT_MEMLOCK, (0, 0))
+
+
+def allow_many_files() -> None:
+    """Raise the soft limit of open files, which is often 1,024, towards what the user may have."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def die_with_parent(libc: ctypes.CDLL | None, parent: int) -> None:
@@ -38,6 +46,7 @@ def main(arguments: list[str]) -> None:
     libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
     if "m" in flags:
         forbid_locked_memory(libc)
+    allow_many_files()
     # After the capability change: a change of credentials would clear the death signal.
     die_with_parent(libc, int(parent))
     # A parent that ignores or blocks signals (nohup, a shell's background job) must not make its children deaf.

@@ -219,6 +219,18 @@ def test_the_public_port_in_use_names_its_own_setting(tmp_path: Path) -> None:
         check_ports([Unit(edge, Role.SERVICE)])
 
 
+def test_a_public_port_that_a_service_uses_is_named(tmp_path: Path) -> None:
+    (port,) = pick_free(1)
+    units = [
+        Unit(
+            Program(name, ("true",), {}, tmp_path, tmp_path / "x.log", {"http": port}, probe=lambda: None), Role.SERVICE
+        )
+        for name in ("svc_user", "edge")
+    ]
+    with pytest.raises(StackError, match=f"port {port} is wanted by svc_user and by edge"):
+        check_ports(units)
+
+
 def test_what_follows_is_run_once_when_all_is_ready_and_its_failure_ends_nothing(tmp_path: Path) -> None:
     home = tmp_path / "h"
     script = f"import pathlib, sys; pathlib.Path({str(home / 'then')!r}).write_text('once'); sys.exit(4)"
