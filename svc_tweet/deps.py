@@ -1,8 +1,7 @@
 """What an rpc of svc_tweet may use; server.py and tests build it."""
 
 from dataclasses import dataclass
-
-from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
+from typing import TYPE_CHECKING
 
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
@@ -10,6 +9,9 @@ from runtime.outbox import Announcer
 from runtime.recent import RecentWrites
 from svc_tweet.signals import StatusSignals
 from svc_tweet.store import TweetStore
+
+if TYPE_CHECKING:
+    from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub  # exists for type checkers only
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,13 +34,13 @@ class MemoryTweetStore:
     async def insert(self, tweet: Tweet, announce: TweetCreated) -> None:
         """See TweetStore."""
         self._tweets.setdefault(tweet.tweet_id, tweet)
-        self._outbox.add(announce)
+        self._outbox.write(announce)
 
     async def delete(self, tweet: Tweet, deleted_us: int, announce: TweetDeleted) -> None:
         """See TweetStore."""
         self._tweets[tweet.tweet_id] = dataclasses.replace(tweet, deleted=True)
         self._purge_at_ms[tweet.tweet_id] = self._clock.now_ms() + self._purge_after_s * 1000
-        self._outbox.add(announce)
+        self._outbox.write(announce)
 
     async def get(self, tweet_id: uuid.UUID) -> Tweet | None:
         """See TweetStore."""

@@ -125,7 +125,8 @@ def before(max_id: bytes) -> uuid.UUID:
     version = max_id[6] >> 4
     if version == 7:
         return min(uuid.UUID(bytes=max_id), NEWEST)
-    return min(uuid7_of(ms_of(max_id) + (version > 7)), NEWEST)
+    ms = ms_of(max_id) + (version > 7)
+    return uuid7_of(ms) if ms <= _LAST_MS else NEWEST
 
 
 def after(since_id: bytes) -> uuid.UUID:

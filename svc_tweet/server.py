@@ -1,0 +1,63 @@
+"""Builds a process of svc_tweet from its configuration; the only place that constructs adapters."""
+
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from aviary.tweet.v1.tweet_pb2_grpc import add_TweetServiceServicer_to_server
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
+
+from runtime.backlog import Backlog
+from runtime.bus import NatsBus
+from runtime.channel import open_channel
+from runtime.cql import Cql
+from runtime.ids import Uuid7Ids
+from runtime.outbox import Outbox
+from runtime.recent import RecentWrites
+from runtime.redis import connect_redis
+from runtime.service import Process, main
+from svc_tweet.config import Config
+from svc_tweet.deps import Deps
+from svc_tweet.servicer import TweetServicer
+from svc_tweet.signals import StatusSignals
+from svc_tweet.store import SCHEMA, CqlTweetStore
+
+
+async def build(process: Process, config: Config) -> None:
+    """Wire the process. Waits for servers that are not up yet."""
+    mesh = config.mesh
+    cql = await Cql.connect(mesh, "tweet", SCHEMA)
+    process.on_close(cql.close)
+    bus = await NatsBus.connect(mesh, producer="svc_tweet")
+    process.on_close(bus.close)
+    await bus.declare([TweetCreated, TweetDeleted])
+    redis = connect_redis(mesh)
+    process.on_close(redis.aclose)
+    users = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
+    process.on_close(users.close)
+
+    ids = Uuid7Ids(process.clock)
+    outbox = Outbox(cql, bus, process.clock, process.faults, mesh.outbox_relay_ages_s)
+    signals = StatusSignals(bus, publisher_id=ids.next().bytes)
+    process.on_close(signals.goodbye)
+
+    deps = Deps(
+        store=CqlTweetStore(cql, outbox),
+        outbox=outbox,
+        users=UserServiceStub(users),
+        recent=RecentWrites(redis, mesh.namespace),
+        signals=signals,
+        clock=process.clock,
+        ids=ids,
+        faults=process.faults,
+    )
+    process.serve(add_TweetServiceServicer_to_server, TweetServicer(deps))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+    process.background("relay", outbox.relay)
+    process.background("status-heartbeat", signals.beat)
+    # Neither Redis nor svc_user: without them tweets are read and written, but for those that mention somebody.
+    process.check("cql", cql.ping)
+    process.check("nats", bus.check)
+
+
+if __name__ == "__main__":
+    main(Config.from_env, lambda config: config.mesh, build)

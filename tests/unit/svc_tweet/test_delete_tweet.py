@@ -1,0 +1,85 @@
+"""DeleteTweet: final, and known everywhere before it is answered."""
+
+import uuid
+
+import grpc
+from aviary.tweet.v1 import tweet_pb2 as pb
+from aviary.tweet.v1.events_pb2 import TweetDeleted
+
+from runtime.context import NOBODY, acting
+from runtime.ids import uuid7_of
+from runtime.recent import DELETED_TWEET
+from svc_tweet.domain.tweets import PURGE_AFTER_S
+from tests.unit.svc_tweet.world import World, refusal
+
+
+async def test_a_deleted_tweet_is_gone_announced_and_signalled(world: World) -> None:
+    alice = world.account()
+    tweet = await world.post(alice, "regret")
+    tweet_id = uuid.UUID(tweet.tweet_id).bytes
+    answer = await world.delete(alice, tweet.tweet_id)
+    assert (answer.tweet_id, answer.status) == (tweet.tweet_id, "deleted")
+    stored = (await world.get(tweet.tweet_id))[tweet.tweet_id]
+    assert (stored.deleted, stored.body, stored.author_id) == (True, b"", alice.bytes)
+    assert await world.listed(alice) == ([], False)
+    assert [(e.tweet_id, e.author_id) for e in world.events(TweetDeleted)] == [(tweet_id, alice.bytes)]
+    assert [(c.tweet_id, c.author_id, c.deleted) for c in world.changes()] == [(tweet_id, alice.bytes, True)]
+    assert world.recent.seen[-1] == (alice.bytes, DELETED_TWEET, tweet_id)
+
+
+async def test_deleting_again_gives_the_same_answer_and_tells_caches_again(world: World) -> None:
+    """The first call may have died between its batch and its signal."""
+    alice = world.account()
+    tweet = await world.post(alice, "regret")
+    first = await world.delete(alice, tweet.tweet_id)
+    assert await world.delete(alice, tweet.tweet_id) == first
+    assert len(world.events(TweetDeleted)) == 1
+    assert len(world.changes()) == 2
+
+
+async def test_a_tweet_of_somebody_else_stays(world: World) -> None:
+    tweet = await world.post(world.account(), "mine")
+    error = await refusal(world.delete(world.account(), tweet.tweet_id))
+    assert (error.status, error.reason) == (grpc.StatusCode.PERMISSION_DENIED, "NOT_YOUR_TWEET")
+    assert not (await world.get(tweet.tweet_id))[tweet.tweet_id].deleted
+    assert not world.changes()
+
+
+async def test_what_does_not_exist_for_the_caller_is_not_found(world: World) -> None:
+    alice, bob = world.account(), world.account()
+    tweet = await world.post(alice, "regret")
+    await world.delete(alice, tweet.tweet_id)
+    for tweet_id in (tweet.tweet_id, str(uuid7_of(1)), str(uuid.uuid4())):
+        error = await refusal(world.delete(bob, tweet_id))
+        assert (error.status, error.reason) == (grpc.StatusCode.NOT_FOUND, "TWEET_NOT_FOUND")
+
+
+async def test_the_deletion_is_answered_while_the_bus_is_down_and_announced_later(world: World) -> None:
+    alice = world.account()
+    tweet = await world.post(alice, "regret")
+    world.bus.down = True
+    assert (await world.delete(alice, tweet.tweet_id)).status == "deleted"
+    world.bus.down = False
+    await world.outbox.relay_all()
+    assert len(world.events(TweetDeleted)) == 1
+
+
+async def test_the_text_is_purged_a_day_after_the_deletion(world: World) -> None:
+    alice = world.account()
+    tweet_id = uuid.UUID((await world.post(alice, "regret")).tweet_id)
+    await world.delete(alice, str(tweet_id))
+    kept = await world.store.get(tweet_id)
+    assert kept is not None
+    assert b"regret" in kept.body
+    world.clock.us += PURGE_AFTER_S * 1_000_000
+    purged = await world.store.get(tweet_id)
+    assert purged is not None
+    assert (purged.body, purged.author_id, purged.deleted) == (b"", alice, True)
+
+
+async def test_anonymous_callers_and_malformed_ids_are_refused(world: World) -> None:
+    with acting(NOBODY):
+        request = pb.DeleteTweetRequest(tweet_id=str(uuid7_of(1)))
+        assert (await refusal(world.stub.DeleteTweet(request))).reason == "TOKEN_MISSING"
+    error = await refusal(world.delete(world.account(), "not-an-id"))
+    assert (error.reason, [problem.field for problem in error.fields]) == ("INVALID_REQUEST", ["tweet_id"])

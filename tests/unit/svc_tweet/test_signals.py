@@ -1,0 +1,63 @@
+"""Status signals: caches hear of a deletion, or notice that they hear nothing."""
+
+import asyncio
+
+from aviary.tweet.v1.events_pb2 import TweetStatusChange, TweetStatusSignal
+
+from runtime.bus import MemoryBus
+from svc_tweet.signals import StatusSignals
+from tests.unit.svc_tweet.world import only
+
+PUBLISHER = b"p" * 16
+GONE = TweetStatusChange(tweet_id=b"t" * 16, author_id=b"a" * 16, deleted=True)
+
+
+def heard(bus: MemoryBus) -> list[tuple[int, int, bool]]:
+    """(sequence, changes, goodbye) of every signal."""
+    signals = [only(signal, TweetStatusSignal) for signal in bus.signals]
+    assert {signal.publisher_id for signal in signals} <= {PUBLISHER}
+    return [(signal.sequence, len(signal.changes), signal.goodbye) for signal in signals]
+
+
+async def one_heartbeat(bus: MemoryBus, signals: StatusSignals) -> None:
+    """Beat until a signal is heard; the bus comes back after the first beat."""
+    heartbeat = asyncio.Event()
+
+    async def hear(_: TweetStatusSignal) -> None:
+        heartbeat.set()
+
+    await bus.listen(TweetStatusSignal, hear)
+    beating = asyncio.create_task(signals.beat())
+    await asyncio.sleep(0)
+    bus.down = False
+    await heartbeat.wait()
+    assert not beating.done()
+    beating.cancel()
+
+
+async def test_sequences_rise_with_changes_and_heartbeats_repeat_the_last() -> None:
+    bus = MemoryBus()
+    signals = StatusSignals(bus, PUBLISHER)
+    await signals.tell(GONE)
+    await signals.tell(GONE, GONE)
+    await signals.goodbye()
+    assert heard(bus) == [(1, 1, False), (2, 2, False), (2, 0, True)]
+
+
+async def test_a_lost_signal_shows_as_a_gap_at_the_next_heartbeat_and_is_waited_for() -> None:
+    bus = MemoryBus()
+    signals = StatusSignals(bus, PUBLISHER, silence_noticed_s=0.05)
+    bus.down = True
+    started = asyncio.get_running_loop().time()
+    await signals.tell(GONE)
+    assert asyncio.get_running_loop().time() - started >= 0.05
+    bus.down = False
+    await one_heartbeat(bus, signals)
+    assert heard(bus) == [(1, 0, False)]
+
+
+async def test_heartbeats_go_on_through_an_outage() -> None:
+    bus = MemoryBus()
+    bus.down = True
+    await one_heartbeat(bus, StatusSignals(bus, PUBLISHER))
+    assert heard(bus) == [(0, 0, False)]
