@@ -116,6 +116,14 @@ class MeshChannel(_UnaryChannel):
             return inner
         return MeshCallable(inner, contract.method(method), self._signer)
 
+    def unary_stream(
+        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
+    ) -> Any:
+        """The callable of a standard rpc such as Health.Watch, which the stub of Health makes together with Check."""
+        if method.startswith("/aviary."):
+            return super().unary_stream(method)
+        return self._inner.unary_stream(method, request_serializer, response_deserializer)
+
     async def close(self, grace: float | None = None) -> None:
         """Close the connections."""
         await self._inner.close(grace)
