@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from runtime.config import Env, MeshConfig, Secret
+from svc_user.domain import FINISH_WITHIN_MS
 
 _DAY_S = 24 * 3600
 
@@ -39,12 +40,19 @@ class Config:
             signing_key=env.parsed("AVIARY_USER_SIGNING_KEY", _signing_key, Ed25519PrivateKey.generate()),
             access_token_s=env.number("AVIARY_USER_ACCESS_TOKEN_S", 15 * 60),
             session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
-            claim_abandoned_s=env.number("AVIARY_USER_CLAIM_ABANDONED_S", 10 * 60),
+            claim_abandoned_s=env.parsed("AVIARY_USER_CLAIM_ABANDONED_S", _abandoned_s, 0, 10 * 60),
             password_threads=env.number("AVIARY_USER_PASSWORD_THREADS", 2),
             password_waiting=env.number("AVIARY_USER_PASSWORD_WAITING", 64),
         )
         env.done()
         return config
+
+
+def _abandoned_s(raw: str) -> int:
+    least = 4 * FINISH_WITHIN_MS // 1000
+    if int(raw) < least:
+        raise ValueError(f"is less than {least}: a registration that is merely slow would lose its names")
+    return int(raw)
 
 
 def _signing_key(raw: str) -> Ed25519PrivateKey:

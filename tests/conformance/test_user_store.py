@@ -14,7 +14,7 @@ from runtime.cql import Cql
 from runtime.errors import InvalidCursor
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import MemoryOutbox, Outbox
+from runtime.outbox import Announcer, MemoryOutbox, Outbox
 from stack import Addresses
 from svc_user.domain import Claim, Session, User
 from svc_user.events import user_registered
@@ -33,11 +33,17 @@ async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
 
 
 @pytest.fixture(params=["memory", "cql"])
-def store(request: pytest.FixtureRequest) -> UserStore:
+def outbox(request: pytest.FixtureRequest) -> Outbox | MemoryOutbox:
     if request.param == "memory":
-        return MemoryUserStore(MemoryOutbox())
-    cql = request.getfixturevalue("cql")
-    return CqlUserStore(cql, Outbox(cql, MemoryBus(), SystemClock(), NO_FAULTS), SESSION_S)
+        return MemoryOutbox(MemoryBus(), SystemClock())
+    return Outbox(request.getfixturevalue("cql"), MemoryBus(), SystemClock(), NO_FAULTS)
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, outbox: Outbox | MemoryOutbox) -> UserStore:
+    if isinstance(outbox, MemoryOutbox):
+        return MemoryUserStore(outbox)
+    return CqlUserStore(request.getfixturevalue("cql"), outbox, SESSION_S)
 
 
 def a_key() -> bytes:
@@ -138,6 +144,12 @@ async def test_an_account_without_a_password_has_none(store: UserStore) -> None:
     user = await insert(store, replace(a_user(), email=b"", bio="", verified=False), None)
     assert await store.get_users([user.user_id]) == [user]
     assert await store.password_hash(user.user_id) is None
+
+
+async def test_an_account_comes_with_its_announcement(store: UserStore, outbox: Announcer) -> None:
+    written, _ = await outbox.backlog()
+    await insert(store, a_user())
+    assert (await outbox.backlog())[0] == written + 1
 
 
 async def test_inserting_an_account_again_writes_the_same(store: UserStore) -> None:

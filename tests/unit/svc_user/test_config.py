@@ -47,3 +47,9 @@ def test_a_signing_key_that_is_none_is_named() -> None:
 def test_no_secret_prints() -> None:
     config = Config.from_env(GOOD)
     assert not any(part in repr(config) for part in ("abab", "cdcd", "efef", "Ed25519"))
+
+
+def test_claims_cannot_be_taken_from_a_registration_that_is_merely_slow() -> None:
+    assert Config.from_env({**GOOD, "AVIARY_USER_CLAIM_ABANDONED_S": "120"}).claim_abandoned_s == 120
+    with pytest.raises(ConfigError, match="AVIARY_USER_CLAIM_ABANDONED_S: is less than 120"):
+        Config.from_env({**GOOD, "AVIARY_USER_CLAIM_ABANDONED_S": "119"})

@@ -83,7 +83,7 @@ class UserServiceServicer:
 
     def Register(self, request, context):
         """Makes an account and logs it in.
-        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON.
+        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListUsers(self, request, context):
-        """Pages through all accounts in no particular order, for jobs that look at everything.
+        """Pages through all accounts in no particular order, for jobs that look at everything. Fails with INVALID_CURSOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -134,6 +134,7 @@ class UserServiceServicer:
 
     def ImportUser(self, request, context):
         """Makes an account that nobody can log in to, or finds the one that has the username already. For imports.
+        Fails with USERNAME_TAKEN while somebody registers with the name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

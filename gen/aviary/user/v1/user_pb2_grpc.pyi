@@ -35,7 +35,7 @@ class UserServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]
     """Makes an account and logs it in.
-    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON.
+    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS."""
@@ -50,9 +50,11 @@ class UserServiceStub:
     ResolveUsernames: _grpc.UnaryUnaryMultiCallable[_user_pb2.ResolveUsernamesRequest, _user_pb2.ResolveUsernamesResponse]
     """Ids of up to 100 usernames, without regard to case. Unknown names are absent from the answer."""
     ListUsers: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListUsersRequest, _user_pb2.ListUsersResponse]
-    """Pages through all accounts in no particular order, for jobs that look at everything."""
+    """Pages through all accounts in no particular order, for jobs that look at everything. Fails with INVALID_CURSOR."""
     ImportUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.ImportUserRequest, _user_pb2.ImportUserResponse]
-    """Makes an account that nobody can log in to, or finds the one that has the username already. For imports."""
+    """Makes an account that nobody can log in to, or finds the one that has the username already. For imports.
+    Fails with USERNAME_TAKEN while somebody registers with the name.
+    """
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
@@ -61,7 +63,7 @@ class UserServiceAsyncStub(UserServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]  # type: ignore[assignment]
     """Makes an account and logs it in.
-    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON.
+    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS."""
@@ -76,9 +78,11 @@ class UserServiceAsyncStub(UserServiceStub):
     ResolveUsernames: _aio.UnaryUnaryMultiCallable[_user_pb2.ResolveUsernamesRequest, _user_pb2.ResolveUsernamesResponse]  # type: ignore[assignment]
     """Ids of up to 100 usernames, without regard to case. Unknown names are absent from the answer."""
     ListUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.ListUsersRequest, _user_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """Pages through all accounts in no particular order, for jobs that look at everything."""
+    """Pages through all accounts in no particular order, for jobs that look at everything. Fails with INVALID_CURSOR."""
     ImportUser: _aio.UnaryUnaryMultiCallable[_user_pb2.ImportUserRequest, _user_pb2.ImportUserResponse]  # type: ignore[assignment]
-    """Makes an account that nobody can log in to, or finds the one that has the username already. For imports."""
+    """Makes an account that nobody can log in to, or finds the one that has the username already. For imports.
+    Fails with USERNAME_TAKEN while somebody registers with the name.
+    """
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Owns accounts, credentials and logins."""
@@ -90,7 +94,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.RegisterResponse, _abc.Awaitable[_user_pb2.RegisterResponse]]:
         """Makes an account and logs it in.
-        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON.
+        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
         """
 
     @_abc_1.abstractmethod
@@ -141,7 +145,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.ListUsersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.ListUsersResponse, _abc.Awaitable[_user_pb2.ListUsersResponse]]:
-        """Pages through all accounts in no particular order, for jobs that look at everything."""
+        """Pages through all accounts in no particular order, for jobs that look at everything. Fails with INVALID_CURSOR."""
 
     @_abc_1.abstractmethod
     def ImportUser(
@@ -149,6 +153,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.ImportUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.ImportUserResponse, _abc.Awaitable[_user_pb2.ImportUserResponse]]:
-        """Makes an account that nobody can log in to, or finds the one that has the username already. For imports."""
+        """Makes an account that nobody can log in to, or finds the one that has the username already. For imports.
+        Fails with USERNAME_TAKEN while somebody registers with the name.
+        """
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

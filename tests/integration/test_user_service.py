@@ -1,0 +1,229 @@
+"""svc_user as a real process on real servers: it answers, it survives being killed at its fault points, it logs nobody's data."""
+
+import asyncio
+import base64
+import os
+import signal
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import nats
+import pytest
+import pytest_asyncio
+from aviary.mesh.v1.mesh_pb2 import GetBacklogRequest
+from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.user_pb2 import GetAccountRequest, LoginRequest, RefreshTokenRequest, RegisterRequest
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from grpc import aio
+
+from runtime.bus import MemoryBus
+from runtime.callers import CallerSigner
+from runtime.channel import open_channel
+from runtime.config import MeshConfig, Secret
+from runtime.context import ALL_SCOPES, Caller, acting
+from runtime.cql import Cql
+from runtime.errors import from_rpc
+from runtime.faults import NO_FAULTS
+from runtime.ids import SystemClock, uuid7_of
+from runtime.outbox import Outbox
+from runtime.service import check_peer
+from stack.ports import pick_free
+from svc_user.domain import Claim, username_key
+from svc_user.emails import Emails
+from svc_user.store import SCHEMA, CqlUserStore
+
+ROOT = Path(__file__).parents[2]
+PATIENCE_S = 90
+PASSWORD = "correct horse battery"
+EMAIL_KEY = "33" * 32
+TEN_MINUTES_MS = 600_000
+
+
+class Service:
+    """A process of svc_user that can be killed and started again."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        grpc_port, metrics_port = pick_free(2)
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        self.environment = {
+            **os.environ,
+            **environment,
+            "AVIARY_USER_PORT": str(grpc_port),
+            "AVIARY_USER_METRICS_PORT": str(metrics_port),
+            "AVIARY_USER_EMAIL_KEY": EMAIL_KEY,
+            "AVIARY_USER_REFRESH_KEY": "44" * 32,
+            "AVIARY_USER_SIGNING_KEY": base64.b64encode(pem).decode(),
+            "AVIARY_OUTBOX_RELAY_AGES_S": "0.2,0.5,1",
+            "AVIARY_FAULT_DIR": str(folder),
+        }
+        self.folder = folder
+        self.log = folder / "svc_user.log"
+        signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), "tests", SystemClock())
+        self.channel = open_channel(f"127.0.0.1:{grpc_port}", signer, user_pb2.DESCRIPTOR)
+        self.users: Any = UserServiceStub(self.channel)
+        self.process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        with self.log.open("ab") as log:
+            command = [sys.executable, "-m", "svc_user.server"]
+            self.process = await asyncio.create_subprocess_exec(
+                *command, cwd=ROOT, env=self.environment, stdout=log, stderr=log
+            )
+        await until(self._ready)
+
+    async def killed(self) -> None:
+        """Wait until a fault point has killed the process."""
+        assert await self._end() == -signal.SIGKILL
+
+    async def stop(self) -> int | None:
+        """Ask it to stop; how it ended."""
+        if self.process is None or self.process.returncode is not None:
+            return None
+        self.process.terminate()
+        return await self._end()
+
+    async def register(self, username: str, email: str) -> user_pb2.RegisterResponse:
+        request = RegisterRequest(username=username, email=email, password=PASSWORD)
+        answer: user_pb2.RegisterResponse = await self.users.Register(request)
+        return answer
+
+    async def _end(self) -> int:
+        assert self.process is not None
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.process.wait()
+
+    async def _ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.returncode is None, self.log.read_text()
+        try:
+            await check_peer(self.channel)
+        except (aio.AioRpcError, RuntimeError):
+            return False
+        return True
+
+
+@pytest_asyncio.fixture(scope="module")
+async def service(mesh_env: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Service]:
+    service = Service(mesh_env, tmp_path_factory.mktemp("svc_user"))
+    try:
+        await service.start()
+        yield service
+        assert await service.stop() == 0, service.log.read_text()
+    finally:
+        await service.stop()
+        await service.channel.close()
+
+
+@pytest_asyncio.fixture(scope="module")
+async def store(mesh_config: MeshConfig, service: Service) -> AsyncIterator[CqlUserStore]:
+    cql = await Cql.connect(mesh_config, "user", SCHEMA)
+    yield CqlUserStore(cql, Outbox(cql, MemoryBus(), SystemClock(), NO_FAULTS), 3600)
+    await cql.close()
+
+
+def a_name() -> tuple[str, str]:
+    name = f"u{uuid.uuid4().hex[:12]}"
+    return name, f"{name}@example.org"
+
+
+async def test_an_account_is_registered_logged_in_refreshed_and_read(service: Service) -> None:
+    name, email = a_name()
+    registered = await service.register(name, email)
+    by_email = await service.users.Login(LoginRequest(login=email.upper(), password=PASSWORD))
+    refreshed = await service.users.RefreshToken(RefreshTokenRequest(refresh_token=by_email.refresh_token))
+    owner = Caller(user_id=uuid.UUID(registered.user.user_id).bytes, scopes=ALL_SCOPES)
+    with acting(owner):
+        account = await service.users.GetAccount(GetAccountRequest())
+    assert registered.user == by_email.user == refreshed.user == account.user
+    assert account.user.email == email
+
+
+async def test_of_twenty_who_want_one_username_at_once_exactly_one_gets_it(service: Service) -> None:
+    name, _ = a_name()
+    attempts = [service.register(name, a_name()[1]) for _ in range(20)]
+    answers = await asyncio.gather(*attempts, return_exceptions=True)
+    reasons = [from_rpc(answer).reason for answer in answers if isinstance(answer, aio.AioRpcError)]
+    assert reasons == ["USERNAME_TAKEN"] * 19
+
+
+async def test_ten_parallel_refreshes_share_a_successor(service: Service) -> None:
+    """P41."""
+    token = (await service.register(*a_name())).refresh_token
+    calls = [service.users.RefreshToken(RefreshTokenRequest(refresh_token=token)) for _ in range(10)]
+    assert len({(await call).refresh_token for call in calls}) == 1
+
+
+async def test_names_claimed_by_a_process_that_was_killed_are_free_again_after_ten_minutes(
+    service: Service, store: CqlUserStore
+) -> None:
+    name, email = a_name()
+    (service.folder / "user.register.after_claims").write_text("")
+    with pytest.raises(aio.AioRpcError):
+        await service.register(name, email)
+    await service.killed()
+    await service.start()
+    with pytest.raises(aio.AioRpcError) as raised:
+        await service.register(name, email)
+    assert from_rpc(raised.value).reason == "USERNAME_TAKEN"
+    for key in (username_key(name), Emails(Secret(bytes.fromhex(EMAIL_KEY))).claim_key(email)):
+        await age_by_ten_minutes(store, key)
+    answer = await service.register(name, email)
+    assert (await service.users.Login(LoginRequest(login=name, password=PASSWORD))).user == answer.user
+
+
+async def test_an_account_whose_process_was_killed_before_it_announced_is_whole_and_announced(
+    service: Service, mesh_env: dict[str, str]
+) -> None:
+    name, email = a_name()
+    (service.folder / "user.register.after_batch").write_text("")
+    with pytest.raises(aio.AioRpcError):
+        await service.register(name, email)
+    await service.killed()
+    await service.start()
+    answer = await service.users.Login(LoginRequest(login=name, password=PASSWORD))
+    backlog: Any = MeshServiceStub(service.channel)
+
+    async def drained() -> bool:
+        return not (await backlog.GetBacklog(GetBacklogRequest())).outbox_rows
+
+    await until(drained)
+    assert uuid.UUID(answer.user.user_id).bytes in await announced(mesh_env)
+
+
+def test_the_log_of_all_this_names_nobody(service: Service) -> None:
+    log = service.log.read_text()
+    assert "serving" in log
+    assert "example.org" not in log
+    assert PASSWORD not in log
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a condition of another process, which can only be asked again and again."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not await condition():  # noqa: ASYNC110 - no event of ours can be set there
+            await asyncio.sleep(0.05)
+
+
+async def age_by_ten_minutes(store: CqlUserStore, key: bytes) -> None:
+    """Replace a claim by one that was made ten minutes before."""
+    claim = Claim((await store.holders([key]))[key])
+    aged = Claim(uuid7_of(claim.claimed_at_ms - TEN_MINUTES_MS, claim.user_id.int))
+    assert await store.take_over(key, claim, aged) == aged
+
+
+async def announced(mesh_env: dict[str, str]) -> set[bytes]:
+    """The accounts of which the stream holds an announcement."""
+    client = await nats.connect(mesh_env["AVIARY_NATS_URL"])
+    try:
+        subscription = await client.jetstream().pull_subscribe(f"{mesh_env['AVIARY_NAMESPACE']}.users.v1.registered.*")
+        messages = await subscription.fetch(1000, timeout=5)
+        return {UserRegistered.FromString(message.data).user_id for message in messages}
+    finally:
+        await client.close()
