@@ -26,7 +26,7 @@ async def _read(request: Request) -> bytes:
     if length is None and b"transfer-encoding" not in request.headers:
         return b""
     if length is not None and int(length) > MAX_BYTES:
-        raise _too_large()
+        raise _too_large(request)
     try:
         async with asyncio.timeout(_ARRIVES_WITHIN_S):
             return await _collect(request)
@@ -42,10 +42,13 @@ async def _collect(request: Request) -> bytes:
             raise ClientGone("the client went away")
         body += event.get("body", b"")
         if len(body) > MAX_BYTES:
-            raise _too_large()
+            raise _too_large(request)
         if not event.get("more_body", False):
             return bytes(body)
 
 
-def _too_large() -> BodyTooLarge:
-    return BodyTooLarge(f"the body must not be larger than {MAX_BYTES} bytes")
+def _too_large(request: Request) -> BodyTooLarge:
+    error = BodyTooLarge(f"the body must not be larger than {MAX_BYTES} bytes")
+    # Who waits for 100-continue may send the body or the next request; nobody can tell which.
+    error.closes = b"expect" in request.headers
+    return error

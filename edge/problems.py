@@ -45,8 +45,8 @@ class HttpRefused(InvalidArgument):
     """A request that HTTP itself has a status for; such failures exist at the edge only."""
 
     http_status: ClassVar[int]
-    closes: ClassVar[bool] = False
-    """The connection cannot be used further, since the rest of the request was not read."""
+    closes: bool = False
+    """The connection cannot be used further: where the next request begins is not known."""
 
 
 class MethodNotAllowed(HttpRefused):
@@ -61,10 +61,9 @@ class MethodNotAllowed(HttpRefused):
 
 
 class BodyTooLarge(HttpRefused):
-    """The body is larger than the route takes."""
+    """The body is larger than the route takes. What still comes of it is read and dropped, lest a reset swallows the answer."""
 
     http_status = 413
-    closes = True
     reason = common(reason_pb2.REASON_BODY_TOO_LARGE)
 
 

@@ -11,6 +11,7 @@ from runtime.errors import InvalidArgument, ServiceError
 
 MAX_HEAD_BYTES = 16 * 1024
 HEAD_WITHIN_S = 10.0
+LINGER_S = 1.0
 
 
 class HeadTooLarge(Exception):
@@ -23,9 +24,11 @@ class EdgeProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_head = True
+        self._heads = 0
         self._head_bytes = 0
         self._unparsed_bytes = 0
         self._too_large = False
+        self._refused = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -40,11 +43,13 @@ class EdgeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless a head that is still incomplete has become too large."""
-        was_in_head = self._in_head
-        super().data_received(data)
-        if not (was_in_head and self._in_head) or self.transport.is_closing():
+        if self._refused:
             return
-        # Counted also here, because a single endless header reaches no callback.
+        only_head, heads = self._in_head, self._heads
+        super().data_received(data)
+        if not only_head or self._heads != heads or self._refused or self.transport.is_closing():
+            return
+        # All of it belongs to a head that goes on. Counted also here, because a single endless header reaches no callback.
         self._unparsed_bytes += len(data)
         if self._unparsed_bytes > MAX_HEAD_BYTES:
             self._too_large = True
@@ -70,6 +75,7 @@ class EdgeProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """The head is complete: from here on the application bounds the request."""
         self._in_head, self._head_bytes, self._unparsed_bytes = False, 0, 0
+        self._heads += 1
         self._calm()
         super().on_headers_complete()
 
@@ -93,7 +99,11 @@ class EdgeProtocol(HttpToolsProtocol):
         ]
         lines = b"".join(name + b": " + value + b"\r\n" for name, value in headers)
         self.transport.write(STATUS_LINE[response.status] + lines + b"\r\n" + response.body)
-        self.transport.close()
+        # What still comes is read and dropped for a moment: closing at once would reset the connection before the answer is read.
+        self._refused = True
+        self._calm()
+        self.transport.write_eof()
+        self.loop.call_later(LINGER_S, self._give_up)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -1,0 +1,1 @@
+"""`/api/v1/stream`: tweets and deletions live to connected readers, over WebSockets."""

@@ -1,0 +1,71 @@
+"""The JSON messages of the stream and the cursors in them; who gets which is the hub's matter."""
+
+from collections.abc import Callable
+from enum import Enum
+
+import orjson
+from aviary.view.v1 import view_pb2
+
+from runtime.cursors import Cursors
+from runtime.errors import FieldProblem, InvalidCursor
+
+ROUTE = "/api/v1/stream"
+
+
+class Type(Enum):
+    """What a message is about."""
+
+    HELLO = b"hello"
+    PING = b"ping"
+    TWEET = b"tweet"
+    TWEET_DELETED = b"tweet_deleted"
+    GAP = b"gap"
+    REVOKED = b"revoked"
+
+
+NOTHING = b"{}"
+
+
+def message(cursor: str, kind: Type, data: bytes) -> bytes:
+    """One message; `data` is finished JSON, made once however many sockets get it."""
+    return b'{"id":"%s","type":"%s","data":%s}' % (cursor.encode(), kind.value, data)
+
+
+def hello(cursor: str, heartbeat_s: int) -> bytes:
+    """Data of the first message."""
+    return orjson.dumps({"cursor": cursor, "heartbeat_seconds": heartbeat_s})
+
+
+def tweet_deleted(tweet_id: str) -> bytes:
+    """Data that names a deleted tweet."""
+    return orjson.dumps({"tweet_id": tweet_id})
+
+
+def revoked(reason: str) -> bytes:
+    """Data that says why the stream ends."""
+    return orjson.dumps({"reason": reason})
+
+
+def tweet_json(encode: Callable[[view_pb2.Tweet], object], tweet: view_pb2.Tweet) -> bytes:
+    """A whole tweet as REST shows it."""
+    return orjson.dumps(encode(tweet))
+
+
+class StreamCursors:
+    """Cursors that hold a time (milliseconds): everything older than it had reached the reader's socket, but for the last minute."""
+
+    def __init__(self, cursors: Cursors) -> None:
+        self._cursors = cursors
+
+    def seal(self, viewer: bytes, at_ms: int) -> str:
+        """The cursor of one reader for a time."""
+        return self._cursors.seal(ROUTE, viewer, b"", at_ms.to_bytes(8))
+
+    def open(self, text: str, viewer: bytes) -> int:
+        """The time in a cursor. Raises InvalidCursor."""
+        key = self._cursors.open(text, ROUTE, viewer, b"")
+        if len(key) != 8:
+            raise InvalidCursor(
+                "the cursor is not of this stream", fields=[FieldProblem("cursor", "is not of this stream")]
+            )
+        return int.from_bytes(key)

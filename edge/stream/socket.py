@@ -1,0 +1,129 @@
+"""One reader's socket: what was sent, from when it continues, when it ends. The network below it is a `Wire`; nothing is loaded here."""
+
+from collections import OrderedDict
+from typing import Protocol
+
+from edge.auth import Session
+from edge.stream.messages import NOTHING, StreamCursors, Type, hello, message, revoked
+
+REMEMBERED = 512
+BUFFER_BYTES = 256 * 1024
+CURSOR_FOR_MS = 1000
+
+CLOSE_NORMAL = 1000
+CLOSE_GOING_AWAY = 1001
+CLOSE_POLICY = 1008
+CLOSE_TRY_LATER = 1013
+
+
+class Wire(Protocol):
+    """A WebSocket connection as the socket sees it."""
+
+    def send(self, payload: bytes) -> None:
+        """Send a text message; never blocks."""
+
+    def probe(self) -> None:
+        """Ask the other end for a sign of life."""
+
+    def buffered(self) -> int:
+        """Bytes that the other end has not taken yet."""
+
+    async def drained(self) -> None:
+        """Return when most of the buffer has been taken."""
+
+    def close(self, code: int, reason: str) -> None:
+        """Close after what is buffered, and abort when that takes too long."""
+
+
+class Horizon(Protocol):
+    """How far fan-out has certainly come."""
+
+    def cursor_ms(self) -> int:
+        """The time that a cursor may hold now."""
+
+
+class Socket:
+    """Sends messages to one connection of one reader; drops repeats; closes a connection that does not read."""
+
+    def __init__(self, wire: Wire, session: Session, cursors: StreamCursors, horizon: Horizon) -> None:
+        self.viewer = session.caller.user_id
+        self.expires_at_ms = session.expires_at_ms
+        self.heard = True
+        self.closed = False
+        self._wire = wire
+        self._cursors = cursors
+        self._horizon = horizon
+        self._sent: OrderedDict[bytes, None] = OrderedDict()
+        self._sealed: tuple[int, str] | None = None
+        self._held_at_ms: int | None = None
+
+    @property
+    def held_at_ms(self) -> int | None:
+        """The time that its cursors stand at because older events are still being caught up with; None: it is up to date."""
+        return self._held_at_ms
+
+    def hold(self, at_ms: int) -> None:
+        """From now on cursors say `at_ms`, or what they were held at if that is earlier: a reconnect must start there."""
+        self._held_at_ms = at_ms if self._held_at_ms is None else min(at_ms, self._held_at_ms)
+
+    def release(self) -> None:
+        """Everything was caught up with."""
+        self._held_at_ms = None
+
+    def hello(self, heartbeat_s: int) -> None:
+        """The first message."""
+        self._send(Type.HELLO, hello(self._cursor(), heartbeat_s))
+
+    def ping(self) -> None:
+        """A heartbeat, for the application and for the connection."""
+        self.heard = False
+        self._send(Type.PING, NOTHING)
+        self._wire.probe()
+
+    def tweet(self, tweet_id: bytes, data: bytes) -> None:
+        """A tweet, unless it is among the last 512 that were sent."""
+        if tweet_id in self._sent:
+            self._sent.move_to_end(tweet_id)
+            return
+        self._sent[tweet_id] = None
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+        self._send(Type.TWEET, data)
+
+    def tweet_deleted(self, data: bytes) -> None:
+        """A deletion."""
+        self._send(Type.TWEET_DELETED, data)
+
+    def gap(self) -> None:
+        """Events were lost that cannot be caught up with: read again over REST."""
+        self._send(Type.GAP, NOTHING)
+
+    def revoke(self, reason: str) -> None:
+        """The right to read ended."""
+        self._send(Type.REVOKED, revoked(reason))
+        self.close(CLOSE_POLICY, reason)
+
+    async def drained(self) -> None:
+        """Return when the reader has taken most of what was sent; for who sends much at once."""
+        await self._wire.drained()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close; sending afterwards does nothing."""
+        if not self.closed:
+            self.closed = True
+            self._wire.close(code, reason)
+
+    def _send(self, kind: Type, data: bytes) -> None:
+        if self.closed:
+            return
+        if self._wire.buffered() > BUFFER_BYTES:
+            self.close(CLOSE_TRY_LATER, "SLOW_READER")
+            return
+        self._wire.send(message(self._cursor(), kind, data))
+
+    def _cursor(self) -> str:
+        at_ms = self._horizon.cursor_ms() if self._held_at_ms is None else self._held_at_ms
+        # A cursor that is a second old repeats a second more at a reconnect and saves a signature for every message.
+        if self._sealed is None or not 0 <= at_ms - self._sealed[0] < CURSOR_FOR_MS:
+            self._sealed = (at_ms, self._cursors.seal(self.viewer, at_ms))
+        return self._sealed[1]

@@ -1,0 +1,209 @@
+"""A public port on uvicorn over fake services in the same process: what the edge tests talk to."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import jwt
+from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
+from aviary.mesh.v1 import reason_pb2
+from aviary.tweet.v1 import reason_pb2 as tweet_reason_pb2
+from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
+from aviary.user.v1 import user_pb2, user_pb2_grpc
+from aviary.view.v1 import view_pb2, view_pb2_grpc
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.api import build_app, endpoints_of
+from edge.auth import Tokens
+from edge.http_server import HttpServer
+from runtime import errors
+from runtime.callers import CallerSigner
+from runtime.channel import InProcessChannel
+from runtime.config import Secret
+from runtime.context import ALL_SCOPES, Caller, current_caller, current_trace
+from runtime.guard import Guard
+from runtime.http import OpsApp
+from runtime.ids import SystemClock
+
+ALICE = uuid.UUID("0192f4a0-0000-7000-8000-00000000000a")
+BOB = uuid.UUID("0192f4a0-0000-7000-8000-00000000000b")
+TWEET = uuid.UUID("0192f4a0-0000-7000-8000-0000000000ff")
+CREATED_MS = 1_700_000_000_123
+ORIGIN = "https://app.example"
+KEY = Ed25519PrivateKey.generate()
+
+
+class TweetTooLong(errors.FailedPrecondition):
+    reason = errors.named(tweet_reason_pb2.Reason, tweet_reason_pb2.REASON_TWEET_TOO_LONG)
+
+
+class TweetNotFound(errors.NotFound):
+    reason = errors.named(tweet_reason_pb2.Reason, tweet_reason_pb2.REASON_TWEET_NOT_FOUND)
+
+
+class TooBusy(errors.ResourceExhausted):
+    reason = errors.common(reason_pb2.REASON_OVERLOADED)
+
+
+# What a fake answers to a tweet of this text.
+FAILURES: dict[str, Exception] = {
+    "long": TweetTooLong("300 of 280"),
+    "reused": errors.IdempotencyKeyReused("another body"),
+    "busy": TooBusy("slowly", retry_after_s=2.5),
+    "down": errors.Unavailable("the store is away", retry_after_s=1),
+    "late": errors.DeadlineExceeded("took too long"),
+    "denied": errors.PermissionDenied("not yours"),
+    "defect": ZeroDivisionError("secret detail"),
+}
+
+
+def view_tweet() -> view_pb2.Tweet:
+    tweet = view_pb2.Tweet(tweet_id=str(TWEET), user_id=str(BOB), tweet_type=tweet_pb2.TWEET_TYPE_TWEET, content="hi")
+    tweet.user.user_id, tweet.user.username = str(BOB), "bob"
+    tweet.created_at.FromMilliseconds(CREATED_MS)
+    tweet.updated_at.FromMilliseconds(CREATED_MS)
+    tweet.entities.SetInParent()
+    return tweet
+
+
+class Fakes(
+    user_pb2_grpc.UserServiceServicer,
+    tweet_pb2_grpc.TweetServiceServicer,
+    view_pb2_grpc.ViewServiceServicer,
+):
+    """Answers with what it was asked, and remembers it."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.callers: list[Caller] = []
+        self.traces: list[str] = []
+        self.asked = asyncio.Event()
+        self.hold: asyncio.Event | None = None
+
+    async def _note(self, request: Any) -> None:
+        self.requests.append(request)
+        self.callers.append(current_caller())
+        self.traces.append(current_trace())
+        self.asked.set()
+        if self.hold is not None:
+            await self.hold.wait()
+
+    async def Register(self, request: Any, context: Any) -> user_pb2.RegisterResponse:
+        await self._note(request)
+        user = user_pb2.User(user_id=str(ALICE), username=request.username, status=user_pb2.USER_STATUS_ACTIVE)
+        return user_pb2.RegisterResponse(user=user, access_token="a", refresh_token="r", token_type="Bearer")
+
+    async def Login(self, request: Any, context: Any) -> user_pb2.LoginResponse:
+        await self._note(request)
+        return user_pb2.LoginResponse(access_token="a")
+
+    async def CreateTweet(self, request: Any, context: Any) -> tweet_pb2.CreateTweetResponse:
+        await self._note(request)
+        if failure := FAILURES.get(request.content):
+            raise failure
+        answer = tweet_pb2.CreateTweetResponse(tweet_id=str(TWEET), content=request.content, likes_count=2**60)
+        answer.created_at.FromMilliseconds(CREATED_MS)
+        return answer
+
+    async def DeleteTweet(self, request: Any, context: Any) -> tweet_pb2.DeleteTweetResponse:
+        await self._note(request)
+        return tweet_pb2.DeleteTweetResponse(tweet_id=request.tweet_id, status="deleted")
+
+    async def GetTweet(self, request: Any, context: Any) -> view_pb2.GetTweetResponse:
+        await self._note(request)
+        if request.tweet_id != str(TWEET):
+            raise TweetNotFound("no such tweet", tweet_id=request.tweet_id)
+        return view_pb2.GetTweetResponse(tweet=view_tweet())
+
+    async def ListTweets(self, request: Any, context: Any) -> view_pb2.ListTweetsResponse:
+        await self._note(request)
+        return view_pb2.ListTweetsResponse(tweets=[view_tweet() for _ in request.ids])
+
+    async def GetHomeTimeline(self, request: Any, context: Any) -> view_pb2.GetHomeTimelineResponse:
+        await self._note(request)
+        if request.HasField("max_id"):
+            return view_pb2.GetHomeTimelineResponse()
+        return view_pb2.GetHomeTimelineResponse(tweets=[view_tweet()] * 5, next_max_id=str(TWEET), has_more=True)
+
+    async def GetMe(self, request: Any, context: Any) -> view_pb2.GetMeResponse:
+        await self._note(request)
+        return view_pb2.GetMeResponse(user=user_pb2.User(user_id=str(ALICE), email="a@example.org"))
+
+    async def GetUser(self, request: Any, context: Any) -> view_pb2.GetUserResponse:
+        await self._note(request)
+        return view_pb2.GetUserResponse(user=user_pb2.User(user_id=request.user_id))
+
+    async def ListFollowers(self, request: Any, context: Any) -> view_pb2.ListFollowersResponse:
+        await self._note(request)
+        return view_pb2.ListFollowersResponse(next_cursor="a+b/c=", has_more=True)
+
+
+class FakeGraph(graph_pb2_grpc.GraphServiceServicer):
+    """Follows at once."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def Follow(self, request: Any, context: Any) -> graph_pb2.FollowResponse:
+        await self._fakes._note(request)
+        return graph_pb2.FollowResponse(follower_id=str(ALICE), followee_id=request.followee_id, following=True)
+
+    async def Unfollow(self, request: Any, context: Any) -> graph_pb2.UnfollowResponse:
+        await self._fakes._note(request)
+        return graph_pb2.UnfollowResponse(follower_id=str(ALICE), followee_id=request.followee_id)
+
+
+class World:
+    """The public port, how to call it, and what arrived behind it."""
+
+    def __init__(self, client: httpx.AsyncClient, fakes: Fakes, port: int, stop: Callable[[], object]) -> None:
+        self.client = client
+        self.fakes = fakes
+        self.port = port
+        self.stop = stop
+
+    @property
+    def last(self) -> Any:
+        return self.fakes.requests[-1]
+
+    async def raw(self, data: bytes) -> bytes:
+        """What a connection answers to these bytes until it closes."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(data)
+        await writer.drain()
+        answer = await reader.read(65536)
+        writer.close()
+        return answer
+
+
+def token(user: uuid.UUID = ALICE, scopes: tuple[str, ...] = ALL_SCOPES, expires_in: int = 60) -> str:
+    now = SystemClock().now_ms() // 1000
+    claims = {"iss": "aviary", "aud": "aviary", "sub": str(user), "sid": str(uuid.uuid4()), "scope": " ".join(scopes)}
+    return jwt.encode({**claims, "iat": now, "exp": now + expires_in}, KEY, algorithm="EdDSA", headers={"kid": "k1"})
+
+
+def as_alice(**headers: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token()}", **headers}
+
+
+@asynccontextmanager
+async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
+    """Start the port, stop it at the end."""
+    clock, fakes = SystemClock(), Fakes()
+    channel = InProcessChannel(Guard(CallerSigner(Secret(b"k" * 32), "edge", clock)))
+    channel.register(user_pb2_grpc.add_UserServiceServicer_to_server, fakes)
+    channel.register(tweet_pb2_grpc.add_TweetServiceServicer_to_server, fakes)
+    channel.register(view_pb2_grpc.add_ViewServiceServicer_to_server, fakes)
+    channel.register(graph_pb2_grpc.add_GraphServiceServicer_to_server, FakeGraph(fakes))
+    files = [user_pb2.DESCRIPTOR, graph_pb2.DESCRIPTOR, tweet_pb2.DESCRIPTOR, view_pb2.DESCRIPTOR]
+    endpoints = endpoints_of([(file, channel) for file in files], Tokens({"k1": KEY.public_key()}, clock))
+    app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
+    server = HttpServer(app, "127.0.0.1", 0)
+    running = asyncio.create_task(server.run())
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
+        yield World(client, fakes, server.port, running.cancel)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
