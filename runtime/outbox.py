@@ -68,6 +68,7 @@ class Outbox:
         self._places: OrderedDict[bytes, list[tuple[int, int]]] = OrderedDict()
         self._queue: deque[tuple[Envelope, asyncio.Future[None]]] = deque()
         self._sender: asyncio.Task[None] | None = None
+        self._deletes: set[asyncio.Task[None]] = set()
 
     def row(self, event: Message) -> tuple[Statement, Sequence[Any]]:
         """The announcement as a statement for the same logged batch as what it announces."""
@@ -105,24 +106,29 @@ class Outbox:
         while self._queue:
             batch = list(self._queue)
             self._queue.clear()
+            envelopes = [envelope for envelope, _ in batch]
+            places = [(*place, e.event_id) for e in envelopes for place in self._places.pop(e.event_id, [])]
             try:
-                await self._bus.send([envelope for envelope, _ in batch])
+                await self._bus.send(envelopes)
             except Unavailable as error:
                 PUBLISHED.labels("later").inc(len(batch))
                 log.warning("publish_later", events=len(batch), error=error.detail)
-                published = False
             else:
                 PUBLISHED.labels("soon").inc(len(batch))
-                published = True
-            for _, done in batch:
-                done.set_result(None)
-            rows = [(*place, e.event_id) for e, _ in batch for place in self._places.pop(e.event_id, [])]
-            if published and rows:
-                self._faults.at("outbox.publish.before_delete")
-                try:
-                    await self._table.delete(rows)
-                except Unavailable as error:
-                    log.warning("outbox_rows_left", rows=len(rows), error=error.detail)
+                # Beside the next round: a slow database does not hold up what can be published.
+                task = asyncio.create_task(self._delete(places))
+                self._deletes.add(task)
+                task.add_done_callback(self._deletes.discard)
+            finally:
+                for _, done in batch:
+                    done.set_result(None)
+
+    async def _delete(self, places: Sequence[tuple[int, int, bytes]]) -> None:
+        self._faults.at("outbox.publish.before_delete")
+        try:
+            await self._table.delete(places)
+        except Unavailable as error:
+            log.warning("outbox_rows_left", rows=len(places), error=error.detail)
 
 
 class MemoryOutbox:

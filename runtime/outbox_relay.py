@@ -14,7 +14,8 @@ from runtime.telemetry import logger
 
 BUCKET_MS = 10_000
 SHARDS = 4
-_BUCKETS_PER_READ = 25
+BUCKETS_PER_READ = 25
+ROWS_PER_READ = 2000
 _DELETE_AHEAD_US = 60_000_000
 _PAUSE_S = 1.0
 
@@ -41,28 +42,31 @@ class OutboxTable:
             "INSERT INTO outbox (shard, bucket, event_id, subject, payload, created_at) VALUES (?, ?, ?, ?, ?, ?)"
         )
         self._read = cql.prepare(
-            "SELECT shard, bucket, event_id, subject, payload, created_at FROM outbox WHERE shard IN ? AND bucket IN ?"
+            "SELECT shard, bucket, event_id, subject, payload, created_at FROM outbox"
+            f" WHERE shard IN ? AND bucket IN ? LIMIT {ROWS_PER_READ}"
         )
-        self._ages = cql.prepare("SELECT created_at FROM outbox WHERE shard IN ? AND bucket IN ?")
+        self._count = cql.prepare("SELECT COUNT(*), MIN(created_at) FROM outbox WHERE shard IN ? AND bucket IN ?")
         self._delete = cql.prepare("DELETE FROM outbox WHERE shard = ? AND bucket = ? AND event_id = ?")
         self._watermark = cql.prepare("SELECT bucket FROM outbox_watermark WHERE id = 0")
         self._set_watermark = cql.prepare("INSERT INTO outbox_watermark (id, bucket) VALUES (0, ?)")
         self._first_use = cql.prepare("SELECT applied_at FROM schema_versions WHERE version = 1")
 
     async def rows(self, first: int, last: int) -> list[OutboxRow]:
-        """What lies in the buckets from `first` to `last`, both included; not more than 25 of them."""
+        """What lies in the buckets from `first` to `last`, both included, 25 of them at most; 2,000 rows at most."""
         found = await self._cql.execute(self._read, (range(SHARDS), range(first, last + 1)))
         return [
             OutboxRow(shard, bucket, at, Envelope(subj, eid, data, "")) for shard, bucket, eid, subj, data, at in found
         ]
 
-    async def ages(self, first: int, last: int) -> list[int]:
-        """The times of writing, in milliseconds, of the rows in the buckets from `first` to `last`."""
-        found: list[int] = []
-        for start in range(first, last + 1, _BUCKETS_PER_READ):
-            buckets = range(start, min(start + _BUCKETS_PER_READ, last + 1))
-            found += [row[0] for row in await self._cql.execute(self._ages, (range(SHARDS), buckets))]
-        return found
+    async def count(self, first: int, last: int) -> tuple[int, int | None]:
+        """How many rows the buckets from `first` to `last` hold, and when the oldest was written, in milliseconds."""
+        rows, oldest = 0, None
+        for start in range(first, last + 1, BUCKETS_PER_READ):
+            buckets = range(start, min(start + BUCKETS_PER_READ, last + 1))
+            ((some, at_ms),) = await self._cql.execute(self._count, (range(SHARDS), buckets))
+            rows += some
+            oldest = min(at_ms, oldest or at_ms) if some else oldest
+        return rows, oldest
 
     async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
         """Delete published rows (shard, bucket, event_id)."""
@@ -116,8 +120,8 @@ class Relay:
         """Rows from the watermark on, and the age in milliseconds of the oldest. Raises Unavailable."""
         now_ms = self._clock.now_ms()
         first = self._next[-1] if self._next else await self._table.watermark()
-        ages = await self._table.ages(first, now_ms // BUCKET_MS + 1)
-        return len(ages), max((now_ms - at_ms for at_ms in ages), default=0)
+        rows, oldest_ms = await self._table.count(first, now_ms // BUCKET_MS + 1)
+        return rows, 0 if oldest_ms is None else max(0, now_ms - oldest_ms)
 
     async def _start(self) -> None:
         watermark = await self._table.watermark()
@@ -128,21 +132,28 @@ class Relay:
 
     async def _pass(self, number: int, until_ms: int) -> None:
         """Publish rows written before `until_ms`, in every bucket that this pass has not finished."""
-        last = until_ms // BUCKET_MS
-        moved = False
-        while self._next[number] <= last:
-            first = self._next[number]
-            end = min(first + _BUCKETS_PER_READ - 1, last)
-            rows = [row for row in await self._table.rows(first, end) if row.created_ms <= until_ms]
-            if rows:
-                await self._publish(rows, number)
+        first, last = self._next[number], until_ms // BUCKET_MS
+        for start in range(first, last + 1, BUCKETS_PER_READ):
+            end = min(start + BUCKETS_PER_READ - 1, last)
+            if not await self._clear(start, end, until_ms, number):
+                break
             # The bucket of `until_ms` is still filling: it is read again.
             self._next[number] = min(end + 1, last)
-            moved = moved or self._next[number] > first
-            if end == last:
-                break
-        if moved and number == len(self._ages_ms) - 1:
+        if number == len(self._ages_ms) - 1 and self._next[number] > first:
             await self._table.move_watermark(self._next[number])
+
+    async def _clear(self, first: int, last: int, until_ms: int, number: int) -> bool:
+        """Publish and delete the rows of some buckets; whether all that were written before `until_ms` are."""
+        while True:
+            found = await self._table.rows(first, last)
+            due = [row for row in found if row.created_ms <= until_ms]
+            if due:
+                await self._publish(due, number)
+            if len(found) < ROWS_PER_READ:
+                return True
+            if not due:
+                # Rows too young for this pass filled the answer: they make room as they grow older.
+                return False
 
     async def _publish(self, rows: Sequence[OutboxRow], number: int) -> None:
         await self._bus.send([row.envelope for row in rows])

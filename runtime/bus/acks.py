@@ -5,7 +5,6 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -41,13 +40,6 @@ class _Batch:
     def refused(self, error: Unavailable) -> None:
         if not self.done.done():
             self.done.set_exception(error)
-
-
-class Publisher(Protocol):
-    """Publishes and awaits acks."""
-
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Returns when every message is stored."""
 
 
 class Acks:

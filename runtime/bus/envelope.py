@@ -33,11 +33,19 @@ def envelope_of(message: Message) -> Envelope:
     contract = event(type(message))
     if contract.kind == options_pb2.EVENT_KIND_SIGNAL:
         raise ValueError(f"{contract.name} is a signal: it is never stored")
-    event_id: bytes = getattr(message, "event_id")  # noqa: B009 - the base class does not know the field
+    event_id = cast(Any, message).event_id
     if not event_id:
         raise ValueError(f"{contract.name} has no event_id")
     partition = zlib.crc32(_key(message, contract)) % PARTITIONS
     return Envelope(f"{base_subject(contract)}.{partition:03d}", event_id, message.SerializeToString())
+
+
+def headers_of(envelope: Envelope, producer: str) -> dict[str, str]:
+    """Headers of a fact or job: the id that the stream drops repetitions by, who published, and the trace."""
+    headers = {"Nats-Msg-Id": envelope.event_id.hex(), "aviary-producer": producer}
+    if envelope.trace:
+        headers["traceparent"] = envelope.trace
+    return headers
 
 
 def signal_subject(message: Message) -> str:

@@ -13,8 +13,8 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from runtime.bus.acks import Acks, NoStream, Outgoing
-from runtime.bus.envelope import Envelope, envelope_of, listening_subject, signal_subject
-from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Stop
+from runtime.bus.envelope import Envelope, envelope_of, headers_of, listening_subject, signal_subject
+from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Run, Stop
 from runtime.bus.pull import PullSubscription
 from runtime.bus.streams import Streams
 from runtime.config import MeshConfig
@@ -29,6 +29,7 @@ _CHECK_S = 1.0
 _API_S = 2.0
 _DECLARE_S = 15.0
 _CHUNK = 500
+_RESTORE_S = 0.1
 
 log = logger(__name__)
 
@@ -44,12 +45,12 @@ class NatsBus:
         self._streams = Streams(self._js, config.namespace, config.nats_replicas, config.nats_stream_messages)
         self._acks = Acks(client)
         self._connected = asyncio.Event()
-        self._restoring = asyncio.Lock()
         self._subscriptions: list[PullSubscription] = []
 
     @classmethod
     async def connect(cls, config: MeshConfig, producer: str, patience_s: float = 120) -> "NatsBus":
         """Connect as `producer` (svc_tweet …). Waits while no server answers; after `patience_s` raises Unavailable."""
+        log.info("nats_connecting", servers=config.nats_urls)
         client = Client()
         bus = cls(client, config, producer)
         try:
@@ -92,7 +93,9 @@ class NatsBus:
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
         """As `publish`, for messages that are already packed."""
-        outgoing = [self._outgoing(e) for e in envelopes]
+        outgoing = [
+            Outgoing(f"{self._namespace}.{e.subject}", e.payload, headers_of(e, self.producer)) for e in envelopes
+        ]
         for start in range(0, len(outgoing), _CHUNK):
             await self._store(outgoing[start : start + _CHUNK])
 
@@ -126,8 +129,8 @@ class NatsBus:
 
         return stop
 
-    def consume(self, consumption: Consumption, deliver: Deliver) -> PullSubscription:
-        """The consuming end of a durable; it does nothing before `run`."""
+    def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
+        """The consuming end of a durable: run it until cancelled."""
 
         async def ensure() -> None:
             await self._connected.wait()
@@ -136,12 +139,12 @@ class NatsBus:
         stream = self._streams.name(consumption.event)
         subscription = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
         self._subscriptions.append(subscription)
-        return subscription
+        return subscription.run
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
         """Store the message in the dead-letter stream, once. Raises Unavailable."""
         headers = {
-            **delivery.headers,
+            **{k: v for k, v in delivery.headers.items() if not k.startswith("Nats-")},
             "Nats-Msg-Id": f"{durable}:{delivery.subject}:{delivery.key}",
             "aviary-why": " ".join(why.split())[:500],
             "aviary-subject": delivery.subject,
@@ -177,12 +180,6 @@ class NatsBus:
                 await self._client.flush(timeout=1)
         await self._client.close()
 
-    def _outgoing(self, envelope: Envelope) -> Outgoing:
-        headers = {"Nats-Msg-Id": envelope.event_id.hex(), "aviary-producer": self.producer}
-        if envelope.trace:
-            headers["traceparent"] = envelope.trace
-        return Outgoing(f"{self._namespace}.{envelope.subject}", envelope.payload, headers)
-
     async def _store(self, messages: Sequence[Outgoing]) -> None:
         async with self._translated(_PUBLISH_S):
             while True:
@@ -191,9 +188,8 @@ class NatsBus:
                     return await self._acks.publish(messages)
                 except NoStream:
                     # A broker that lost its store, or one without a leader for some seconds. The ids make repeating harmless.
-                    async with self._restoring:
-                        await self._streams.restore()
-                    await asyncio.sleep(0.1)
+                    await asyncio.sleep(_RESTORE_S)
+                    await self._streams.restore()
 
     async def _age_ms(self, consumption: Consumption, sequence: int) -> int:
         try:
@@ -221,7 +217,9 @@ class NatsBus:
             raise Unavailable(f"NATS did not answer ({type(error).__name__})", retry_after_s=1) from error
 
     async def _on_error(self, error: Exception) -> None:
-        log.warning("nats_error", error=repr(error))
+        # While disconnected every vain try to reconnect comes here, ten a second.
+        if self._connected.is_set():
+            log.warning("nats_error", error=repr(error))
 
     async def _on_disconnected(self) -> None:
         self._connected.clear()

@@ -1,6 +1,6 @@
 """What a bus promises, and how a handler is declared; nothing here knows NATS."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol, TypeVar
@@ -14,7 +14,9 @@ from runtime.errors import FailedPrecondition
 M = TypeVar("M", bound=Message)
 D = TypeVar("D")
 Handler = Callable[[Any, Any], Awaitable[None]]
+Run = Callable[[], Coroutine[Any, Any, None]]
 Stop = Callable[[], Awaitable[None]]
+_MARK = "aviary_consumption"
 
 
 class Poison(FailedPrecondition):
@@ -23,19 +25,17 @@ class Poison(FailedPrecondition):
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """How one durable consumer works."""
+    """How one durable consumer works: `concurrency` handlers at once in a process; a message that failed `failures` times in
+    one way is set aside; `backoff_s` before the second try, doubling; a message of a process that gave no sign of life for
+    `ack_wait_s` goes to another.
+    """
 
     event: Event
     durable: str
-    concurrency: int = 32
-    """Handlers that run at once in this process."""
-    failures: int = 20
-    """After so many failures of one kind, infrastructure apart, a message is set aside."""
-    backoff_s: float = 0.2
-    """Pause before the second try; it doubles up to `longest_backoff_s`."""
-    longest_backoff_s: float = 30.0
-    ack_wait_s: float = 30.0
-    """Silence after which the bus gives the message to another process; a slow handler's message is kept by signs of life."""
+    concurrency: int
+    failures: int
+    backoff_s: float
+    ack_wait_s: float
 
 
 def consumes(
@@ -45,15 +45,14 @@ def consumes(
     concurrency: int = 32,
     failures: int = 20,
     backoff_s: float = 0.2,
-    longest_backoff_s: float = 30.0,
     ack_wait_s: float = 30.0,
 ) -> Callable[[Callable[[M, D], Awaitable[None]]], Callable[[M, D], Awaitable[None]]]:
     """Declare `async def handler(event, deps)` as the durable consumer of a fact or job, shared by all processes that run it.
 
-    Returning acknowledges. Raising Poison sets the message aside; Unavailable, DeadlineExceeded and an rpc that was UNAVAILABLE or
-    late pause the consumer and try again for ever; anything else is tried `failures` times. Delivery is at least once, in no order.
+    Returning acknowledges. Raising Poison sets the message aside; Unavailable, DeadlineExceeded and an rpc that ended so
+    pause the consumer and try again for ever; anything else is tried `failures` times. Delivery is at least once, in no order.
     """
-    consumption = Consumption(event(message), durable, concurrency, failures, backoff_s, longest_backoff_s, ack_wait_s)
+    consumption = Consumption(event(message), durable, concurrency, failures, backoff_s, ack_wait_s)
 
     def mark(handler: Callable[[M, D], Awaitable[None]]) -> Callable[[M, D], Awaitable[None]]:
         setattr(handler, _MARK, consumption)
@@ -70,36 +69,26 @@ def consumption_of(handler: Handler) -> Consumption:
     return found
 
 
-_MARK = "aviary_consumption"
+class Answer(Enum):
+    """What a consumer says about a message."""
+
+    ACK = "done"
+    RETRY = "deliver it again, not before the given seconds"
+    DROP = "never deliver it again"
 
 
-class Delivery(Protocol):
+@dataclass(frozen=True, eq=False, slots=True)
+class Delivery:
     """One message in the hands of a consumer."""
 
-    @property
-    def payload(self) -> bytes:
-        """The serialized event."""
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers as published."""
-
-    @property
-    def key(self) -> str:
-        """Names the message within its durable, the same at every delivery."""
-
-    @property
-    def subject(self) -> str:
-        """The subject without the namespace."""
-
-    async def ack(self) -> None:
-        """Done."""
-
-    async def retry(self, delay_s: float) -> None:
-        """Deliver it again, not before `delay_s`."""
-
-    async def drop(self) -> None:
-        """Never deliver it again."""
+    payload: bytes
+    headers: Mapping[str, str]
+    subject: str
+    """Without the namespace."""
+    key: str
+    """Names the message within its durable, the same at every delivery."""
+    answer: Callable[[Answer, float], Awaitable[None]]
+    """Raises Unavailable when the broker cannot hear it; the message then comes again by itself."""
 
 
 class Outcome(Enum):
@@ -111,31 +100,20 @@ class Outcome(Enum):
     DOWN = "down"
 
 
-class Deliver(Protocol):
-    """Handles one delivery, settling it (ack, retry or drop); never raises."""
-
-    async def __call__(self, delivery: Delivery, pause_s: float) -> Outcome:
-        """`pause_s`: how long the message waits when a dependency is down."""
-
-
-class Subscription(Protocol):
-    """The consuming end of a durable."""
-
-    async def run(self) -> None:
-        """Deliver until cancelled."""
+Deliver = Callable[[Delivery, float], Awaitable[Outcome]]
+"""Handles one delivery and answers it; never raises. The seconds say how long it waits when a dependency is down."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConsumerState:
-    """How far behind a durable is."""
+    """How far behind a durable is: `pending` counts messages not delivered, or not acknowledged; `oldest_age_ms` is the age of
+    the oldest of them, 0 when there is none; `dead` counts messages set aside.
+    """
 
     durable: str
     pending: int
-    """Messages not yet delivered plus messages delivered and not acknowledged."""
     oldest_age_ms: int
-    """Age of the oldest of them, 0 when there is none."""
     dead: int
-    """Messages set aside."""
 
 
 class Bus(Protocol):
@@ -162,11 +140,11 @@ class Bus(Protocol):
     async def listen(self, message: type[M], handler: Callable[[M], Awaitable[None]], receiver: bytes = b"") -> Stop:
         """Call `handler` for each signal to `receiver` (empty: to everybody), in the order of each sender. Await the result to stop."""
 
-    def consume(self, consumption: Consumption, deliver: Deliver) -> Subscription:
-        """The consuming end of a durable; it does nothing before `run` (a memory bus: before `settle`)."""
+    def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
+        """The consuming end of a durable: run it until cancelled (over a memory bus `settle` does)."""
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
-        """Store the message in the dead-letter stream, once, with headers `why`, `subject`, `durable`. Raises Unavailable."""
+        """Store the message in the dead-letter stream, once. Raises Unavailable."""
 
     async def backlog(self, consumption: Consumption) -> ConsumerState:
         """How far behind a durable is. Raises Unavailable."""

@@ -3,13 +3,13 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from functools import partial
 
 from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
-from runtime.bus.port import Consumption, Deliver, Outcome
+from runtime.bus.port import Answer, Consumption, Deliver, Delivery, Outcome
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
@@ -20,6 +20,7 @@ _SILENCE_S = 6.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _NANO = 1_000_000_000
+_ANSWERS = {Answer.ACK: Msg.Ack.Ack, Answer.RETRY: Msg.Ack.Nak, Answer.DROP: Msg.Ack.Term}
 _BROKER_ERRORS = (errors.Error, TimeoutError, OSError, Unavailable)
 
 log = logger(__name__)
@@ -27,57 +28,6 @@ log = logger(__name__)
 
 class ConsumerGone(Exception):
     """The durable consumer, its stream or the leader of either is not there."""
-
-
-@dataclass
-class NatsDelivery:
-    """A message of JetStream in the hands of a consumer."""
-
-    client: Client
-    msg: Msg
-    prefix: str
-
-    @property
-    def payload(self) -> bytes:
-        """The serialized event."""
-        return self.msg.data
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers as published."""
-        return self.msg.headers or {}
-
-    @property
-    def subject(self) -> str:
-        """The subject without the namespace."""
-        return self.msg.subject.removeprefix(self.prefix)
-
-    @property
-    def key(self) -> str:
-        """The sequence in the stream."""
-        return str(self.msg.metadata.sequence.stream)
-
-    async def ack(self) -> None:
-        """Done. Not confirmed: when it gets lost, the message comes again."""
-        await self._answer(Msg.Ack.Ack)
-
-    async def retry(self, delay_s: float) -> None:
-        """Deliver it again, not before `delay_s`."""
-        await self._answer(Msg.Ack.Nak + json.dumps({"delay": int(delay_s * _NANO)}).encode().join([b" ", b""]))
-
-    async def drop(self) -> None:
-        """Never deliver it again."""
-        await self._answer(Msg.Ack.Term)
-
-    async def working(self) -> None:
-        """It is being worked on: do not give it to another process."""
-        await self._answer(Msg.Ack.Progress)
-
-    async def _answer(self, payload: bytes) -> None:
-        try:
-            await self.client.publish(self.msg.reply, payload)
-        except _BROKER_ERRORS as error:
-            raise Unavailable(f"NATS takes no acknowledgement ({type(error).__name__})", retry_after_s=1) from error
 
 
 class PullSubscription:
@@ -100,7 +50,8 @@ class PullSubscription:
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumption.durable}"
         self._slots = asyncio.Semaphore(consumption.concurrency)
         self._prefetch = max(2, min(_PREFETCH, 4 * consumption.concurrency))
-        self._held: dict[asyncio.Task[None], NatsDelivery] = {}
+        self._held: dict[asyncio.Task[None], str] = {}
+        """Running handlers, and where the message of each is answered."""
         self._inbox = ""
         self._request = 0
         self._wanted = 0
@@ -136,7 +87,8 @@ class PullSubscription:
         self._inbox = self._client.new_inbox()
         subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._received, pending_msgs_limit=-1)
         try:
-            while True:
+            # A request made while disconnected would be sent later, beside the next one.
+            while self._client.is_connected:
                 await self._room()
                 await self._one_request()
         finally:
@@ -180,9 +132,10 @@ class PullSubscription:
         status = (msg.headers or {}).get("Status") if not msg.reply.startswith("$JS.ACK") else None
         if status is None:
             self._wanted -= 1
-            delivery = NatsDelivery(self._client, msg, self._prefix)
+            subject, key = msg.subject.removeprefix(self._prefix), str(msg.metadata.sequence.stream)
+            delivery = Delivery(msg.data, msg.headers or {}, subject, key, partial(self._answer, msg.reply))
             task = asyncio.create_task(self._work(delivery))
-            self._held[task] = delivery
+            self._held[task] = msg.reply
             task.add_done_callback(self._held.pop)
         elif status != "100" and msg.subject == f"{self._inbox}.{self._request}":
             text = (msg.headers or {}).get("Description", "")
@@ -190,32 +143,48 @@ class PullSubscription:
         if self._wanted <= 0 or self._status is not None:
             self._changed.set()
 
-    async def _work(self, delivery: NatsDelivery) -> None:
-        async with self._slots:
-            left_s = self._paused_until - self._now()
-            if left_s > 0:
-                await delivery.retry(left_s)
-                return
-            outcome = await self._deliver(delivery, self._next_pause_s())
-        if outcome is Outcome.DOWN:
-            if self._paused_until < self._now():
-                self._pause_s = self._next_pause_s()
-                self._paused_until = self._now() + self._pause_s
-        else:
+    async def _work(self, delivery: Delivery) -> None:
+        try:
+            async with self._slots:
+                left_s = self._paused_until - self._now()
+                if left_s <= 0:
+                    self._remember(await self._deliver(delivery, self._next_pause_s()))
+                    return
+            await delivery.answer(Answer.RETRY, left_s)
+        except asyncio.CancelledError:
+            # The process stops: another one shall have the message now, not after ack_wait.
+            await delivery.answer(Answer.RETRY, 0)
+            raise
+
+    def _remember(self, outcome: Outcome) -> None:
+        """Pause after a missing dependency, longer each time; anything else says that dependencies are there."""
+        if outcome is not Outcome.DOWN:
             self._pause_s = 0.0
+        elif self._paused_until < self._now():
+            self._pause_s = self._next_pause_s()
+            self._paused_until = self._now() + self._pause_s
+
+    async def _answer(self, reply: str, what: Answer, delay_s: float) -> None:
+        payload = _ANSWERS[what]
+        if what is Answer.RETRY:
+            payload += b" " + json.dumps({"delay": int(delay_s * _NANO)}).encode()
+        try:
+            # Not confirmed: when it gets lost, the message comes again.
+            await self._client.publish(reply, payload)
+        except _BROKER_ERRORS as error:
+            raise Unavailable(f"NATS takes no acknowledgement ({type(error).__name__})", retry_after_s=1) from error
 
     def _next_pause_s(self) -> float:
-        longest = min(_LONGEST_PAUSE_S, self._consumption.longest_backoff_s)
-        return min(longest, max(_FIRST_PAUSE_S, 2 * self._pause_s))
+        return min(_LONGEST_PAUSE_S, max(_FIRST_PAUSE_S, 2 * self._pause_s))
 
     async def _signs_of_life(self) -> None:
         while True:
             await asyncio.sleep(self._consumption.ack_wait_s / 2)
-            for delivery in list(self._held.values()):
-                try:
-                    await delivery.working()
-                except Unavailable as error:
-                    log.warning("sign_of_life_lost", durable=self._consumption.durable, error=error.detail)
+            try:
+                for reply in list(self._held.values()):
+                    await self._client.publish(reply, Msg.Ack.Progress)
+            except _BROKER_ERRORS as error:
+                log.warning("sign_of_life_lost", durable=self._consumption.durable, error=repr(error))
 
     @staticmethod
     def _now() -> float:

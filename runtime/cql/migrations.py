@@ -14,7 +14,7 @@ from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
 _LOCK = 0
-_LOCK_TTL_S = 120
+_LOCK_TTL_S = 60
 _POLL_S = 0.05
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.cql$")
 _VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
@@ -30,13 +30,10 @@ def migrate(session: Any, keyspace: str, replication: str, schema_dir: Path) -> 
     A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS).
     """
     files = _files(schema_dir)
-    exists = "SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = %s"
-    if not session.execute(exists, (keyspace,)).one():
-        session.execute(f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
+    # Not only when a look shows them absent: the schema tables show a keyspace before it can be used.
+    session.execute(f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
     session.set_keyspace(keyspace)
-    tables = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s AND table_name = 'schema_versions'"
-    if not session.execute(tables, (keyspace,)).one():
-        session.execute(_VERSIONS)
+    session.execute(_VERSIONS)
     while missing := [f for f in files if f[0] not in _applied(session)]:
         owner = uuid.uuid4()
         if _lock(session, owner):

@@ -2,8 +2,8 @@
 
 import asyncio
 import struct
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 from cassandra.query import BatchStatement, BatchType
 
@@ -12,11 +12,8 @@ _BATCHES_IN_FLIGHT = 8
 _NEVER = object()
 
 
-class SendBatch(Protocol):
-    """Sends one batch and returns when it is acknowledged."""
-
-    async def __call__(self, batch: Any, timestamp_us: int | None) -> None:
-        """Raises OutcomeUnknown."""
+SendBatch = Callable[[Any, int | None], Awaitable[None]]
+"""Sends one batch with a timestamp; returns when it is acknowledged, or raises OutcomeUnknown."""
 
 
 class BatchedByReplicaSet:

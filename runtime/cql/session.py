@@ -99,12 +99,12 @@ class Cql:
 
     async def _send(self, query: Any, profile: str, reads: bool, timestamp_us: int | None) -> Any:
         fixed = self._opened.timestamps.fixed
-        fixed.us = timestamp_us
         try:
-            response = self._opened.session.execute_async(query, execution_profile=profile)
-        finally:
-            fixed.us = None
-        try:
+            fixed.us = timestamp_us
+            try:
+                response = self._opened.session.execute_async(query, execution_profile=profile)
+            finally:
+                fixed.us = None
             return await self._bridge.wait(response)
         except Exception as error:
             raise translated(error, reads=reads) from error

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import cassandra
+from cassandra import protocol
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
-from cassandra.protocol import ErrorMessage, InvalidRequestException, SyntaxException
 
 from runtime.errors import Unavailable
 
@@ -46,13 +46,13 @@ class Statement:
         return not self.reads and " IF " in " ".join(self.query.upper().split())
 
 
+_MISTAKES = (cassandra.RequestValidationException, protocol.RequestValidationException, cassandra.UnsupportedOperation)
+_AWAY = (cassandra.DriverException, NoHostAvailable, ConnectionException, protocol.ErrorMessage)
+
+
 def translated(error: Exception, *, reads: bool) -> Exception:
     """What a caller shall see: `Unavailable` for reads, `OutcomeUnknown` for writes; mistakes in a statement stay what they are."""
-    mistaken = isinstance(error, (InvalidRequestException, SyntaxException, cassandra.AuthenticationFailed))
-    away = not mistaken and isinstance(
-        error, (cassandra.DriverException, NoHostAvailable, ConnectionException, ErrorMessage)
-    )
-    if away:
-        text = f"the database did not answer ({type(error).__name__})"
-        return Unavailable(text, retry_after_s=1) if reads else OutcomeUnknown(text, retry_after_s=1)
-    return error
+    if isinstance(error, _MISTAKES) or not isinstance(error, _AWAY):
+        return error
+    text = f"the database did not answer ({type(error).__name__})"
+    return Unavailable(text, retry_after_s=1) if reads else OutcomeUnknown(text, retry_after_s=1)
