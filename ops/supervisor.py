@@ -117,6 +117,8 @@ class Keeper:
             if time.monotonic() - began > program.ready_timeout_s and not self.first_ready.is_set():
                 raise slow(program, reason)
             await asyncio.sleep(_PROBE_EVERY_S)
+        if self.stopping.is_set():
+            return
         restarts.became_ready()
         ports = ", ".join(f"{name} {port}" for name, port in program.ports.items())
         self._note("ready", f"ready after {time.monotonic() - began:.1f} s (pid {self.record.pid}; {ports})")
