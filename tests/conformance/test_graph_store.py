@@ -201,6 +201,41 @@ async def test_an_unfollow_that_wins_a_race_leaves_no_trace_of_the_follows_it_ne
     assert (await store.snapshot(alice)).followee_ids == []
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+@pytest.mark.parametrize("odd", [0, 1])
+async def test_a_follow_and_an_unfollow_in_one_microsecond_end_in_one_state_in_every_read(
+    store: GraphStore, order: tuple[int, ...], odd: int
+) -> None:
+    """P51: one process unfollows what it read as followed, another follows again what it read as unfollowed."""
+    alice, bob = accounts(2)
+    pair, now = Pair(alice, bob), CLOCK.now_us() // 2 * 2 + odd
+    [start] = changed_together([Edge(pair)], True, now - 1000)
+    await store.apply([start], [])
+    [gone] = changed_together([start.after], False, now - 500)
+    [back] = changed_together([gone.after], True, now)
+    [late] = changed_together([start.after], False, now)
+    for i in order:
+        await store.apply([(gone, back, late)[i]], [])
+    [edge] = await store.edges([pair])
+    assert edge == max(back.after, late.after, key=lambda one: one.version)
+    assert await following(store, alice) == ([bob] if edge.following else [])
+    assert await followers(store, bob) == ([alice] if edge.following else [])
+    assert await store.follower_page(bob, WHOLE, None, 10) == ([alice] if edge.following else [])
+    assert await store.snapshot(alice) == Snapshot([bob] if edge.following else [], edge.version)
+
+
+async def test_two_follows_in_one_microsecond_are_one(store: GraphStore) -> None:
+    """P51: both write the same cells, and announce the same event."""
+    alice, bob = accounts(2)
+    now = CLOCK.now_us()
+    [one] = changed_together([Edge(Pair(alice, bob))], True, now)
+    [two] = changed_together([Edge(Pair(alice, bob))], True, now)
+    assert (one, follow_set(one.after)) == (two, follow_set(two.after))
+    for same in (one, two):
+        await store.apply([same], [])
+    assert await following(store, alice) == [bob]
+
+
 async def test_lists_are_latest_follow_first(store: GraphStore) -> None:
     alice, *others = accounts(5)
     for other in others:
