@@ -4,7 +4,7 @@ import uuid
 
 import grpc
 from aviary.tweet.v1 import tweet_pb2 as pb
-from aviary.tweet.v1.events_pb2 import TweetDeleted
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
 from runtime.context import NOBODY, acting
 from runtime.ids import uuid7_of
@@ -83,3 +83,16 @@ async def test_anonymous_callers_and_malformed_ids_are_refused(world: World) -> 
         assert (await refusal(world.stub.DeleteTweet(request))).reason == "TOKEN_MISSING"
     error = await refusal(world.delete(world.account(), "not-an-id"))
     assert (error.reason, [problem.field for problem in error.fields]) == ("INVALID_REQUEST", ["tweet_id"])
+
+
+async def test_a_deletion_announced_before_the_creation_leaves_no_zombie_p19(world: World) -> None:
+    """P19. Events carry no state: whoever handles the late creation asks here, and is told that the tweet is deleted."""
+    alice = world.account()
+    world.bus.down = True
+    tweet = await world.post(alice, "regret", key="k")
+    world.bus.down = False
+    await world.delete(alice, tweet.tweet_id)
+    await world.outbox.relay_all()
+    assert [type(event) for event in world.bus.published] == [TweetDeleted, TweetCreated]
+    assert (await world.get(tweet.tweet_id))[tweet.tweet_id].deleted
+    assert await world.listed(alice) == ([], False)
