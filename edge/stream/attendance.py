@@ -81,17 +81,17 @@ class Attendance:
         if not known:
             due = set(self._connections)
             self._written.clear()
-        slot = self._beats % REFRESH_EVERY
-        refreshed = [v for v in self._written if v[-1] % REFRESH_EVERY == slot or v[-1] + 256 == slot]
-        for viewer in refreshed:
-            self._written.discard(viewer)
-        since = self._alive_ms
-        again = [v for v in due if await self._write(v)]
-        for viewer in refreshed:
-            await self._write(viewer)
+        since, self._alive_ms = self._alive_ms, before
+        again = [viewer for viewer in due if await self._write(viewer)]
         if again:
             self._missed(again, since)
-        self._alive_ms = before
+        await self._refresh(self._beats % REFRESH_EVERY)
+
+    async def _refresh(self, slot: int) -> None:
+        # Spread over the slots by a byte that is random in a UUIDv7.
+        for viewer in [v for v in self._written if v[-1] == slot]:
+            self._written.discard(viewer)
+            await self._write(viewer)
 
     async def _write(self, viewer: bytes) -> bool:
         """Write down what is true now. False when that was not possible."""

@@ -15,18 +15,26 @@ _PARAMETERS = ("access_token", "cursor")
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """A request for a stream. `token` is empty when it will come as the first message, `cursor` when nothing is continued."""
+    """A request for a stream. Without `authorization` and `access_token` the token comes as the first message.
 
-    token: str
+    `cursor` is empty when nothing is continued.
+    """
+
+    authorization: str
+    access_token: str
     cursor: str
     subprotocol: bool
+
+    def token(self) -> str:
+        """The token, empty when it comes later. Raises TokenInvalid for an Authorization header that holds none."""
+        return bearer(self.authorization.encode("latin-1", "replace")) if self.authorization else self.access_token
 
 
 def read_opening(target: bytes, headers: Mapping[str, str]) -> Opening:
     """Read an upgrade request; `headers` by lower-case name.
 
-    Raises RouteNotFound for another path, InvalidArgument for unknown or repeated parameters and for other subprotocols
-    only, TokenInvalid for an Authorization header that holds no token.
+    Raises RouteNotFound for another path, InvalidArgument for unknown or repeated parameters and for an offer of other
+    subprotocols only.
     """
     path, _, query = target.partition(b"?")
     if path != ROUTE.encode():
@@ -44,6 +52,6 @@ def read_opening(target: bytes, headers: Mapping[str, str]) -> Opening:
         problems.append(FieldProblem("Sec-WebSocket-Protocol", f"must offer {SUBPROTOCOL}, or nothing"))
     if problems:
         raise refusal(problems)
-    authorization = headers.get("authorization", "")
-    token = bearer(authorization.encode("latin-1")) if authorization else given.get("access_token", "")
-    return Opening(token, given.get("cursor", ""), bool(offered))
+    return Opening(
+        headers.get("authorization", ""), given.get("access_token", ""), given.get("cursor", ""), bool(offered)
+    )

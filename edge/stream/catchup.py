@@ -1,0 +1,101 @@
+"""Brings a socket up to date from a time on, out of the reader's stored home: after a reconnect and after lost signals."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from aviary.view.v1 import view_pb2
+from grpc import aio
+
+from edge.stream.horizon import OVERLAP_MS
+from edge.stream.socket import Socket
+from runtime import telemetry
+from runtime.context import NOBODY, acting
+from runtime.ids import Clock, uuid7_of
+from views.ids import raw_id
+from views.items import Query
+from views.pipeline import Pipeline
+from views.present import frame_tweet
+
+RESUME_WITHIN_MS = 10 * 60_000
+MOST_TWEETS = 800
+_PAGE = 200
+_AT_ONCE = 8
+_TRIES = 3
+_PAUSE_S = 1.0
+_READ_WITHIN_S = 5.0
+_BURST = 32
+
+log = telemetry.logger(__name__)
+
+Spawn = Callable[[Coroutine[Any, Any, None]], object]
+
+
+class CatchUp:
+    """Reads the home of a socket's reader and sends what the socket has not sent, oldest first; eight sockets at a time.
+
+    Until it is done the cursors of the socket stand still, so that a connection that breaks meanwhile loses nothing. What
+    cannot be caught up with (older than 10 minutes, more than 800 tweets, a home that cannot be read) becomes `gap`.
+    """
+
+    def __init__(self, home: Pipeline, render: Callable[[view_pb2.Tweet], bytes], clock: Clock, spawn: Spawn) -> None:
+        self._home = home
+        self._render = render
+        self._clock = clock
+        self._spawn = spawn
+        self._room = asyncio.Semaphore(_AT_ONCE)
+        self._wanted: dict[Socket, int] = {}
+        self._busy: set[Socket] = set()
+
+    def start(self, socket: Socket, since_ms: int) -> None:
+        """Begin, or widen what is under way."""
+        socket.hold(since_ms)
+        self._wanted[socket] = min(since_ms, self._wanted.get(socket, since_ms))
+        if socket not in self._busy:
+            self._busy.add(socket)
+            self._spawn(self._work(socket))
+
+    async def _work(self, socket: Socket) -> None:
+        try:
+            async with self._room:
+                while (since_ms := self._wanted.pop(socket, None)) is not None and not socket.closed:
+                    await self._bring(socket, since_ms)
+                socket.release()
+        finally:
+            self._busy.discard(socket)
+            self._wanted.pop(socket, None)
+
+    async def _bring(self, socket: Socket, since_ms: int) -> None:
+        if self._clock.now_ms() - since_ms > RESUME_WITHIN_MS:
+            socket.gap()
+            return
+        for attempt in range(_TRIES):
+            try:
+                tweets = await self._read(socket.viewer, since_ms - OVERLAP_MS)
+                break
+            except (aio.AioRpcError, ExceptionGroup) as error:
+                log.warning("catch_up_failed", attempt=attempt, error=str(error))
+                await asyncio.sleep(_PAUSE_S)
+        else:
+            tweets = None
+        if tweets is None:
+            socket.gap()
+            return
+        for sent, tweet in enumerate(reversed(tweets)):
+            if sent % _BURST == 0:
+                await socket.drained()
+            socket.tweet(raw_id(tweet.tweet_id), self._render(tweet))
+
+    async def _read(self, viewer: bytes, since_ms: int) -> list[view_pb2.Tweet] | None:
+        """What the home shows from the time on, newest first; None when that is too much."""
+        before = (uuid7_of(max(0, since_ms)).int - 1).to_bytes(16)
+        tweets: list[view_pb2.Tweet] = []
+        position = b""
+        while len(tweets) <= MOST_TWEETS:
+            with acting(NOBODY, _READ_WITHIN_S):
+                page = await self._home.run(Query(viewer, viewer, _PAGE, position, before))
+            tweets += map(frame_tweet, page.frames)
+            if not page.has_more:
+                return tweets
+            position = page.next_max_id
+        return None

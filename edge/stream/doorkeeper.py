@@ -1,0 +1,126 @@
+"""Lets readers in, keeps their streams alive and ends them in time; what they are sent is the hub's matter."""
+
+import asyncio
+import itertools
+from dataclasses import dataclass
+
+from aviary.mesh.v1 import reason_pb2
+
+from edge.auth import Session, Tokens
+from edge.stream.attendance import Attendance
+from edge.stream.hub import Hub
+from edge.stream.messages import StreamCursors
+from edge.stream.socket import CLOSE_GOING_AWAY, Horizon, Socket, Wire
+from runtime.errors import Unauthenticated, common
+from runtime.ids import Clock
+from runtime.policy import InsufficientScope
+
+READ = "read"
+SWEEP_EVERY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamLimits:
+    """Times of a stream, in seconds."""
+
+    heartbeat_s: int = 25
+    token_within_s: float = 5.0
+    """How long a connection may stay without a token."""
+
+
+class Doorkeeper:
+    """Opens, renews and ends the streams of this process."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        cursors: StreamCursors,
+        horizon: Horizon,
+        hub: Hub,
+        attendance: Attendance,
+        clock: Clock,
+        limits: StreamLimits,
+    ) -> None:
+        self.limits = limits
+        self._tokens = tokens
+        self._cursors = cursors
+        self._horizon = horizon
+        self._hub = hub
+        self._attendance = attendance
+        self._clock = clock
+        self._sweeps = 0
+        self._slots = itertools.count()
+        self._slot_of: dict[Socket, int] = {}
+
+    def session(self, token: str) -> Session:
+        """Whose token it is. Raises TokenInvalid, TokenExpired, Unauthenticated for none, InsufficientScope."""
+        if not token:
+            raise Unauthenticated("a stream needs an access token")
+        session = self._tokens.verify(token)
+        if READ not in session.caller.scopes:
+            raise InsufficientScope("a stream needs the scope read", scope=READ)
+        return session
+
+    def resume_ms(self, cursor: str, session: Session) -> int | None:
+        """The time to continue from, None for no cursor. Raises InvalidCursor."""
+        return self._cursors.open(cursor, session.caller.user_id) if cursor else None
+
+    def enter(self, wire: Wire, session: Session, since_ms: int | None) -> Socket:
+        """Open the stream of a reader. The first message follows as soon as the mesh knows that the reader is here."""
+        socket = Socket(wire, session, self._cursors, self._horizon)
+        self._slot_of[socket] = next(self._slots)
+        self._hub.spawn(self._arrive(socket, since_ms))
+        return socket
+
+    def leave(self, socket: Socket) -> None:
+        """The connection is gone."""
+        socket.closed = True
+        if self._slot_of.pop(socket, None) is not None:
+            self._hub.remove(socket)
+            self._hub.spawn(self._attendance.leave(socket.viewer))
+
+    def renew(self, socket: Socket, token: str) -> None:
+        """Another token for a stream that is open; raises what `session` raises, and Unauthenticated for another user's."""
+        session = self.session(token)
+        if session.caller.user_id != socket.viewer:
+            raise Unauthenticated("the token is another user's")
+        socket.expires_at_ms = session.expires_at_ms
+
+    async def run(self) -> None:
+        """Sweep every second until cancelled; then say goodbye to everybody."""
+        try:
+            while True:
+                self.sweep()
+                await asyncio.sleep(SWEEP_EVERY_S)
+        finally:
+            for socket in list(self._slot_of):
+                socket.close(CLOSE_GOING_AWAY, "RESTARTING")
+
+    def sweep(self) -> None:
+        """End streams whose token expired or whose other end is silent, and send the heartbeats that are due."""
+        self._hub.still_linked()
+        now_ms = self._clock.now_ms()
+        self._sweeps += 1
+        due = self._sweeps % self.limits.heartbeat_s
+        for socket, slot in list(self._slot_of.items()):
+            if socket.expires_at_ms <= now_ms:
+                socket.revoke(common(reason_pb2.REASON_TOKEN_EXPIRED))
+            elif slot % self.limits.heartbeat_s == due:
+                if socket.heard:
+                    socket.ping()
+                else:
+                    socket.close(CLOSE_GOING_AWAY, "NO_SIGN_OF_LIFE")
+
+    async def _arrive(self, socket: Socket, since_ms: int | None) -> None:
+        arrived = await self._attendance.arrive(socket.viewer)
+        if socket.closed:
+            return
+        if since_ms is not None:
+            socket.hold(since_ms)
+        if not arrived:
+            # Nothing is signalled before the reader is written down; then it is caught up with from here on.
+            socket.hold(self._clock.now_ms())
+        self._hub.add(socket)
+        socket.hello(self.limits.heartbeat_s)
+        if since_ms is not None:
+            self._hub.catch_up.start(socket, since_ms)

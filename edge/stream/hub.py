@@ -1,0 +1,166 @@
+"""Takes signals of the mesh to the sockets of this process: one subscription for all of them, one rendering for each tweet."""
+
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from typing import Any
+
+from aviary.timeline.v1 import events_pb2
+from aviary.view.v1 import view_pb2
+from prometheus_client import Counter, Gauge
+
+from edge.stream.catchup import CatchUp
+from edge.stream.messages import tweet_deleted
+from edge.stream.socket import Socket
+from runtime import telemetry
+from runtime.context import NOBODY, acting
+from runtime.ids import Clock, split_ids
+from views import feeds
+from views.deps import Deps
+from views.ids import text_id
+from views.items import Item
+from views.live import LiveTweet, follows_or_is, load_live, may_see
+
+_TWEETS_AT_ONCE = 64
+_READERS_AT_ONCE = 64
+_LOAD_WITHIN_S = 5.0
+
+SOCKETS = Gauge("aviary_edge_sockets", "Open streams.")
+LIVE = Counter("aviary_edge_live_total", "Signals of new tweets, by what became of them.", ["outcome"])
+
+log = telemetry.logger(__name__)
+
+
+class Hub:
+    """Knows the sockets of every reader, and which signals were lost."""
+
+    def __init__(self, views: Deps, render: Callable[[view_pb2.Tweet], bytes], clock: Clock) -> None:
+        self._views = views
+        self._render = render
+        self._clock = clock
+        self._sockets: dict[bytes, set[Socket]] = {}
+        self._publishers: dict[bytes, tuple[int, int]] = {}
+        self._started_ms = clock.now_ms()
+        self._linked_ms = self._started_ms
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._tweets = asyncio.Semaphore(_TWEETS_AT_ONCE)
+        self._readers = asyncio.Semaphore(_READERS_AT_ONCE)
+        self.catch_up = CatchUp(feeds.home(views), render, clock, self.spawn)
+        views.statuses.watch(self.deleted, self.deletions_lost)
+
+    def __iter__(self) -> Iterator[Socket]:
+        """Every socket."""
+        return iter([socket for sockets in self._sockets.values() for socket in sockets])
+
+    def add(self, socket: Socket) -> None:
+        """From now on the socket gets what its reader should see."""
+        self._sockets.setdefault(socket.viewer, set()).add(socket)
+        SOCKETS.inc()
+
+    def remove(self, socket: Socket) -> None:
+        """The socket is gone."""
+        sockets = self._sockets.get(socket.viewer, set())
+        if socket in sockets:
+            sockets.remove(socket)
+            SOCKETS.dec()
+            if not sockets:
+                del self._sockets[socket.viewer]
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside; what it raises is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    async def close(self) -> None:
+        """Stop what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def heard(self, signal: events_pb2.HomeSignal) -> None:
+        """A tweet reached homes of readers who are connected here. Waits while too many are being worked on."""
+        self._count(signal)
+        readers = [r for r in split_ids(signal.reader_ids) if r in self._sockets]
+        if not readers:
+            LIVE.labels("nobody").inc()
+            return
+        await self._tweets.acquire()
+        self.spawn(self._deliver(Item(signal.tweet_id, signal.author_id), readers))
+
+    def deleted(self, tweet_id: bytes, author_id: bytes) -> None:
+        """A tweet was deleted: tell who could have it on the screen."""
+        if self._sockets:
+            self.spawn(self._tell_deleted(author_id, tweet_deleted(text_id(tweet_id))))
+
+    def deletions_lost(self) -> None:
+        """A deletion may have gone unheard; what is on the screens cannot be checked from here."""
+        for socket in self:
+            socket.gap()
+
+    def still_linked(self) -> None:
+        """Called from time to time while signals arrive: after a broken link, lost ones are younger than this."""
+        if self._views.statuses.epoch() is not None:
+            self._linked_ms = self._clock.now_ms()
+
+    def link_restored(self) -> None:
+        """The link to the bus was broken and is there again: signals between were lost."""
+        self.missed(list(self._sockets), self._linked_ms)
+
+    def missed(self, viewers: Collection[bytes], since_ms: int) -> None:
+        """Signals to these readers were lost since then: bring their sockets up to date."""
+        log.warning("signals_missed", readers=len(viewers))
+        for viewer in viewers:
+            for socket in self._sockets.get(viewer, ()):
+                self.catch_up.start(socket, since_ms)
+
+    def _count(self, signal: events_pb2.HomeSignal) -> None:
+        """Notice that signals of this publisher to this edge are missing."""
+        before, heard_ms = self._publishers.get(signal.publisher_id, (0, self._started_ms))
+        self._publishers[signal.publisher_id] = (max(before, signal.sequence), self._clock.now_ms())
+        if signal.sequence > before + 1:
+            LIVE.labels("gap").inc()
+            self.missed(list(self._sockets), heard_ms)
+
+    async def _deliver(self, item: Item, readers: list[bytes]) -> None:
+        try:
+            with acting(NOBODY, _LOAD_WITHIN_S):
+                tweet = await load_live(item, self._views)
+                if tweet is None:
+                    LIVE.labels("hidden").inc()
+                    return
+                data = self._render(tweet.view)
+                await asyncio.gather(*(self._send(tweet, viewer, data) for viewer in readers))
+            LIVE.labels("sent").inc()
+        except Exception as error:  # whatever failed, these readers miss a tweet that their homes have
+            LIVE.labels("failed").inc()
+            log.warning("live_failed", error=repr(error))
+            self.missed(readers, self._clock.now_ms())
+        finally:
+            self._tweets.release()
+
+    async def _send(self, tweet: LiveTweet, viewer: bytes, data: bytes) -> None:
+        async with self._readers:
+            if await may_see(tweet, viewer, self._views):
+                for socket in list(self._sockets.get(viewer, ())):
+                    socket.tweet(tweet.item.tweet_id, data)
+
+    async def _tell_deleted(self, author_id: bytes, data: bytes) -> None:
+        async def tell(viewer: bytes) -> None:
+            async with self._readers:
+                with acting(NOBODY, _LOAD_WITHIN_S):
+                    concerned = await follows_or_is(viewer, author_id, self._views)
+            for socket in list(self._sockets.get(viewer, ())) if concerned else ():
+                socket.tweet_deleted(data)
+
+        viewers = list(self._sockets)
+        results = await asyncio.gather(*(tell(viewer) for viewer in viewers), return_exceptions=True)
+        for viewer, result in zip(viewers, results, strict=True):
+            if isinstance(result, Exception):
+                for socket in self._sockets.get(viewer, ()):
+                    socket.gap()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("stream_work_failed", exc_info=error)

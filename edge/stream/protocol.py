@@ -1,0 +1,293 @@
+"""WebSockets by picows on uvicorn's own port: frames in and out, nothing about tweets. The first frame may bring the token."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from picows import (
+    WSAutoPingStrategy,
+    WSCloseCode,
+    WSFrame,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stubs leave it out
+
+from edge.auth import Session
+from edge.problems import http_status, render
+from edge.stream.doorkeeper import Doorkeeper
+from edge.stream.handshake import SUBPROTOCOL, Opening, read_opening
+from edge.stream.socket import CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, Socket
+from runtime.context import new_trace
+from runtime.errors import InvalidArgument, ServiceError, Unauthenticated
+
+MAX_FRAME_BYTES = 8 * 1024
+LINGER_S = 5.0
+_CALM_BYTES = 64 * 1024
+_DRAIN_WITHIN_S = 30.0
+_UNSUPPORTED = 1003
+
+_quiet = logging.LoggerAdapter(logging.getLogger("picows"), {})
+"""An adapter, because picows makes one logger for each connection out of a plain logger."""
+
+
+class PicowsWire:
+    """The Wire of one picows connection."""
+
+    def __init__(self, transport: WSTransport) -> None:
+        self._transport = transport
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    def send(self, payload: bytes) -> None:
+        """Send a text message."""
+        self._transport.send(WSMsgType.TEXT, payload)
+
+    def probe(self) -> None:
+        """Send a ping frame; every client answers by itself."""
+        self._transport.send_ping()
+
+    def buffered(self) -> int:
+        """Bytes that the kernel has not taken yet."""
+        return self._transport.underlying_transport.get_write_buffer_size()
+
+    async def drained(self) -> None:
+        """Return when little is buffered, or after 30 s: then the bound on the buffer decides."""
+        if self.buffered() > _CALM_BYTES:
+            try:
+                async with asyncio.timeout(_DRAIN_WITHIN_S):
+                    await self._writable.wait()
+            except TimeoutError:
+                return
+
+    def pause(self) -> None:
+        """The buffer has grown."""
+        self._writable.clear()
+
+    def resume(self) -> None:
+        """The buffer is nearly empty."""
+        self._writable.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """Say why after what is buffered, and leave the client 5 seconds to say it, too."""
+        self._writable.set()
+        if not self._transport.is_disconnected:
+            self._transport.send_close(WSCloseCode(code), reason)
+            asyncio.get_running_loop().call_later(LINGER_S, self._abort)
+
+    def _abort(self) -> None:
+        if not self._transport.is_disconnected:
+            self._transport.disconnect(graceful=False)
+
+
+class StreamListener(WSListener):
+    """One connection: waits for its token, then hands it to the doorkeeper."""
+
+    def __init__(
+        self, doorkeeper: Doorkeeper, opening: Opening, session: Session | None, refused: ServiceError | None
+    ) -> None:
+        super().__init__()
+        self._doorkeeper = doorkeeper
+        self._opening = opening
+        self._session = session
+        self._refused = refused
+        self._wire: PicowsWire | None = None
+        self._socket: Socket | None = None
+        self._waiting: asyncio.TimerHandle | None = None
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        """Let the reader in, or wait for the token."""
+        self._wire = PicowsWire(transport)
+        if self._refused is not None:
+            self._close(CLOSE_POLICY, self._refused.reason)
+        elif self._session is not None:
+            self._enter(self._session)
+        else:
+            within = self._doorkeeper.limits.token_within_s
+            self._waiting = asyncio.get_running_loop().call_later(
+                within, self._close, CLOSE_POLICY, Unauthenticated.reason
+            )
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """A frame of the client: its token, its goodbye, a sign of life."""
+        if self._socket is not None:
+            self._socket.heard = True
+        if frame.msg_type == WSMsgType.CLOSE:
+            self._close(CLOSE_NORMAL, "")
+            transport.disconnect()
+        elif frame.msg_type == WSMsgType.TEXT and frame.fin:
+            try:
+                self._read(frame.get_payload_as_bytes())
+            except ServiceError as error:
+                self._close(CLOSE_POLICY, error.reason)
+        elif frame.msg_type not in (WSMsgType.PONG, WSMsgType.PING):
+            self._close(_UNSUPPORTED, "only whole text messages")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        """The connection is gone."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._wire is not None:
+            self._wire.resume()
+        if self._socket is not None:
+            self._doorkeeper.leave(self._socket)
+
+    def pause_writing(self) -> None:
+        """The client reads slower than it is sent to."""
+        if self._wire is not None:
+            self._wire.pause()
+
+    def resume_writing(self) -> None:
+        """The client has caught up."""
+        if self._wire is not None:
+            self._wire.resume()
+
+    def leave(self) -> None:
+        """The server is stopping."""
+        self._close(CLOSE_GOING_AWAY, "RESTARTING")
+
+    def _read(self, payload: bytes) -> None:
+        """Take a message of the client. Raises ServiceError."""
+        token = read_message(payload)
+        if token is None:
+            return
+        if self._socket is None:
+            self._enter(self._doorkeeper.session(token))
+        else:
+            self._doorkeeper.renew(self._socket, token)
+
+    def _enter(self, session: Session) -> None:
+        if self._waiting is not None:
+            self._waiting.cancel()
+        if self._wire is not None:
+            since_ms = self._doorkeeper.resume_ms(self._opening.cursor, session)
+            self._socket = self._doorkeeper.enter(self._wire, session, since_ms)
+
+    def _close(self, code: int, reason: str) -> None:
+        if self._socket is not None:
+            self._socket.close(code, reason)
+        elif self._wire is not None:
+            self._wire.close(code, reason)
+
+
+def read_message(payload: bytes) -> str | None:
+    """The token of an `auth` message, None for a `pong`. Raises InvalidArgument for anything else."""
+    try:
+        given = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        given = None
+    match given:
+        case {"type": "auth", "access_token": str(token)} if len(given) == 2:
+            return token
+        case {"type": "pong"}:
+            return None
+    raise InvalidArgument('a message must be {"type":"auth","access_token":…}')
+
+
+def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+    """Answer an upgrade request: 101, or a problem document. A bad token is told by a close code, which browsers can read."""
+    request_id = new_trace()[3:35]
+    try:
+        opening = read_opening(request.path, {name.lower(): value for name, value in request.headers.items()})
+        session, refused = _session(doorkeeper, opening)
+        if session is not None:
+            doorkeeper.resume_ms(opening.cursor, session)
+    except ServiceError as error:
+        response = render(error, request_id)
+        headers = {"Content-Type": response.content_type.decode(), "X-Request-Id": request_id}
+        headers |= {name.decode(): value.decode() for name, value in response.headers}
+        problem = WSUpgradeResponse.create_error_response(http_status(error), response.body, headers)
+        return WSUpgradeResponseWithListener(problem, None)
+    headers = {"X-Request-Id": request_id}
+    if opening.subprotocol:
+        headers["Sec-WebSocket-Protocol"] = SUBPROTOCOL
+    listener = StreamListener(doorkeeper, opening, session, refused)
+    return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), listener)
+
+
+def _session(doorkeeper: Doorkeeper, opening: Opening) -> tuple[Session | None, ServiceError | None]:
+    if not (opening.authorization or opening.access_token):
+        return None, None
+    try:
+        return doorkeeper.session(opening.token()), None
+    except ServiceError as error:
+        return None, error
+
+
+class StreamProtocol(asyncio.Protocol):
+    """What uvicorn puts in the place of its HTTP protocol: hands bytes to picows, which wants them in its own buffer."""
+
+    def __init__(self, listen: Callable[[WSUpgradeRequest], WSUpgradeResponseWithListener], server_state: Any) -> None:
+        self._connections: set[Any] = server_state.connections
+        self._inner = WSProtocol(
+            None,
+            None,
+            False,
+            listen,
+            _quiet,
+            True,
+            10,
+            False,
+            10,
+            10,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            MAX_FRAME_BYTES,
+            None,
+            2048,
+        )
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take over a connection."""
+        self._connections.add(self)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the client; the first ones are the head of the upgrade request."""
+        view = memoryview(data)
+        while view:
+            room = self._inner.get_buffer(len(view))
+            taken = min(len(room), len(view))
+            room[:taken] = view[:taken]
+            view = view[taken:]
+            self._inner.buffer_updated(taken)
+
+    def eof_received(self) -> bool:
+        """The client sends nothing more."""
+        done: bool = self._inner.eof_received()
+        return done
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._connections.discard(self)
+        self._inner.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """The buffer to the client is full."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """The buffer to the client is nearly empty."""
+        self._inner.resume_writing()
+
+    def shutdown(self) -> None:
+        """The server is stopping."""
+        if isinstance(self._inner.listener, StreamListener):
+            self._inner.listener.leave()
+        else:
+            self._inner.transport.disconnect()
+
+
+def upgrades(doorkeeper: Doorkeeper) -> Callable[..., StreamProtocol]:
+    """What uvicorn's `ws` is set to."""
+
+    def make(*, server_state: Any, **_: Any) -> StreamProtocol:
+        return StreamProtocol(lambda request: accept(doorkeeper, request), server_state)
+
+    return make

@@ -1,0 +1,57 @@
+"""The view plane for one tweet that many wait for: loaded once, judged for each viewer by the rules of the home. Sends nothing."""
+
+from dataclasses import dataclass, replace
+
+from aviary.view.v1 import view_pb2
+
+from views.deps import Deps
+from views.feeds import HOME_RULES
+from views.hydrate import hydrate_tweets
+from views.items import Item, State
+from views.present import feed_view, frame_tweet
+from views.rules import visible
+
+
+@dataclass(frozen=True, slots=True)
+class LiveTweet:
+    """A tweet that exists, as it is shown to whoever may see it."""
+
+    item: Item
+    view: view_pb2.Tweet
+    state: State
+
+
+async def load_live(item: Item, deps: Deps) -> LiveTweet | None:
+    """The tweet, or None when nobody may see it: it is deleted or does not exist."""
+    state = replace(await hydrate_tweets(item.author_id, [item], deps), viewer=item.author_id)
+    shown = visible([item], state, HOME_RULES)
+    if not shown:
+        return None
+    return LiveTweet(item, frame_tweet(feed_view(shown, state)[0]), state)
+
+
+async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:
+    """Whether the viewer's home shows the tweet now.
+
+    A snapshot that hides the tweet may only be older than the follow because of which it was delivered, so that it hides
+    nothing before a fresh one agrees.
+    """
+    known = deps.follows.cached(viewer)
+    if known is not None and _shown(tweet, viewer, known.followees, deps):
+        return True
+    if tweet.item.author_id == viewer or deps.statuses.is_deleted(tweet.item.tweet_id):
+        return _shown(tweet, viewer, frozenset(), deps)
+    fresh = await deps.follows.get(viewer, fresh=True)
+    return _shown(tweet, viewer, fresh.followees, deps)
+
+
+async def follows_or_is(viewer: bytes, author: bytes, deps: Deps) -> bool:
+    """Whether the viewer's home could have shown a tweet of the author."""
+    return viewer == author or author in (await deps.follows.get(viewer)).followees
+
+
+def _shown(tweet: LiveTweet, viewer: bytes, follows: frozenset[bytes], deps: Deps) -> bool:
+    deleted = deps.statuses.deleted_of([tweet.item.tweet_id])
+    return bool(
+        visible([tweet.item], replace(tweet.state, viewer=viewer, follows=follows, deleted=deleted), HOME_RULES)
+    )
