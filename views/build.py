@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aviary.graph.v1 import events_pb2 as graph_events_pb2
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
@@ -48,4 +49,13 @@ def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
 
 async def listen(deps: Deps, bus: Bus) -> Stop:
     """Let the caches hear what changes; without it they are right too, but ask more. Await the result to stop."""
-    return await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard)
+    stops = [
+        await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard),
+        await bus.listen(graph_events_pb2.FollowSet, deps.follows.heard),
+    ]
+
+    async def stop() -> None:
+        for each in stops:
+            await each()
+
+    return stop

@@ -41,6 +41,7 @@ class Stream:
 
     async def listen(self, bus: Bus) -> Stop:
         """Hear what is for this edge: one subscription, however many sockets. Await the result to stop."""
+        bus.on_reconnected(self.hub.link_restored)
         stop = await bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
         # Before the first reader comes: the edge must be known to live, or nobody signals to it.
         await self.attendance.beat()

@@ -55,9 +55,11 @@ def signal_subject(message: Message) -> str:
 
 
 def listening_subject(contract: Event, receiver: bytes) -> str:
-    """The subject on which `receiver` (empty: everybody) gets the signal. Raises ValueError for facts and jobs."""
-    if contract.kind != options_pb2.EVENT_KIND_SIGNAL:
-        raise ValueError(f"{contract.name} is no signal")
+    """The subject on which `receiver` (empty: everybody) gets the signal; of a fact all partitions. Raises ValueError for jobs."""
+    if contract.kind == options_pb2.EVENT_KIND_JOB:
+        raise ValueError(f"{contract.name} is a job: it is for one consumer")
+    if contract.kind == options_pb2.EVENT_KIND_FACT:
+        return f"{base_subject(contract)}.*"
     return f"{base_subject(contract)}.{receiver.hex() or 'all'}"
 
 

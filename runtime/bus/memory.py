@@ -1,12 +1,13 @@
 """A bus within one process, for unit tests and simulation: the promises of NatsBus, without a server and without waiting."""
 
 import asyncio
+import contextlib
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
 
 from runtime.bus.envelope import (
     Envelope,
@@ -85,6 +86,7 @@ class MemoryBus:
         self._kept: dict[str, list[Envelope]] = defaultdict(list)
         self._durables: dict[str, _Durable] = {}
         self._listeners: dict[str, list[Callable[[Any], Awaitable[None]]]] = defaultdict(list)
+        self._tell_reconnected: list[Callable[[], None]] = []
 
     async def declare(self, messages: Sequence[type[Message]]) -> None:
         """Know the messages; others cannot be published by `send`."""
@@ -105,24 +107,21 @@ class MemoryBus:
             if identity in self._seen:
                 continue
             self._seen.add(identity)
-            self.published.append(contract.message.FromString(envelope.payload))
+            self.published.append(message := contract.message.FromString(envelope.payload))
             self._kept[base].append(envelope)
             for durable in self._durables.values():
                 if base_subject(durable.consumption.event) == base:
                     durable.ready.append(envelope)
+            await self._tell(f"{base}.*", message)
 
     async def signal(self, message: Message) -> None:
         """Call every listener; a failing one is logged. Raises Unavailable when `down`."""
         self._ensure_up()
         self.signals.append(message)
-        for handler in list(self._listeners[signal_subject(message)]):
-            try:
-                await handler(message)
-            except Exception:
-                log.exception("listener_failed", signal=event(type(message)).name)
+        await self._tell(signal_subject(message), message)
 
     async def listen(self, message: type[M], handler: Callable[[M], Awaitable[None]], receiver: bytes = b"") -> Stop:
-        """Call `handler` for each signal to `receiver`. Await the result to stop."""
+        """Call `handler` for each signal to `receiver`, or each fact. Await the result to stop."""
         handlers = self._listeners[listening_subject(event(message), receiver)]
         handlers.append(handler)
 
@@ -130,6 +129,16 @@ class MemoryBus:
             handlers.remove(handler)
 
         return stop
+
+    def on_reconnected(self, tell: Callable[[], None]) -> None:
+        """Call back at `reconnect`."""
+        self._tell_reconnected.append(tell)
+
+    def reconnect(self) -> None:
+        """The broker is there again."""
+        self.down = False
+        for tell in self._tell_reconnected:
+            tell()
 
     def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
         """The consuming end of a durable; consumers of one durable share its messages."""
@@ -176,6 +185,13 @@ class MemoryBus:
         """Forget who consumes and listens."""
         self._durables.clear()
         self._listeners.clear()
+
+    async def _tell(self, subject: str, message: Message) -> None:
+        for handler in list(self._listeners[subject]):
+            try:
+                await handler(message)
+            except Exception:
+                log.exception("listener_failed", signal=event(type(message)).name)
 
     def _ensure_up(self) -> None:
         if self.down:

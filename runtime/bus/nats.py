@@ -46,6 +46,7 @@ class NatsBus:
         self._acks = Acks(client)
         self._connected = asyncio.Event()
         self._subscriptions: list[PullSubscription] = []
+        self._tell_reconnected: list[Callable[[], None]] = []
 
     @classmethod
     async def connect(cls, config: MeshConfig, producer: str, patience_s: float = 120) -> "NatsBus":
@@ -107,7 +108,7 @@ class NatsBus:
             await self._client.publish(f"{self._namespace}.{signal_subject(message)}", message.SerializeToString())
 
     async def listen(self, message: type[M], handler: Callable[[M], Awaitable[None]], receiver: bytes = b"") -> Stop:
-        """Call `handler` for each signal to `receiver` (empty: everybody). Await the result to stop."""
+        """Call `handler` for each signal to `receiver` (empty: everybody), or each fact. Await the result to stop."""
 
         async def received(msg: Msg) -> None:
             try:
@@ -128,6 +129,10 @@ class NatsBus:
                 await subscription.unsubscribe()
 
         return stop
+
+    def on_reconnected(self, tell: Callable[[], None]) -> None:
+        """Call back whenever the connection is there again after it broke."""
+        self._tell_reconnected.append(tell)
 
     def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
         """The consuming end of a durable: run it until cancelled."""
@@ -230,3 +235,5 @@ class NatsBus:
         log.info("nats_reconnected")
         for subscription in self._subscriptions:
             subscription.reconnected()
+        for tell in self._tell_reconnected:
+            tell()

@@ -138,7 +138,13 @@ class Bus(Protocol):
         """Tell whoever listens now. Raises Unavailable when the broker is away, so that nobody can have heard it."""
 
     async def listen(self, message: type[M], handler: Callable[[M], Awaitable[None]], receiver: bytes = b"") -> Stop:
-        """Call `handler` for each signal to `receiver` (empty: to everybody), in the order of each sender. Await the result to stop."""
+        """Call `handler` for each signal to `receiver` (empty: to everybody), in the order of each sender. Await the result to stop.
+
+        Of facts, it is called for each that is published while it listens, at most once: for caches that only save work.
+        """
+
+    def on_reconnected(self, tell: Callable[[], None]) -> None:
+        """Call back whenever the broker is there again after it was away: signals between were lost."""
 
     def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
         """The consuming end of a durable: run it until cancelled (over a memory bus `settle` does)."""
