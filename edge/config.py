@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.auth import read_keys
-from runtime.config import Env, MeshConfig, address
+from runtime.config import Env, MeshConfig, Secret, address
+from runtime.cursors import parse_keys
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
@@ -28,6 +29,9 @@ class EdgeConfig:
     """Origins of other web pages that may call the API, each `scheme://host[:port]`."""
     max_in_flight: int
     """Requests in work at once; more are answered 503."""
+    cursor_keys: Mapping[int, Secret]
+    heartbeat_s: int
+    """Seconds between two pings on a stream, at least 1."""
     public_metrics: bool
     """Whether /metrics is served on the public port, too. Not in production."""
 
@@ -46,10 +50,19 @@ class EdgeConfig:
             token_keys=env.parsed("AVIARY_TOKEN_KEYS", read_keys, {}),
             cors_origins=env.parsed("AVIARY_EDGE_CORS_ORIGINS", _origins, (), ()),
             max_in_flight=env.number("AVIARY_EDGE_MAX_IN_FLIGHT", 1000),
+            cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
+            heartbeat_s=env.parsed("AVIARY_EDGE_HEARTBEAT_S", _seconds, 1, 25),
             public_metrics=env.number("AVIARY_EDGE_PUBLIC_METRICS", 1) > 0,
         )
         env.done()
         return config
+
+
+def _seconds(raw: str) -> int:
+    seconds = int(raw)
+    if not 1 <= seconds <= 3600:
+        raise ValueError(f"{seconds} is not between 1 and 3600")
+    return seconds
 
 
 def _origins(raw: str) -> tuple[str, ...]:

@@ -69,8 +69,8 @@ class RouteTable(Generic[T]):
         """Add a target. Raises ValueError when the place is taken or the template is more than segments and {name}s."""
         node = self._root
         for segment in template.removeprefix("/").split("/"):
-            if segment.startswith("{"):
-                if not segment[1:-1].isidentifier() or not segment.endswith("}"):
+            if "{" in segment or "}" in segment:
+                if segment != "{%s}" % segment[1:-1] or not segment[1:-1].isidentifier():
                     raise ValueError(f"{template}: only whole segments may be variables")
                 node.variable = node = node.variable or _Node()
             else:

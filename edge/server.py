@@ -4,7 +4,7 @@ import time
 from functools import partial
 
 from aviary.graph.v1 import graph_pb2
-from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub, add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
 from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
@@ -15,9 +15,14 @@ from edge.api import build_app, endpoints_of
 from edge.auth import Tokens
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
+from edge.stream.build import build_stream
+from edge.stream.doorkeeper import StreamLimits
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.channel import InProcessChannel, open_channel
+from runtime.cursors import Cursors
+from runtime.ids import Uuid7Ids
+from runtime.presence import Presence
 from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main
 from views.build import Channels, build_deps, listen
@@ -58,7 +63,19 @@ async def build(process: Process, config: EdgeConfig) -> None:
         max_in_flight=config.max_in_flight,
         public_metrics=config.public_metrics,
     )
-    http = HttpServer(app, config.http_host, config.http_port)
+    stream = build_stream(
+        views=deps,
+        book=Presence(redis, config.mesh.namespace, process.clock),
+        tokens=tokens,
+        cursors=Cursors(dict(config.cursor_keys), process.clock),
+        backlogs={"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)},
+        edge_id=Uuid7Ids(process.clock).next().bytes,
+        clock=process.clock,
+        limits=StreamLimits(heartbeat_s=config.heartbeat_s),
+    )
+    process.on_close(await stream.listen(bus))
+    process.background("stream", stream.run)
+    http = HttpServer(app, config.http_host, config.http_port, stream.upgrades)
     process.background("http", http.run)
 
     process.check("nats", bus.check)
