@@ -24,12 +24,11 @@ class Mesh:
         self.service = service
         signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), service, SystemClock())
 
-        def channel(area: str, contract: str) -> aio.Channel:
+        def channel(area: str) -> aio.Channel:
             address = environment[f"AVIARY_{area.upper()}_ADDRESS"]
-            return open_channel(address, signer, _CONTRACTS[contract], mesh_pb2.DESCRIPTOR)
+            return open_channel(address, signer, *_CONTRACTS.get(area, ()), mesh_pb2.DESCRIPTOR)
 
-        self._channels = {area: channel(area, area) for area in ("user", "graph", "tweet", "view")}
-        self._channels["timeline"] = channel("timeline", "mesh")
+        self._channels = {area: channel(area) for area in ("user", "graph", "tweet", "timeline", "view")}
         self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
         self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
         self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
@@ -54,9 +53,8 @@ class Mesh:
 
 
 _CONTRACTS = {
-    "user": user_pb2.DESCRIPTOR,
-    "graph": graph_pb2.DESCRIPTOR,
-    "tweet": tweet_pb2.DESCRIPTOR,
-    "view": view_pb2.DESCRIPTOR,
-    "mesh": mesh_pb2.DESCRIPTOR,
+    "user": (user_pb2.DESCRIPTOR,),
+    "graph": (graph_pb2.DESCRIPTOR,),
+    "tweet": (tweet_pb2.DESCRIPTOR,),
+    "view": (view_pb2.DESCRIPTOR,),
 }

@@ -6,6 +6,7 @@ import json
 import sys
 import uuid
 
+from grpc import aio
 from rich.console import Console
 from rich.progress import Progress
 
@@ -13,6 +14,7 @@ from ops import running
 from ops.audit.audit import Report, audit
 from ops.audit.facts import Facts
 from ops.mesh import Mesh
+from runtime.errors import from_rpc
 from runtime.ids import SystemClock
 from stack.errors import StackError
 
@@ -36,7 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
     stack = running.load()
     if stack.http_url is None:
         raise StackError("only the servers run in this home: start the services with `aviary up`")
-    report = asyncio.run(_audit(stack.environment(), arguments.sample))
+    try:
+        report = asyncio.run(_audit(stack.environment(), arguments.sample))
+    except aio.AioRpcError as error:
+        failure = from_rpc(error)
+        raise StackError(
+            f"the audit could not read everything ({failure.reason}: {failure.detail}); see `aviary ps`"
+        ) from error
     print(as_json(report) if arguments.json else as_text(report))
     return 0 if report.clean else 1
 
