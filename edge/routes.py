@@ -70,7 +70,7 @@ class RouteTable(Generic[T]):
         node = self._root
         for segment in template.removeprefix("/").split("/"):
             if "{" in segment or "}" in segment:
-                if segment != "{%s}" % segment[1:-1] or not segment[1:-1].isidentifier():
+                if segment[0] != "{" or segment[-1] != "}" or not segment[1:-1].isidentifier():
                     raise ValueError(f"{template}: only whole segments may be variables")
                 node.variable = node = node.variable or _Node()
             else:

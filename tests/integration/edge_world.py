@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,18 +15,21 @@ from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.descriptor import FileDescriptor
+from grpc import aio
 
 from edge.api import build_app, endpoints_of
 from edge.auth import Tokens
 from edge.http_server import HttpServer
 from runtime import errors
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
+from runtime.channel import InProcessChannel, open_channel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, current_caller, current_trace
-from runtime.guard import Guard
+from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
+from stack.ports import pick_free
 
 ALICE = uuid.UUID("0192f4a0-0000-7000-8000-00000000000a")
 BOB = uuid.UUID("0192f4a0-0000-7000-8000-00000000000b")
@@ -191,15 +194,42 @@ def as_alice(**headers: str) -> dict[str, str]:
 
 @asynccontextmanager
 async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
-    """Start the port, stop it at the end."""
-    clock, fakes = SystemClock(), Fakes()
-    channel = InProcessChannel(Guard(CallerSigner(Secret(b"k" * 32), "edge", clock)))
+    """The port over fakes in the same process."""
+    fakes = Fakes()
+    channel = InProcessChannel(Guard(signer()))
     channel.register(user_pb2_grpc.add_UserServiceServicer_to_server, fakes)
     channel.register(tweet_pb2_grpc.add_TweetServiceServicer_to_server, fakes)
     channel.register(view_pb2_grpc.add_ViewServiceServicer_to_server, fakes)
     channel.register(graph_pb2_grpc.add_GraphServiceServicer_to_server, FakeGraph(fakes))
     files = [user_pb2.DESCRIPTOR, graph_pb2.DESCRIPTOR, tweet_pb2.DESCRIPTOR, view_pb2.DESCRIPTOR]
-    endpoints = endpoints_of([(file, channel) for file in files], Tokens({"k1": KEY.public_key()}, clock))
+    async with serving([(file, channel) for file in files], fakes, max_in_flight) as world:
+        yield world
+
+
+@asynccontextmanager
+async def remote_tweets() -> AsyncIterator[tuple[World, Callable[[], Awaitable[None]]]]:
+    """The port with a tweet service that is reached over the network, and is down until it is started."""
+    fakes, free = Fakes(), pick_free(1)[0]
+    server = aio.server(interceptors=[GuardInterceptor(Guard(signer()))])
+    tweet_pb2_grpc.add_TweetServiceServicer_to_server(fakes, server)
+
+    async def start() -> None:
+        server.add_insecure_port(f"127.0.0.1:{free}")
+        await server.start()
+
+    channel = open_channel(f"127.0.0.1:{free}", signer(), tweet_pb2.DESCRIPTOR)
+    async with serving([(tweet_pb2.DESCRIPTOR, channel)], fakes) as world:
+        yield world, start
+    await channel.close()
+    await server.stop(0)
+
+
+@asynccontextmanager
+async def serving(
+    contracts: Sequence[tuple[FileDescriptor, aio.Channel]], fakes: Fakes, max_in_flight: int = 100
+) -> AsyncIterator[World]:
+    """Start the port, stop it at the end."""
+    endpoints = endpoints_of(contracts, Tokens({"k1": KEY.public_key()}, SystemClock()))
     app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
     server = HttpServer(app, "127.0.0.1", 0)
     running = asyncio.create_task(server.run())
@@ -207,3 +237,7 @@ async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
         yield World(client, fakes, server.port, running.cancel)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+def signer() -> CallerSigner:
+    return CallerSigner(Secret(b"k" * 32), "edge", SystemClock())

@@ -9,7 +9,21 @@ import httpx
 import orjson
 import pytest
 
-from tests.integration.edge_world import ALICE, BOB, FAILURES, ORIGIN, TWEET, World, as_alice, edge_world, token
+from tests.integration.edge_world import (
+    ALICE,
+    BOB,
+    FAILURES,
+    ORIGIN,
+    TWEET,
+    World,
+    as_alice,
+    edge_world,
+    remote_tweets,
+    token,
+)
+
+# Longer than any call may take; nothing here is timed more closely.
+BOUND_S = 10
 
 
 @pytest.fixture(scope="module")
@@ -318,10 +332,19 @@ class TestFailures:
     async def test_what_is_absent_is_404(self, world: World) -> None:
         problem(await world.client.get(f"/api/v1/tweets/{uuid.uuid4()}"), 404, "TWEET_NOT_FOUND")
 
-    async def test_an_rpc_that_a_service_does_not_know_yet_is_501(self, world: World) -> None:
-        answer = await world.client.get("/api/v1/users/by/username/bob")
-        assert answer.status_code in (500, 501)
-        problem(answer, answer.status_code, "INTERNAL")
+    async def test_a_service_that_is_down_is_503_at_once_and_comes_back_without_a_restart(self) -> None:
+        async with remote_tweets() as (world, start):
+            started = asyncio.get_running_loop().time()
+            down = await post(world, {"content": "a"})
+            problem(down, 503, "DEPENDENCY_UNAVAILABLE")
+            assert down.headers["retry-after"] == "1"
+            assert asyncio.get_running_loop().time() - started < BOUND_S
+            await start()
+            async with asyncio.timeout(BOUND_S):
+                while (answer := await post(world, {"content": "a"})).status_code == 503:
+                    pass
+            assert answer.status_code == 201
+            assert world.fakes.callers[-1].service == "edge"
 
     async def test_more_requests_than_the_edge_takes_are_503(self) -> None:
         async with edge_world(max_in_flight=1) as world:
