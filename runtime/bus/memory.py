@@ -107,12 +107,14 @@ class MemoryBus:
             if identity in self._seen:
                 continue
             self._seen.add(identity)
-            self.published.append(message := contract.message.FromString(envelope.payload))
             self._kept[base].append(envelope)
             for durable in self._durables.values():
                 if base_subject(durable.consumption.event) == base:
                     durable.ready.append(envelope)
-            await self._tell(f"{base}.*", message)
+            # What cannot be parsed is kept all the same: its handler shall meet it, as over a wire.
+            with contextlib.suppress(DecodeError):
+                self.published.append(message := contract.message.FromString(envelope.payload))
+                await self._tell(f"{base}.*", message)
 
     async def signal(self, message: Message) -> None:
         """Call every listener; a failing one is logged. Raises Unavailable when `down`."""

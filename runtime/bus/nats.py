@@ -45,7 +45,6 @@ class NatsBus:
         self._streams = Streams(self._js, config.namespace, config.nats_replicas, config.nats_stream_messages)
         self._acks = Acks(client)
         self._connected = asyncio.Event()
-        self._subscriptions: list[PullSubscription] = []
         self._tell_reconnected: list[Callable[[], None]] = []
 
     @classmethod
@@ -143,7 +142,7 @@ class NatsBus:
 
         stream = self._streams.name(consumption.event)
         subscription = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
-        self._subscriptions.append(subscription)
+        self.on_reconnected(subscription.reconnected)
         return subscription.run
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
@@ -233,7 +232,5 @@ class NatsBus:
     async def _on_reconnected(self) -> None:
         self._connected.set()
         log.info("nats_reconnected")
-        for subscription in self._subscriptions:
-            subscription.reconnected()
         for tell in self._tell_reconnected:
             tell()
