@@ -42,6 +42,7 @@ class Hub:
         self._started_ms = clock.now_ms()
         self._linked_ms = self._started_ms
         self._tasks: set[asyncio.Task[None]] = set()
+        self._latest: dict[bytes, asyncio.Task[None]] = {}
         self._tweets = asyncio.Semaphore(_TWEETS_AT_ONCE)
         self._readers = asyncio.Semaphore(_READERS_AT_ONCE)
         self.catch_up = CatchUp(feeds.home(views), render, clock, self.spawn)
@@ -65,11 +66,12 @@ class Hub:
             if not sockets:
                 del self._sockets[socket.viewer]
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do something beside; what it raises is logged."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def close(self) -> None:
         """Stop what is under way."""
@@ -86,7 +88,11 @@ class Hub:
             LIVE.labels("nobody").inc()
             return
         await self._tweets.acquire()
-        self.spawn(self._deliver(Item(signal.tweet_id, signal.author_id), readers))
+        # What one author posts quickly is loaded at once and sent in order.
+        before = self._latest.get(signal.author_id)
+        task = self.spawn(self._deliver(Item(signal.tweet_id, signal.author_id), readers, before))
+        self._latest[signal.author_id] = task
+        task.add_done_callback(lambda done: self._forget(signal.author_id, done))
 
     def deleted(self, tweet_id: bytes, author_id: bytes) -> None:
         """A tweet was deleted: tell who could have it on the screen."""
@@ -122,7 +128,7 @@ class Hub:
             LIVE.labels("gap").inc()
             self.missed(list(self._sockets), heard_ms)
 
-    async def _deliver(self, item: Item, readers: list[bytes]) -> None:
+    async def _deliver(self, item: Item, readers: list[bytes], before: asyncio.Task[None] | None) -> None:
         try:
             with acting(NOBODY, _LOAD_WITHIN_S):
                 tweet = await load_live(item, self._views)
@@ -130,6 +136,8 @@ class Hub:
                     LIVE.labels("hidden").inc()
                     return
                 data = self._render(tweet.view)
+                if before is not None:
+                    await asyncio.wait([before])
                 await asyncio.gather(*(self._send(tweet, viewer, data) for viewer in readers))
             LIVE.labels("sent").inc()
         except Exception as error:  # whatever failed, these readers miss a tweet that their homes have
@@ -159,6 +167,10 @@ class Hub:
             if isinstance(result, Exception):
                 for socket in self._sockets.get(viewer, ()):
                     socket.gap()
+
+    def _forget(self, author_id: bytes, task: asyncio.Task[None]) -> None:
+        if self._latest.get(author_id) is task:
+            del self._latest[author_id]
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -42,7 +42,7 @@ class Monotonic:
 class World:
     """Everything that exists, the services that give it, and the view plane over them."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Any = None, now_ms: Callable[[], int] | None = None) -> None:
         self.calls: Counter[str] = Counter()
         self.hold: dict[str, Callable[[], Awaitable[None]]] = {}
         self.down: set[str] = set()
@@ -54,7 +54,8 @@ class World:
         self.recent_versions: dict[bytes, int] = {}
         self.recent_deletes: dict[bytes, list[bytes]] = {}
         self.recent_unknown = False
-        self.clock = Monotonic()
+        self.clock = clock or Monotonic()
+        self._now_ms = now_ms or (lambda: T0 + self._next * 1000)
         guard = Guard(CallerSigner(Secret(b"m" * 32), "views", SystemClock()))
         mesh = InProcessChannel(guard, "views")
         mesh.register(timeline_pb2_grpc.add_TimelineServiceServicer_to_server, Timelines(self))
@@ -146,7 +147,7 @@ class World:
 
     def _id(self) -> bytes:
         self._next += 1
-        return uuid7_of(T0 + self._next * 1000, self._next).bytes
+        return uuid7_of(self._now_ms(), self._next).bytes
 
 
 def caller(user_id: bytes) -> Caller:
