@@ -1,0 +1,202 @@
+"""The CQL session on a real server: what statements promise, what a schema is, and what a server that is away looks like."""
+
+import asyncio
+import dataclasses
+import itertools
+import os
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import cassandra
+import pytest
+from cassandra.protocol import SyntaxException
+
+from runtime.config import MeshConfig
+from runtime.cql import Cql, OutcomeUnknown, until_acknowledged
+from runtime.errors import Unavailable
+from tests.proxy import Proxy, proxy_before
+from tests.waiting import until
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS claims (name text PRIMARY KEY, owner text); -- unique names; not more
+CREATE TABLE IF NOT EXISTS notes (user_id uuid, week int, note_id int, text text, PRIMARY KEY ((user_id, week), note_id));
+"""
+NUMBERS = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("schema")
+    (folder / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+async def cql(mesh_config: MeshConfig, schema: Path) -> AsyncIterator[Cql]:
+    opened = await Cql.connect(mesh_config, "cqltest", schema)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def far(mesh_config: MeshConfig, schema: Path) -> AsyncIterator[tuple[Cql, Proxy]]:
+    """A session over a network that can break."""
+    async with proxy_before(mesh_config.cql_contact_points[0][1]) as proxy:
+        config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
+        opened = await Cql.connect(config, "cqltest", schema)
+        yield opened, proxy
+        await opened.close()
+
+
+async def test_a_conditional_insert_is_applied_once_and_then_names_what_stands(cql: Cql) -> None:
+    claim = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?) IF NOT EXISTS")
+    name = uuid.uuid4().hex
+    answers = await asyncio.gather(*(cql.apply_lwt(claim, (name, str(i))) for i in range(10)))
+    winners = [i for i, answer in enumerate(answers) if answer.applied]
+    assert len(winners) == 1
+    assert all(a.row == {"name": name, "owner": str(winners[0])} for a in answers if not a.applied)
+    assert answers[winners[0]].row is None
+    assert await cql.read_serial(cql.prepare("SELECT owner FROM claims WHERE name = ?"), (name,)) == [
+        (str(winners[0]),)
+    ]
+
+
+async def test_a_condition_on_a_row_that_is_absent_is_not_applied(cql: Cql) -> None:
+    update = cql.prepare("UPDATE claims SET owner = ? WHERE name = ? IF owner = ?")
+    answer = await cql.apply_lwt(update, ("b", uuid.uuid4().hex, "a"))
+    assert not answer.applied
+
+
+async def test_a_batch_is_written_with_its_timestamp_so_that_an_older_write_loses(cql: Cql) -> None:
+    insert = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)")
+    name = uuid.uuid4().hex
+    await cql.logged_batch([(insert, (name, "new"))], timestamp_us=2_000)
+    await cql.logged_batch([(insert, (name, "old"))], timestamp_us=1_000)
+    written = cql.prepare("SELECT owner, WRITETIME(owner) FROM claims WHERE name = ?")
+    assert await cql.execute(written, (name,)) == [("new", 2_000)]
+    await cql.execute(insert, (name, "now"))
+    ((owner, at),) = await cql.execute(written, (name,))
+    assert owner == "now" and at > 1_000_000
+
+
+async def test_rows_are_written_in_batches_and_read_back_whole(cql: Cql) -> None:
+    """Neither page nor batch cuts a list; equal and absent values are kept apart."""
+    user, text = uuid.uuid4(), "the same"
+    insert = cql.prepare("INSERT INTO notes (user_id, week, note_id, text) VALUES (?, ?, ?, ?)")
+    rows = [(user, 7, n, text if n % 3 else None) for n in range(5_500)]
+    await cql.write_rows(insert, rows)
+    select = cql.prepare("SELECT user_id, week, note_id, text FROM notes WHERE user_id = ? AND week = ?")
+    assert await cql.execute(select, (user, 7)) == rows
+    delete = cql.prepare("DELETE FROM notes WHERE user_id = ? AND week = ? AND note_id = ?")
+    await cql.write_rows(delete, [row[:3] for row in rows[1:]])
+    assert await cql.execute(select, (user, 7)) == rows[:1]
+
+
+async def test_scattered_rows_reach_their_partitions(cql: Cql) -> None:
+    insert = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)")
+    names = [os.urandom(8).hex() for _ in range(250)]
+    await cql.write_rows(insert, ((name, name[:4]) for name in names))
+    found = await cql.execute(cql.prepare("SELECT name, owner FROM claims WHERE name IN ?"), (names,))
+    assert dict(found) == {name: name[:4] for name in names}
+    await cql.write_rows(insert, [])
+
+
+async def test_mistakes_stay_mistakes(cql: Cql) -> None:
+    with pytest.raises(ValueError, match="1 values for 2 columns"):
+        await cql.write_rows(cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)"), [("a",)])
+    with pytest.raises(cassandra.InvalidRequest):
+        await cql.execute(cql.prepare("SELECT nothing FROM nowhere"))
+    with pytest.raises(SyntaxException):
+        await cql.execute(cql.prepare("SELEKT"))
+
+
+async def test_processes_that_start_at_once_make_one_schema(mesh_config: MeshConfig, schema: Path) -> None:
+    area = f"cqlat{next(NUMBERS)}"
+    opened = await asyncio.gather(*(Cql.connect(mesh_config, area, schema) for _ in range(3)))
+    versions = opened[0].prepare("SELECT version, name FROM schema_versions")
+    await until(lambda: only_first(opened[0], versions))
+    for one in opened:
+        assert await one.execute(one.prepare("SELECT name FROM claims")) == []
+        await one.close()
+
+
+async def only_first(cql: Cql, versions: object) -> bool:
+    return await cql.execute(versions) == [(1, "0001_claims.cql")]  # type: ignore[arg-type]  # a statement
+
+
+async def test_a_newer_schema_is_applied_once_on_top(mesh_config: MeshConfig, tmp_path: Path) -> None:
+    area = f"cqlat{next(NUMBERS)}"
+    (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
+    await (await Cql.connect(mesh_config, area, tmp_path)).close()
+    # Not repeatable: applied a second time it would fail.
+    (tmp_path / "0002_colour.cql").write_text("ALTER TABLE claims ADD colour text;", encoding="utf-8")
+    for _ in range(2):
+        opened = await Cql.connect(mesh_config, area, tmp_path)
+        assert await opened.execute(opened.prepare("SELECT colour FROM claims")) == []
+        await opened.close()
+
+
+async def test_a_gap_in_the_schema_files_is_refused(mesh_config: MeshConfig, tmp_path: Path) -> None:
+    (tmp_path / "0002_claims.cql").write_text(SCHEMA, encoding="utf-8")
+    with pytest.raises(ValueError, match="without a gap"):
+        await Cql.connect(mesh_config, "cqlgap", tmp_path)
+
+
+async def test_a_server_that_does_not_come_up_is_unavailable_after_the_patience(
+    mesh_config: MeshConfig, schema: Path
+) -> None:
+    async with proxy_before(1) as proxy:
+        await proxy.cut()
+        config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
+        with pytest.raises(Unavailable, match="no CQL server answers at"):
+            await Cql.connect(config, "cqltest", schema, patience_s=0.1)
+
+
+async def test_a_process_that_starts_before_its_server_waits_for_it(mesh_config: MeshConfig, schema: Path) -> None:
+    async with proxy_before(mesh_config.cql_contact_points[0][1]) as proxy:
+        await proxy.cut()
+        config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
+        connecting = asyncio.create_task(Cql.connect(config, "cqltest", schema))
+        await asyncio.sleep(0)
+        await proxy.mend()
+        opened = await connecting
+        await opened.ping()
+        await opened.close()
+
+
+async def test_a_server_that_goes_away_is_unavailable_and_comes_back_by_itself(far: tuple[Cql, Proxy]) -> None:
+    cql, proxy = far
+    insert = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)")
+    await cql.execute(insert, ("a", "b"))
+    await proxy.cut()
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await cql.ping()
+        with pytest.raises(OutcomeUnknown):
+            await cql.execute(insert, ("a", "b"))
+        with pytest.raises(OutcomeUnknown):
+            await cql.logged_batch([(insert, ("a", "b"))])
+        with pytest.raises(OutcomeUnknown):
+            await cql.write_rows(insert, [("a", "b")])
+        with pytest.raises(Unavailable):
+            await until_acknowledged(lambda: cql.execute(insert, ("a", "b")), 0.3)
+    await proxy.mend()
+    await until_acknowledged(lambda: cql.execute(insert, ("a", "b")), 30)
+    await cql.ping()
+
+
+async def test_a_network_that_swallows_everything_ends_reads_and_writes_in_bounded_time(far: tuple[Cql, Proxy]) -> None:
+    cql, proxy = far
+    insert = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)")
+    await cql.execute(insert, ("a", "b"))
+    await cql.ping()
+    proxy.freeze()
+    async with asyncio.timeout(20):
+        with pytest.raises(Unavailable) as read:
+            await cql.ping()
+        assert not isinstance(read.value, OutcomeUnknown)
+        with pytest.raises(OutcomeUnknown):
+            await cql.execute(insert, ("a", "b"))
+    await proxy.mend()
+    await until_acknowledged(lambda: cql.execute(insert, ("a", "b")), 30)

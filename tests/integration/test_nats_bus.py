@@ -1,0 +1,319 @@
+"""What only a real NATS shows: dead-letter headers, slow handlers, full streams, several processes, and a broker that dies."""
+
+import asyncio
+import dataclasses
+import itertools
+import os
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from nats.aio.msg import Msg
+from nats.js.api import DiscardPolicy, RetentionPolicy
+
+from runtime.bus import Consumers, NatsBus, Poison, consumes
+from runtime.config import MeshConfig
+from runtime.errors import Unavailable
+from stack import nats as nats_server
+from stack.ports import pick_free
+from stack.process import Child
+from tests.waiting import until
+
+NUMBERS = itertools.count()
+
+
+class Seen:
+    """What a handler was given; it returns when the gate is open."""
+
+    def __init__(self) -> None:
+        self.ids: list[bytes] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+
+@consumes(TweetCreated, durable="reader", backoff_s=0.01)
+async def reader(event: TweetCreated, seen: Seen) -> None:
+    seen.ids.append(event.event_id)
+
+
+@consumes(TweetCreated, durable="slow", ack_wait_s=1.0)
+async def slow(event: TweetCreated, seen: Seen) -> None:
+    seen.ids.append(event.event_id)
+    await seen.gate.wait()
+
+
+@consumes(TweetCreated, durable="narrow", concurrency=2)
+async def narrow(event: TweetCreated, seen: Seen) -> None:
+    seen.ids.append(event.event_id)
+    await seen.gate.wait()
+
+
+@consumes(TweetCreated, durable="refuser")
+async def refuser(event: TweetCreated, seen: Seen) -> None:
+    raise Poison("no tweet of ours", tweet_id=event.tweet_id.hex())
+
+
+def created() -> TweetCreated:
+    return TweetCreated(event_id=os.urandom(16), tweet_id=os.urandom(16), author_id=os.urandom(16))
+
+
+@pytest.fixture
+def config(mesh_config: MeshConfig) -> MeshConfig:
+    return dataclasses.replace(mesh_config, namespace=f"{mesh_config.namespace}n{next(NUMBERS)}")
+
+
+@pytest.fixture
+async def bus(config: MeshConfig) -> AsyncIterator[NatsBus]:
+    bus = await NatsBus.connect(config, "svc_test")
+    await bus.declare([TweetCreated])
+    yield bus
+    for stream in await bus._js.streams_info():
+        if (stream.config.name or "").startswith(f"{config.namespace}_"):
+            await bus._js.delete_stream(stream.config.name or "")
+    await bus.close()
+
+
+class Broker:
+    """A NATS server of this test alone, so that it can be killed."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.port, http_port = pick_free(2)
+        self._program = nats_server.program(home, self.port, http_port)
+        self._child: Child | None = None
+
+    def start(self) -> None:
+        """Start, or start again with what was stored."""
+        self._child = Child.start(self._program)
+        self._child.wait_ready()
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        assert self._child is not None
+        self._child.kill()
+
+    def stop(self) -> None:
+        """End it with the test."""
+        if self._child is not None:
+            self._child.stop()
+
+    def lose_everything(self) -> None:
+        """Delete what it stored, while it is dead."""
+        shutil.rmtree(self.home / nats_server.NAME / "data")
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[Broker]:
+    broker = Broker(tmp_path)
+    broker.start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+async def private(broker: Broker, config: MeshConfig) -> AsyncIterator[NatsBus]:
+    own = dataclasses.replace(config, nats_urls=(f"nats://127.0.0.1:{broker.port}",))
+    bus = await NatsBus.connect(own, "svc_test")
+    await bus.declare([TweetCreated])
+    yield bus
+    await bus.close()
+
+
+async def running(consumers: Consumers) -> asyncio.Task[None]:
+    return asyncio.create_task(consumers.run())
+
+
+async def test_streams_refuse_when_full_and_jobs_are_work_queues(bus: NatsBus, config: MeshConfig) -> None:
+    await bus.declare([FanoutChunk])
+    facts = (await bus._js.stream_info(f"{config.namespace}_tweets")).config
+    jobs = (await bus._js.stream_info(f"{config.namespace}_timeline-updates_jobs")).config
+    assert facts.subjects == [f"{config.namespace}.tweets.v1.created.*", f"{config.namespace}.tweets.v1.deleted.*"]
+    assert jobs.subjects == [f"{config.namespace}.timeline-updates.v1.chunk.*"]
+    assert (facts.retention, facts.discard, facts.max_age) == (RetentionPolicy.LIMITS, DiscardPolicy.NEW, 7 * 86400)
+    assert (jobs.retention, jobs.discard) == (RetentionPolicy.WORK_QUEUE, DiscardPolicy.NEW)
+
+
+async def test_processes_that_declare_at_once_agree(config: MeshConfig, bus: NatsBus) -> None:
+    others = [await NatsBus.connect(config, "svc_test") for _ in range(4)]
+    await asyncio.gather(*(other.declare([TweetCreated, TweetDeleted, FanoutChunk]) for other in others))
+    seen = Seen()
+    tasks = [await running(Consumers(other, [reader], seen)) for other in others]
+    events = [created() for _ in range(40)]
+    await asyncio.gather(*(other.publish(*events[n::4]) for n, other in enumerate(others)))
+    await until(lambda: sorted(seen.ids) == sorted(e.event_id for e in events))
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    for other in others:
+        await other.close()
+
+
+async def test_subjects_that_a_newer_process_declared_are_kept(bus: NatsBus, config: MeshConfig) -> None:
+    found = (await bus._js.stream_info(f"{config.namespace}_tweets")).config
+    newer = f"{config.namespace}.tweets.v1.newer.*"
+    await bus._js.update_stream(found.evolve(subjects=[*(found.subjects or ()), newer]))
+    await bus.declare([TweetCreated])
+    assert newer in ((await bus._js.stream_info(f"{config.namespace}_tweets")).config.subjects or ())
+
+
+async def test_a_dead_letter_says_why_where_from_and_for_whom(bus: NatsBus, config: MeshConfig) -> None:
+    event = created()
+    task = await running(Consumers(bus, [refuser], Seen()))
+    await bus.publish(event)
+    subject = f"{config.namespace}.dead.refuser"
+    await until(lambda: has_messages(bus, f"{config.namespace}_dead"))
+    message = await bus._js.get_last_msg(f"{config.namespace}_dead", subject)
+    task.cancel()
+    assert message.data == event.SerializeToString()
+    headers = message.headers or {}
+    assert headers["aviary-why"] == "Poison: no tweet of ours"
+    assert headers["aviary-durable"] == "refuser"
+    assert headers["aviary-subject"].startswith("tweets.v1.created.")
+
+
+async def has_messages(bus: NatsBus, stream: str) -> bool:
+    return (await bus._js.stream_info(stream)).state.messages > 0
+
+
+async def test_a_handler_slower_than_the_ack_wait_keeps_its_message(bus: NatsBus) -> None:
+    """P78."""
+    seen = Seen()
+    seen.gate.clear()
+    signs: list[bytes] = []
+
+    async def answered(msg: Msg) -> None:
+        signs.append(msg.data)
+
+    await bus._client.subscribe("$JS.ACK.*.slow.>", cb=answered)
+    await bus._client.flush()
+    consumers = Consumers(bus, [slow], seen)
+    task = await running(consumers)
+    event = created()
+    await bus.publish(event)
+    # Six signs of life, half a second apart, are three times the ack_wait.
+    await until(lambda: signs.count(Msg.Ack.Progress) >= 6)
+    seen.gate.set()
+    await until(lambda: Msg.Ack.Ack in signs)
+    task.cancel()
+    assert seen.ids == [event.event_id]
+
+
+async def test_no_more_handlers_run_at_once_than_declared_and_the_rest_is_delivered_later(bus: NatsBus) -> None:
+    seen = Seen()
+    seen.gate.clear()
+    consumers = Consumers(bus, [narrow], seen)
+    task = await running(consumers)
+    await bus.publish(*(created() for _ in range(50)))
+    await until(lambda: len(seen.ids) == 2)
+    await bus.check()
+    assert len(seen.ids) == 2
+    seen.gate.set()
+    await until(lambda: len(seen.ids) == 50)
+    task.cancel()
+
+
+async def test_a_process_that_stops_gives_its_messages_to_the_others_at_once(bus: NatsBus) -> None:
+    stopped, other = Seen(), Seen()
+    stopped.gate.clear()
+    task = await running(Consumers(bus, [narrow], stopped))
+    events = [created() for _ in range(8)]
+    await bus.publish(*events)
+    await until(lambda: len(stopped.ids) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    # Sooner than the 30 s of ack_wait, or the patience of `until` would not be what this test is about.
+    second = await running(Consumers(bus, [narrow], other))
+    await until(lambda: sorted(other.ids) == sorted(e.event_id for e in events), patience_s=20)
+    second.cancel()
+
+
+async def test_a_full_stream_refuses(config: MeshConfig, bus: NatsBus) -> None:
+    small = await NatsBus.connect(dataclasses.replace(config, nats_stream_messages=2), "svc_test")
+    await small.declare([TweetCreated])
+    await small.publish(created(), created())
+    with pytest.raises(Unavailable, match="refused"):
+        await small.publish(created())
+    await small.close()
+
+
+async def test_the_backlog_knows_the_age_of_the_oldest_message(bus: NatsBus) -> None:
+    consumers = Consumers(bus, [reader], Seen())
+    await bus.publish(created())
+
+    async def aged() -> bool:
+        (state,) = await consumers.backlog()
+        return state.pending == 1 and state.oldest_age_ms > 0
+
+    await until(aged)
+
+
+async def test_a_broker_that_is_away_makes_publishing_unavailable_in_bounded_time(
+    private: NatsBus, broker: Broker
+) -> None:
+    await private.check()
+    broker.kill()
+    async with asyncio.timeout(15):
+        with pytest.raises(Unavailable):
+            await private.publish(created())
+        with pytest.raises(Unavailable):
+            await private.check()
+        with pytest.raises(Unavailable):
+            await private.signal(HomeSignal(edge_id=os.urandom(16)))
+
+
+@pytest.mark.parametrize("keeps", [True, False], ids=["with its store", "emptied"])
+async def test_after_a_broker_was_killed_events_and_signals_flow_again(
+    private: NatsBus, broker: Broker, keeps: bool
+) -> None:
+    """P59."""
+    seen, heard = Seen(), Seen()
+
+    async def hear(signal: HomeSignal) -> None:
+        heard.ids.append(signal.tweet_id)
+
+    edge = os.urandom(16)
+    await private.listen(HomeSignal, hear, receiver=edge)
+    task = await running(Consumers(private, [reader], seen))
+    before = created()
+    await private.publish(before)
+    await until(lambda: seen.ids == [before.event_id])
+
+    broker.kill()
+    if not keeps:
+        broker.lose_everything()
+    broker.start()
+    after = created()
+    await until(lambda: accepted(private, after))
+    await until(lambda: after.event_id in seen.ids, patience_s=20)
+    await private.signal(HomeSignal(edge_id=edge, tweet_id=b"t" * 16))
+    await until(lambda: heard.ids == [b"t" * 16])
+    await private.check()
+    task.cancel()
+
+
+async def accepted(bus: NatsBus, event: TweetCreated) -> bool:
+    """Whether a publisher that tries again for ever has got through."""
+    try:
+        await bus.publish(event)
+    except Unavailable:
+        return False
+    return True
+
+
+async def test_a_process_that_starts_before_its_broker_waits_for_it(config: MeshConfig, tmp_path: Path) -> None:
+    broker = Broker(tmp_path)
+    own = dataclasses.replace(config, nats_urls=(f"nats://127.0.0.1:{broker.port}",))
+    with pytest.raises(Unavailable, match="no NATS server answers"):
+        await NatsBus.connect(own, "svc_test", patience_s=0.3)
+    connecting = asyncio.create_task(NatsBus.connect(own, "svc_test"))
+    await asyncio.sleep(0)
+    try:
+        await asyncio.to_thread(broker.start)
+        bus = await connecting
+        await bus.check()
+        await bus.close()
+    finally:
+        broker.stop()

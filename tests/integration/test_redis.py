@@ -1,0 +1,104 @@
+"""The Redis client on a real server: functions that come back, errors that are ours, own writes of the last minute."""
+
+import asyncio
+import dataclasses
+import os
+import uuid
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+from redis.exceptions import ResponseError
+
+from runtime.config import MeshConfig
+from runtime.errors import Unavailable
+from runtime.recent import DELETED_TWEET, KEPT_S, OWN_TWEET, RecentWrites
+from runtime.redis import Functions, Redis, connect_redis
+from tests.proxy import Proxy, proxy_before
+
+
+@pytest.fixture(scope="session")
+async def redis(mesh_config: MeshConfig) -> AsyncIterator[Redis]:
+    client = connect_redis(mesh_config)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def far(mesh_config: MeshConfig) -> AsyncIterator[tuple[Redis, Proxy]]:
+    """A client over a network that can break."""
+    async with proxy_before(urlsplit(mesh_config.redis_url).port or 0) as proxy:
+        client = connect_redis(dataclasses.replace(mesh_config, redis_url=f"redis://127.0.0.1:{proxy.port}/0"))
+        yield client, proxy
+        await client.aclose()
+
+
+@pytest.fixture
+async def library(redis: Redis) -> AsyncIterator[str]:
+    name = f"lib{uuid.uuid4().hex}"
+    yield name
+    await redis.execute_command("FUNCTION", "DELETE", name)
+
+
+def source(library: str) -> str:
+    return f"""#!lua name={library}
+redis.register_function('{library}_join', function(keys, args) return keys[1] .. args[1] end)
+redis.register_function('{library}_fail', function(keys, args) return redis.error_reply('mine') end)
+"""
+
+
+async def test_a_function_is_loaded_at_its_first_call_and_again_when_the_server_forgot_it(
+    redis: Redis, library: str
+) -> None:
+    functions = Functions(redis, source(library))
+    assert await functions.call(f"{library}_join", ["a"], ["b"]) == b"ab"
+    await redis.execute_command("FUNCTION", "DELETE", library)
+    answers = await asyncio.gather(*(functions.call(f"{library}_join", [b"a"], [n]) for n in range(20)))
+    assert answers == [b"a%d" % n for n in range(20)]
+
+
+async def test_a_function_that_fails_says_so(redis: Redis, library: str) -> None:
+    functions = Functions(redis, source(library))
+    with pytest.raises(ResponseError, match="mine"):
+        await functions.call(f"{library}_fail", ["a"], [])
+
+
+async def test_a_server_that_is_away_is_unavailable_and_comes_back_by_itself(far: tuple[Redis, Proxy]) -> None:
+    client, proxy = far
+    await client.ping()
+    await proxy.cut()
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await client.get("a")
+        with pytest.raises(Unavailable):
+            await client.pipeline().get("a").execute()
+        with pytest.raises(Unavailable):
+            await Functions(client, "").call("a", ["b"], [])
+    await proxy.mend()
+    await client.ping()
+
+
+async def test_a_network_that_swallows_everything_ends_in_bounded_time(far: tuple[Redis, Proxy]) -> None:
+    client, proxy = far
+    await client.ping()
+    proxy.freeze()
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable):
+            await client.get("a")
+    await proxy.mend()
+    await client.ping()
+
+
+async def test_own_writes_are_read_newest_first_and_expire(redis: Redis, namespace: str) -> None:
+    recent, user = RecentWrites(redis, namespace), os.urandom(16)
+    await recent.record(user, OWN_TWEET, b"1" * 16)
+    await recent.record(user, DELETED_TWEET, b"1" * 16)
+    assert await recent.read(user) == [(DELETED_TWEET, b"1" * 16), (OWN_TWEET, b"1" * 16)]
+    assert await recent.read(os.urandom(16)) == []
+    assert 0 < await redis.ttl(recent.key(user)) <= KEPT_S
+
+
+async def test_recording_an_own_write_never_fails(far: tuple[Redis, Proxy]) -> None:
+    client, proxy = far
+    await proxy.cut()
+    await RecentWrites(client, "n").record(os.urandom(16), OWN_TWEET, os.urandom(16))
