@@ -8,7 +8,7 @@ from typing import Protocol
 
 from runtime.cql import Cql
 from runtime.ids import WEEK_MS, Clock, ms_of, uuid7_of
-from svc_timeline.domain import Entry, Span, uuid_at_or_after
+from svc_timeline.domain import CLOCK_SKEW_MS, Entry, Span, uuid_at_or_after
 
 
 class HomeStore(Protocol):
@@ -29,7 +29,7 @@ class HomeStore(Protocol):
 
 
 class CqlHomeStore:
-    """Homes in CQL: a page reads the newest week first, then, if that is not enough, all the others at once."""
+    """Homes in CQL: a page reads the newest week first, and older ones only if that is not enough."""
 
     def __init__(self, cql: Cql, clock: Clock, stored_ttl_s: int) -> None:
         self._cql = cql
@@ -58,16 +58,20 @@ class CqlHomeStore:
 
     async def read(self, user_id: bytes, span: Span, limit: int) -> list[Entry]:
         """See HomeStore."""
-        # No id is from the future by more than clocks differ; the week after this one is read for the turn of weeks.
-        latest = min(ms_of(span.high), self._clock.now_ms() + WEEK_MS) // WEEK_MS
-        weeks = range(latest, ms_of(span.low) // WEEK_MS - 1, -1)
-        if limit < 1 or span.empty or not weeks:
+        now_ms = self._clock.now_ms()
+        # Older rows have expired, and no id is from the future by more than clocks differ.
+        oldest = max(ms_of(span.low), now_ms - self._ttl_s * 1000) // WEEK_MS
+        latest = min(ms_of(span.high), now_ms + CLOCK_SKEW_MS) // WEEK_MS
+        weeks = range(latest, oldest - 1, -1)
+        if limit < 1 or span.empty:
             return []
-        found = await self._read_week(user_id, weeks[0], span, limit)
-        if len(found) < limit and len(weeks) > 1:
-            # Not a TaskGroup: its group of exceptions would hide from callers that the server is away.
-            older = await asyncio.gather(*(self._read_week(user_id, week, span, limit) for week in weeks[1:]))
-            found.extend(chain.from_iterable(older))
+        # A busy home fills the page from one week or two; a quiet one is worth asking for all the rest at once.
+        found: list[Entry] = []
+        for some in (weeks[:1], weeks[1:2], weeks[2:]):
+            if len(found) < limit:
+                # Not a TaskGroup: its group of exceptions would hide from callers that the server is away.
+                pages = await asyncio.gather(*(self._read_week(user_id, week, span, limit) for week in some))
+                found.extend(chain.from_iterable(pages))
         return found[:limit]
 
     async def _read_week(self, user_id: bytes, week: int, span: Span, limit: int) -> list[Entry]:

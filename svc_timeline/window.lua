@@ -13,7 +13,8 @@
 -- the server's locale. Whatever needs a full sort is done by the caller and put back by `replace`.
 
 local HEADER = 1 + 16 + 8 + 4 + 16
-local NO_ID = string.rep('\0', 16)
+-- No functions of Lua are there while a library is loaded.
+local NO_ID = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
 local LAG_UNKNOWN = 4294967295
 
 local function now_ms()

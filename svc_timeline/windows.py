@@ -82,7 +82,15 @@ class Windows(Protocol):
 class RedisWindows:
     """Windows as Redis lists, handled by the functions in window.lua."""
 
-    def __init__(self, redis: Redis, namespace: str, recent: RecentWrites, limits: Limits) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        namespace: str,
+        recent: RecentWrites,
+        limits: Limits,
+        *,
+        takeover_ms: int = TAKEOVER_MS,
+    ) -> None:
         self._redis = redis
         self._functions = Functions(redis, files("svc_timeline").joinpath("window.lua").read_text("utf-8"))
         self._prefixes = {hash_tag: f"{namespace}:{hash_tag}:home:".encode() for hash_tag in _TAGS}
@@ -92,6 +100,7 @@ class RedisWindows:
         # Trimming many entries seldom costs less than trimming one at every push.
         self._slack = max(1, limits.window // 8)
         self._ttl_ms = limits.window_ttl_s * 1000
+        self._takeover_ms = takeover_ms
 
     async def start(self) -> None:
         """Say that nothing was forgotten until now, unless it is known since when. Called once by a process that starts.
@@ -126,7 +135,7 @@ class RedisWindows:
 
     async def mark_building(self, user_id: bytes, token: bytes) -> bool:
         """See Windows."""
-        args = (token, self._ttl_ms, TAKEOVER_MS)
+        args = (token, self._ttl_ms, self._takeover_ms)
         return bool(await self._functions.call("aviary_window_1_mark", [self._key(user_id)], args))
 
     async def replace(

@@ -37,6 +37,7 @@ class MemoryWindows:
         self._expiry_ms: dict[bytes, int] = {}
         self._recent: dict[bytes, list[tuple[bytes, bytes]]] = {}
         self._known = True
+        self.takeover_ms = TAKEOVER_MS
         self.away = False
 
     def remember(self, user_id: bytes, writes: Iterable[tuple[bytes, bytes]]) -> None:
@@ -79,7 +80,7 @@ class MemoryWindows:
         now = self._clock.now_ms()
         if kept is None:
             kept = self._windows[user_id] = _Kept(token, now)
-        elif kept.ready or now - kept.marked_ms < TAKEOVER_MS:
+        elif kept.ready or now - kept.marked_ms < self.takeover_ms:
             return False
         kept.token, kept.marked_ms, kept.revision = token, now, kept.revision + 1
         self._touch(user_id)
