@@ -20,12 +20,12 @@ from runtime.redis import connect_redis
 from svc_tweet.domain.tweets import PURGE_AFTER_S, born_us
 from svc_tweet.store import SCHEMA
 from tests.integration.tweet_process import IDS, TweetProcess, hearing, until, user_service
-from tests.unit.svc_tweet.world import FewNames
+from tests.unit.svc_tweet.world import FewNames, few_names
 
 
 @pytest.fixture(scope="session")
 def names() -> FewNames:
-    return FewNames()
+    return few_names()
 
 
 @pytest_asyncio.fixture(scope="session")

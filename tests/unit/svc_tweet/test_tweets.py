@@ -11,8 +11,8 @@ from runtime.ids import uuid7_of
 from svc_tweet.domain.tweets import NEWEST, OLDEST, after, before, born_us, deletion_us, month_of
 
 
-def ms(*date: int) -> int:
-    return int(datetime.datetime(*date, tzinfo=datetime.UTC).timestamp() * 1000)
+def ms(moment: str) -> int:
+    return int(datetime.datetime.fromisoformat(moment + "Z").timestamp() * 1000)
 
 
 @given(st.binary(min_size=16, max_size=16), st.integers(1, 1 << 47), st.integers(0, (1 << 74) - 1))
@@ -38,7 +38,12 @@ def test_no_bound_holds_every_tweet() -> None:
 
 @pytest.mark.parametrize(
     ("at", "month"),
-    [(ms(2026, 11, 30, 23, 59, 59), 202611), (ms(2026, 12, 1), 202612), (ms(2027, 1, 1), 202701), (0, 197001)],
+    [
+        (ms("2026-11-30T23:59:59"), 202611),
+        (ms("2026-12-01T00:00:00"), 202612),
+        (ms("2027-01-01T00:00:00"), 202701),
+        (0, 197001),
+    ],
 )
 def test_month_is_that_of_the_id_in_utc(at: int, month: int) -> None:
     assert month_of(uuid7_of(at)) == month
