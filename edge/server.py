@@ -1,7 +1,9 @@
 """Builds the edge process: channels to the data services, the view plane inside, the public port; `python -m edge.server`."""
 
 import time
+from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aviary.graph.v1 import graph_pb2
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub, add_MeshServiceServicer_to_server
@@ -15,10 +17,10 @@ from edge.api import build_app, endpoints_of
 from edge.auth import Tokens
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
-from edge.stream.build import build_stream
+from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from runtime.backlog import Backlog
-from runtime.bus import NatsBus
+from runtime.bus import Bus, NatsBus
 from runtime.channel import InProcessChannel, open_channel
 from runtime.cursors import Cursors
 from runtime.ids import Uuid7Ids
@@ -26,7 +28,11 @@ from runtime.presence import Presence
 from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main
 from views.build import Channels, build_deps, listen
+from views.deps import Deps
 from views.servicer import ViewServicer
+
+if TYPE_CHECKING:
+    from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 
 
 async def build(process: Process, config: EdgeConfig) -> None:
@@ -63,18 +69,8 @@ async def build(process: Process, config: EdgeConfig) -> None:
         max_in_flight=config.max_in_flight,
         public_metrics=config.public_metrics,
     )
-    stream = build_stream(
-        views=deps,
-        book=Presence(redis, config.mesh.namespace, process.clock),
-        tokens=tokens,
-        cursors=Cursors(dict(config.cursor_keys), process.clock),
-        backlogs={"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)},
-        edge_id=Uuid7Ids(process.clock).next().bytes,
-        clock=process.clock,
-        limits=StreamLimits(heartbeat_s=config.heartbeat_s),
-    )
-    process.on_close(await stream.listen(bus))
-    process.background("stream", stream.run)
+    backlogs = {"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)}
+    stream = await start_stream(process, config, deps, tokens, backlogs, bus, redis)
     http = HttpServer(app, config.http_host, config.http_port, stream.upgrades)
     process.background("http", http.run)
 
@@ -84,6 +80,32 @@ async def build(process: Process, config: EdgeConfig) -> None:
     for name, channel in peers.items():
         process.check(name, partial(check_peer, channel))
         process.on_close(channel.close)
+
+
+async def start_stream(
+    process: Process,
+    config: EdgeConfig,
+    views: Deps,
+    tokens: Tokens,
+    backlogs: "Mapping[str, MeshServiceAsyncStub]",
+    bus: Bus,
+    redis: Redis,
+) -> Stream:
+    """The stream, hearing the mesh; it takes connections once the public port has it."""
+    clock = process.clock
+    stream = build_stream(
+        views=views,
+        book=Presence(redis, config.mesh.namespace, clock),
+        tokens=tokens,
+        cursors=Cursors(dict(config.cursor_keys), clock),
+        backlogs=backlogs,
+        edge_id=Uuid7Ids(clock).next().bytes,
+        clock=clock,
+        limits=StreamLimits(heartbeat_s=config.heartbeat_s),
+    )
+    process.on_close(await stream.listen(bus))
+    process.background("stream", stream.run)
+    return stream
 
 
 async def reach(redis: Redis) -> None:

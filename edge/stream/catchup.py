@@ -91,11 +91,12 @@ class CatchUp:
         before = (uuid7_of(max(0, since_ms)).int - 1).to_bytes(16)
         tweets: list[view_pb2.Tweet] = []
         position = b""
-        while len(tweets) <= MOST_TWEETS:
+        while True:
             with acting(NOBODY, _READ_WITHIN_S):
                 page = await self._home.run(Query(viewer, viewer, _PAGE, position, before))
             tweets += map(frame_tweet, page.frames)
+            if len(tweets) > MOST_TWEETS:
+                return None
             if not page.has_more:
                 return tweets
             position = page.next_max_id
-        return None

@@ -1,0 +1,122 @@
+"""A hub without a network: wires that remember, presence in memory, a clock that is moved by hand."""
+
+import json
+from typing import Any
+
+from aviary.view.v1 import view_pb2
+
+from edge.auth import Session
+from edge.json_codec.encode import Encoder
+from edge.stream.attendance import Attendance
+from edge.stream.hub import Hub
+from edge.stream.messages import StreamCursors, tweet_json
+from edge.stream.socket import Socket
+from runtime.config import Secret
+from runtime.cursors import Cursors
+from runtime.errors import Unavailable
+from runtime.presence import MemoryPresence
+from tests.unit.views.world import T0, World, caller
+
+EDGE = b"e" * 16
+
+
+class Clock:
+    """Milliseconds that pass only by hand."""
+
+    def __init__(self) -> None:
+        self.ms = T0 + 3_600_000
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def now_us(self) -> int:
+        return self.ms * 1000
+
+
+class FakeWire:
+    """Remembers what was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.waiting = 0
+        self.probes = 0
+        self.ended: tuple[int, str] | None = None
+
+    def send(self, payload: bytes) -> None:
+        self.sent.append(json.loads(payload))
+
+    def probe(self) -> None:
+        self.probes += 1
+
+    def buffered(self) -> int:
+        return self.waiting
+
+    async def drained(self) -> None:
+        return None
+
+    def close(self, code: int, reason: str) -> None:
+        self.ended = (code, reason)
+
+    def types(self) -> list[str]:
+        return [m["type"] for m in self.sent]
+
+    def tweets(self) -> list[str]:
+        return [m["data"]["tweet_id"] for m in self.sent if m["type"] == "tweet"]
+
+
+class StillHorizon:
+    """A horizon that is set by hand."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def cursor_ms(self) -> int:
+        return self._clock.now_ms()
+
+
+class FailingPresence(MemoryPresence):
+    """Presence whose Redis may be away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = False
+
+    async def arrive(self, user_id: bytes, edge_id: bytes) -> None:
+        self._ensure_up()
+        await super().arrive(user_id, edge_id)
+
+    async def leave(self, user_id: bytes, edge_id: bytes) -> None:
+        self._ensure_up()
+        await super().leave(user_id, edge_id)
+
+    async def beat(self, edge_id: bytes) -> bool:
+        self._ensure_up()
+        return await super().beat(edge_id)
+
+    def _ensure_up(self) -> None:
+        if self.down:
+            raise Unavailable("Redis is away")
+
+
+class Rig:
+    """Hub, attendance and the world behind them."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.world = World(now_ms=self.clock.now_ms)
+        encode = Encoder().of(view_pb2.Tweet.DESCRIPTOR)
+        self.hub = Hub(self.world.deps, lambda tweet: tweet_json(encode, tweet), self.clock)
+        self.presence = FailingPresence()
+        self.attendance = Attendance(self.presence, EDGE, self.clock, self.hub.missed)
+        self.cursors = StreamCursors(Cursors({1: Secret(b"c" * 32)}, self.clock))
+
+    def socket(self, viewer: bytes) -> tuple[Socket, FakeWire]:
+        """An open stream."""
+        wire = FakeWire()
+        socket = Socket(wire, Session(caller(viewer), self.clock.ms + 900_000), self.cursors, StillHorizon(self.clock))
+        self.hub.add(socket)
+        return socket, wire
+
+    def cursor_of(self, wire: FakeWire, viewer: bytes) -> int:
+        """The time in the cursor of the last message."""
+        return self.cursors.open(wire.sent[-1]["id"], viewer)

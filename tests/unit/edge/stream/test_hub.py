@@ -1,0 +1,207 @@
+"""The hub: who gets what, what is noticed as lost, and that REST and the stream agree."""
+
+import asyncio
+
+import grpc
+from aviary.timeline.v1.events_pb2 import HomeSignal
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.unit.edge.stream.rig import EDGE, Rig
+from tests.unit.views.world import Gate, ids, text
+
+P1, P2 = b"1" * 16, b"2" * 16
+
+
+def signal(sequence: int, tweet: bytes, author: bytes, *readers: bytes, publisher: bytes = P1) -> HomeSignal:
+    return HomeSignal(
+        edge_id=EDGE,
+        publisher_id=publisher,
+        sequence=sequence,
+        tweet_id=tweet,
+        author_id=author,
+        reader_ids=b"".join(readers),
+    )
+
+
+async def idle(rig: Rig) -> None:
+    """Wait until the hub has nothing under way."""
+    await rig.world.until(lambda: not rig.hub._tasks)
+
+
+async def test_signals_for_readers_who_are_not_here_load_nothing() -> None:
+    """P61"""
+    rig = Rig()
+    bob = rig.world.user("bob")
+    await rig.hub.heard(signal(1, rig.world.tweet(bob), bob, b"x" * 16))
+    await idle(rig)
+    assert not rig.world.calls
+
+
+async def test_a_gap_in_one_publishers_numbers_brings_every_socket_up_to_date() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    _, wire = rig.socket(alice)
+    await rig.hub.heard(signal(1, rig.world.tweet(bob), bob, alice))
+    await rig.hub.heard(signal(1, rig.world.tweet(bob), bob, alice, publisher=P2))
+    await idle(rig)
+    assert rig.world.calls["GetHome"] == 0
+    lost = rig.world.tweet(bob)
+    await rig.hub.heard(signal(3, rig.world.tweet(bob), bob, alice))
+    await idle(rig)
+    assert rig.world.calls["GetHome"] == 1 and text(lost) in wire.tweets() and len(set(wire.tweets())) == 4
+
+
+async def test_after_a_broken_link_every_socket_is_brought_up_to_date() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    _, wire = rig.socket(alice)
+    lost = rig.world.tweet(bob)
+    rig.hub.link_restored()
+    await idle(rig)
+    assert wire.tweets() == [text(lost)]
+
+
+async def test_a_link_that_was_broken_for_too_long_is_a_gap() -> None:
+    rig = Rig()
+    alice = rig.world.user("alice")
+    await rig.world.warm()
+    rig.hub.still_linked()
+    _, wire = rig.socket(alice)
+    rig.clock.ms += 11 * 60_000
+    rig.hub.link_restored()
+    await idle(rig)
+    assert wire.types() == ["gap"]
+
+
+async def test_when_a_tweet_cannot_be_loaded_its_readers_are_brought_up_to_date_later() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    _, wire = rig.socket(alice)
+    tweet = rig.world.tweet(bob)
+    gate = Gate()
+
+    async def fail_once() -> None:
+        if not gate.arrived.is_set():
+            gate.arrived.set()
+            raise grpc.aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, grpc.aio.Metadata(), grpc.aio.Metadata())
+
+    rig.world.hold["GetTweets"] = fail_once
+    await rig.hub.heard(signal(1, tweet, bob, alice))
+    await idle(rig)
+    assert wire.tweets() == [text(tweet)]
+
+
+async def test_more_than_a_stream_takes_is_a_gap() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    for _ in range(801):
+        rig.world.tweet(bob)
+    socket, wire = rig.socket(alice)
+    rig.hub.catch_up.start(socket, rig.clock.ms)
+    await idle(rig)
+    assert wire.types() == ["gap"] and socket.held_at_ms is None
+
+
+async def test_cursors_stand_still_until_a_catch_up_is_done() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    gate = Gate()
+    rig.world.hold["GetHome"] = gate
+    socket, wire = rig.socket(alice)
+    since = rig.clock.ms - 5000
+    missed = rig.world.tweet(bob)
+    rig.hub.catch_up.start(socket, since)
+    await gate.arrived.wait()
+    live = rig.world.tweet(bob)
+    await rig.hub.heard(signal(1, live, bob, alice))
+    await rig.world.until(lambda: len(wire.sent) == 1)
+    assert wire.tweets() == [text(live)] and rig.cursor_of(wire, alice) == since
+    gate.open()
+    await idle(rig)
+    assert wire.tweets() == [text(live), text(missed)]
+    socket.ping()
+    assert rig.cursor_of(wire, alice) == rig.clock.ms
+
+
+async def test_tweets_of_one_author_are_sent_in_order_although_loaded_at_once() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    _, wire = rig.socket(alice)
+    gate = Gate()
+    rig.world.hold["GetFollowSnapshot"] = gate
+    first, second = rig.world.tweet(bob), rig.world.tweet(bob)
+    await rig.hub.heard(signal(1, first, bob, alice))
+    await gate.arrived.wait()
+    await rig.hub.heard(signal(2, second, bob, alice))
+    await rig.world.until(lambda: rig.world.calls["GetTweets"] == 2)
+    gate.open()
+    await idle(rig)
+    assert wire.tweets() == [text(first), text(second)]
+
+
+@given(
+    follows=st.sets(st.integers(0, 3)),
+    unfollow=st.sets(st.integers(0, 3)),
+    delete=st.sets(st.integers(0, 7)),
+)
+@settings(deadline=None, max_examples=60)
+async def test_the_stream_shows_exactly_what_the_home_shows(
+    follows: set[int], unfollow: set[int], delete: set[int]
+) -> None:
+    """P48: whatever was delivered, followed, unfollowed and deleted, both judge alike."""
+    rig = Rig()
+    world = rig.world
+    alice, authors = world.user("alice"), [world.user(f"a{n}") for n in range(4)]
+    for n in follows | unfollow:
+        world.follow(alice, authors[n])
+    tweets = [(world.tweet(authors[n % 4], "t", alice), authors[n % 4]) for n in range(8)]
+    await world.warm()
+    for n in unfollow - follows:
+        world.follow(alice, authors[n], following=False)
+    for n in delete:
+        await world.signal_delete(tweets[n][0])
+    _, wire = rig.socket(alice)
+    for sequence, (tweet, author) in enumerate(tweets, 1):
+        await rig.hub.heard(signal(sequence, tweet, author, alice))
+    await idle(rig)
+    assert set(wire.tweets()) == {text(t) for t in ids(await world.home(alice))}
+
+
+async def test_many_deletions_reach_only_who_follows() -> None:
+    rig = Rig()
+    alice, bob, carol = (rig.world.user(n) for n in ("alice", "bob", "carol"))
+    rig.world.follow(alice, bob)
+    tweet = rig.world.tweet(bob)
+    wires = {viewer: rig.socket(viewer)[1] for viewer in (alice, bob, carol)}
+    await rig.world.signal_delete(tweet)
+    await idle(rig)
+    assert {v: w.types() for v, w in wires.items()} == {alice: ["tweet_deleted"], bob: ["tweet_deleted"], carol: []}
+
+
+async def test_who_cannot_be_told_of_a_deletion_gets_a_gap() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    tweet = rig.world.tweet(bob)
+    rig.world.down.add("GetFollowSnapshot")
+    _, wire = rig.socket(alice)
+    await rig.world.signal_delete(tweet)
+    await idle(rig)
+    assert wire.types() == ["gap"]
+
+
+async def test_a_removed_socket_gets_nothing() -> None:
+    rig = Rig()
+    alice = rig.world.user("alice")
+    socket, wire = rig.socket(alice)
+    rig.hub.remove(socket)
+    rig.hub.remove(socket)
+    await rig.hub.heard(signal(1, rig.world.tweet(alice), alice, alice))
+    await asyncio.sleep(0)
+    assert wire.sent == [] and list(rig.hub) == []

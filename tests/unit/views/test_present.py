@@ -1,0 +1,45 @@
+"""Presentation: what a tweet looks like, and that frames joined are pages."""
+
+from aviary.tweet.v1 import tweet_pb2
+from aviary.user.v1 import user_pb2
+from aviary.view.v1 import view_pb2
+
+from runtime.ids import uuid7_of
+from views.items import Page
+from views.present import author_page, frame_tweet, home_page, tweet_frame, tweet_list, tweet_view
+
+AUTHOR = user_pb2.User(user_id="0192f4a0-0000-7000-8000-00000000000a", username="a", profile_image_url="https://x/p")
+
+
+def body(n: int = 1) -> tweet_pb2.TweetBody:
+    entities = tweet_pb2.Entities(
+        hashtags=[tweet_pb2.HashtagEntity(tag="A", indices=[0, 2]), tweet_pb2.HashtagEntity(tag="a", indices=[3, 5])],
+        mentions=[tweet_pb2.MentionEntity(user_id="u1", username="x", indices=[6, 8])] * 2,
+    )
+    return tweet_pb2.TweetBody(
+        tweet_id=uuid7_of(1_700_000_000_123, n).bytes, author_id=b"a" * 16, content="#A #a @x @x", entities=entities
+    )
+
+
+def test_a_tweet_has_its_time_its_author_and_what_is_marked_in_it() -> None:
+    shown = tweet_view(body(), AUTHOR)
+    assert shown.created_at.ToMilliseconds() == shown.updated_at.ToMilliseconds() == 1_700_000_000_123
+    assert list(shown.hashtags) == ["A", "a"] and list(shown.mentions) == ["u1"]
+    assert shown.user.profile_image_url == "https://x/p" and shown.user_id == AUTHOR.user_id
+    assert shown.entities == body().entities
+
+
+def test_frames_in_a_row_are_a_page_of_every_list() -> None:
+    frames = [tweet_frame(body(n).SerializeToString(), AUTHOR) for n in range(3)]
+    tweets = [tweet_view(body(n), AUTHOR) for n in range(3)]
+    page = Page(frames, body(2).tweet_id, True)
+    for whole in (home_page(page), author_page(page)):
+        assert list(whole.tweets) == tweets and whole.has_more and whole.next_max_id == tweets[2].tweet_id
+    error = view_pb2.TweetError(tweet_id="x", reason="r")
+    listed = tweet_list(frames, [error])
+    assert list(listed.tweets) == tweets and list(listed.errors) == [error]
+    assert [frame_tweet(f) for f in frames] == tweets
+
+
+def test_the_end_has_no_next_page() -> None:
+    assert not home_page(Page([], b"", False)).HasField("next_max_id")
