@@ -1,6 +1,8 @@
 """Login takes a username or an e-mail address and tells nobody which of name and password is wrong."""
 
 import threading
+import uuid
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -8,7 +10,9 @@ from argon2 import PasswordHasher
 from aviary.user.v1.user_pb2 import ImportUserRequest, LoginRequest, RefreshTokenRequest
 
 from runtime.context import acting
+from svc_user.domain import User
 from svc_user.passwords import Passwords
+from svc_user.store_memory import MemoryUserStore
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure
 
 
@@ -54,6 +58,13 @@ async def test_nobody_logs_in_to_an_imported_account(world: World) -> None:
     assert error.reason == "CREDENTIALS_WRONG"
 
 
+async def test_an_account_whose_batch_is_still_arriving_cannot_log_in_yet(world: World) -> None:
+    await world.register("alice")
+    world.change(store=Arriving(world.store))
+    error = await failure(world.users.Login(LoginRequest(login="alice", password=PASSWORD)))
+    assert error.reason == "CREDENTIALS_WRONG"
+
+
 async def test_a_password_is_compared_as_it_was_given(world: World) -> None:
     await world.register("alice", password="pässwörd lang")
     decomposed = "pa\u0308sswo\u0308rd lang"
@@ -72,6 +83,16 @@ async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World
     assert (refused.reason, refused.retry_after_s) == ("TOO_MANY_LOGINS", 1)
     assert [(await call).user.username for call in calls[:2]] == ["alice", "alice"]
     assert await world.users.Login(LoginRequest(login="alice", password=PASSWORD))
+
+
+class Arriving(MemoryUserStore):
+    """The same store while the credentials of accounts are there and the accounts are not: a batch is atomic, not isolated."""
+
+    def __init__(self, store: MemoryUserStore) -> None:
+        self.__dict__.update(vars(store))
+
+    async def get_users(self, user_ids: Collection[uuid.UUID]) -> list[User]:
+        return []
 
 
 class CountingHasher(PasswordHasher):

@@ -1,12 +1,16 @@
 """RefreshToken: parallel refreshes share a successor, and an old token that comes back ends the login (P41)."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from aviary.user.v1.user_pb2 import RefreshTokenRequest, RefreshTokenResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from svc_user.domain import Session
+from svc_user.store_memory import MemoryUserStore
 from tests.unit.svc_user.world import World, failure
 
 MINUTE_MS = 60_000
@@ -54,6 +58,24 @@ async def test_late_reuse_ends_the_login_for_every_token_of_it(world: World) -> 
     world.clock.ms += MINUTE_MS
     for token in (first, second, third):
         assert (await failure(refresh(world, token))).reason == "REFRESH_TOKEN_INVALID"
+
+
+async def test_a_refresh_whose_login_ends_meanwhile_is_refused(world: World) -> None:
+    token = (await world.register()).refresh_token
+    world.change(store=Meanwhile(world, lambda before: world.store.end_session(before.session_id)))
+    assert (await failure(refresh(world, token))).reason == "REFRESH_TOKEN_INVALID"
+
+
+async def test_a_refresh_that_another_overtakes_gets_the_same_successor(world: World) -> None:
+    """P41."""
+    token = (await world.register()).refresh_token
+
+    async def overtake(before: Session) -> None:
+        await world.store.rotate_session(before, replace(before, generation=1, rotated_at_ms=world.clock.ms))
+
+    world.change(store=Meanwhile(world, overtake))
+    answer = await refresh(world, token)
+    assert (await refresh(world, token)).refresh_token == answer.refresh_token
 
 
 async def test_late_reuse_leaves_other_logins_alone(world: World) -> None:
@@ -110,6 +132,18 @@ async def test_whatever_order_tokens_come_back_in_the_sentence_of_the_rule_holds
         successor = (await refresh(world, tokens[index])).refresh_token
         tokens[index + 1 :] = tokens[index + 1 :] or [successor]
         assert successor == tokens[index + 1]
+
+
+class Meanwhile(MemoryUserStore):
+    """The same store, in which something happens between the reading of a login and its rotation."""
+
+    def __init__(self, world: World, action: Callable[[Session], Awaitable[object]]) -> None:
+        self.__dict__.update(vars(world.store))
+        self._action = action
+
+    async def rotate_session(self, before: Session, after: Session) -> bool:
+        await self._action(before)
+        return await super().rotate_session(before, after)
 
 
 async def refresh(world: World, token: str) -> RefreshTokenResponse:

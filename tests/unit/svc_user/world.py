@@ -88,7 +88,8 @@ class World:
     async def register(self, username: str = "alice", **fields: Any) -> RegisterResponse:
         """Register with a fitting e-mail address and password, unless others are given."""
         given = {"email": f"{username}@example.org", "password": PASSWORD, **fields}
-        return await self.users.Register(RegisterRequest(username=username, **given))
+        answer: RegisterResponse = await self.users.Register(RegisterRequest(username=username, **given))
+        return answer
 
     def _serve(self) -> Any:
         channel = InProcessChannel(Guard(CallerSigner(Secret(b"m" * 32), "user", self.clock)))
