@@ -81,7 +81,7 @@ def created_view(tweet: Tweet) -> pb.CreateTweetResponse:
         user_id=str(tweet.author_id),
         tweet_type=body.tweet_type,
         content=body.content,
-        hashtags=dict.fromkeys(hashtag.tag for hashtag in body.entities.hashtags),
+        hashtags=[hashtag.tag for hashtag in body.entities.hashtags],
         mentions=dict.fromkeys(mention.user_id for mention in body.entities.mentions),
         entities=body.entities,
     )
