@@ -24,7 +24,7 @@ from svc_graph.turns import Turns
 
 async def build(process: Process, config: Config) -> None:
     """Connect to the servers and to svc_user, and register what the process serves, checks and closes."""
-    cql = await Cql.connect(config.mesh, "graph", SCHEMA)
+    cql = await Cql.connect(config.mesh, config.mesh.area, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
 

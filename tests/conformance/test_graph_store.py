@@ -32,7 +32,8 @@ class Subject:
 
 @pytest.fixture(scope="session")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
-    opened = await Cql.connect(mesh_config, "graph", SCHEMA)
+    # Not the keyspace of the service: nobody publishes the announcements that are written here.
+    opened = await Cql.connect(mesh_config, "graph_store", SCHEMA)
     yield opened
     await opened.close()
 

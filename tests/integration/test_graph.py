@@ -18,7 +18,9 @@ from aviary.graph.v1.graph_pb2 import (
 from runtime.config import MeshConfig
 from runtime.ids import split_ids
 from runtime.recent import GRAPH_VERSION
-from svc_graph.domain import Pair, follow_id
+from svc_graph.domain import Edge, Pair, changed_together, follow_id
+from svc_graph.store import CqlGraphStore
+from svc_graph.time_lists import TimeLists
 from tests.integration.graph_mesh import Everybody, GraphProcess, Seen, graph_process, seen_by, tables, until
 
 
@@ -62,15 +64,20 @@ async def listed(process: GraphProcess, follower: uuid.UUID, followee: uuid.UUID
 
 
 @pytest.mark.parametrize("attempt", range(5))
-async def test_a_hundred_parallel_follows_and_unfollows_in_two_processes_end_with_all_tables_agreeing(
+async def test_a_hundred_racing_follows_and_unfollows_in_two_processes_end_with_all_tables_agreeing(
     two: list[GraphProcess], users: Everybody, seen: Seen, attempt: int
 ) -> None:
     """P50, P51: every read shows the state of the truth, after which no table holds more than that, and events tell it."""
     alice, bob = users.account(), users.account()
     await two[0].follow(alice, bob)
-    await asyncio.gather(
-        *(getattr(two[i % 2], ("follow", "unfollow")[(i // 2) % 2])(alice, bob) for i in range(100)),
-    )
+
+    async def change_five_times(worker: int) -> None:
+        for step in range(5):
+            process = two[worker % 2]
+            await (process.follow, process.unfollow)[(worker // 2 + step) % 2](alice, bob)
+
+    # Twenty at a time: turns in a process are taken one after another, and each call has its deadline.
+    await asyncio.gather(*(change_five_times(worker) for worker in range(20)))
     [edge] = await two[0].deps.store.edges([Pair(alice, bob)])
     assert await listed(two[0], alice, bob) == (edge.following,) * 4
     ids = [edge.follow_id] if edge.following else []
@@ -80,6 +87,21 @@ async def test_a_hundred_parallel_follows_and_unfollows_in_two_processes_end_wit
     await until(lambda: any(event.version == edge.version for event in seen.of(alice)))
     last = seen.of(alice)[-1]
     assert (last.version, last.following) == (edge.version, edge.following)
+
+
+async def test_a_listed_row_whose_batch_is_still_being_applied_is_hidden_and_not_cleared(
+    two: list[GraphProcess], users: Everybody
+) -> None:
+    """P51: batches are not isolated, so a list may show a row before its edge is there."""
+    alice, bob = users.account(), users.account()
+    store, cql = two[0].deps.store, two[0].cql
+    assert isinstance(store, CqlGraphStore)
+    [change] = changed_together([Edge(Pair(alice, bob))], True, two[0].deps.clock.now_us())
+    await cql.logged_batch(list(TimeLists(cql, store).added(change.after)), timestamp_us=change.after.version)
+    assert await store.list_following(alice, None, 10) == await store.list_followers(bob, None, 10) == []
+    await store.apply([change], [])
+    assert [row.user_id for row in await store.list_following(alice, None, 10)] == [bob]
+    assert [row.user_id for row in await store.list_followers(bob, None, 10)] == [alice]
 
 
 async def test_many_pairs_of_one_follower_changed_in_two_processes_agree(

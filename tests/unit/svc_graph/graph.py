@@ -1,7 +1,8 @@
 """svc_graph over in-process channels with memory stores, a clock that is set, and an svc_user that knows a few accounts."""
 
+import asyncio
 import uuid
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -28,6 +29,7 @@ from runtime.ids import Uuid7Ids
 from runtime.outbox import MemoryOutbox
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
+from svc_graph.domain import Edge, Pair
 from svc_graph.servicer import GraphServicer
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
@@ -36,6 +38,8 @@ T = TypeVar("T")
 
 
 class SetClock:
+    """Stands where it is set, but for 2 us that pass whenever it is read."""
+
     def __init__(self) -> None:
         self.us = 1_760_000_000_000_000
 
@@ -43,6 +47,7 @@ class SetClock:
         return self.us // 1000
 
     def now_us(self) -> int:
+        self.us += 2
         return self.us
 
 
@@ -60,6 +65,15 @@ class FewUsers(UserServiceServicer):
             raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
         found = [i for i in request.user_ids if i in self.known]
         return GetUsersResponse(users=[User(user_id=str(uuid.UUID(bytes=i))) for i in found])
+
+
+class UnhurriedStore(MemoryGraphStore):
+    """Answers a while after it looked, as a server does: others may write in between."""
+
+    async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
+        found = await super().edges(pairs)
+        await asyncio.sleep(0)
+        return found
 
 
 @dataclass
@@ -121,7 +135,7 @@ async def build_graph() -> Graph:
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
     await bus.declare([FollowSet])
     outbox = MemoryOutbox(bus, clock)
-    store = MemoryGraphStore(outbox)
+    store = UnhurriedStore(outbox)
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
     user_channel = InProcessChannel(guard, service="graph")
     user_channel.register(add_UserServiceServicer_to_server, users)

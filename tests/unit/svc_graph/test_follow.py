@@ -7,7 +7,7 @@ import grpc
 import pytest
 from aviary.graph.v1.graph_pb2 import FollowRequest, FollowResponse
 
-from svc_graph.domain import Edge, Pair, version_of
+from svc_graph.domain import Pair
 from tests.unit.svc_graph.graph import Graph, refusal
 
 
@@ -135,12 +135,3 @@ async def test_anonymous_callers_and_tokens_without_the_scope_are_refused(graph:
         assert (await refusal(graph.stub.Follow(request))).reason == "TOKEN_MISSING"
     with graph.acting(graph.account(), scopes=("read",)):
         assert (await refusal(graph.stub.Follow(request))).reason == "INSUFFICIENT_SCOPE"
-
-
-def test_follow_ids_sort_by_version_and_give_it_back() -> None:
-    pair = Pair(uuid.uuid4(), uuid.uuid4())
-    versions = [1_760_000_000_000_000 + step for step in (0, 1, 2, 998, 999, 1000, 1001, 123_456_789)]
-    ids = [Edge(pair, True, version).follow_id for version in versions]
-    assert [version_of(one) for one in ids] == versions
-    assert ids == sorted(ids)
-    assert {one.version for one in ids} == {7}
