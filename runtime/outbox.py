@@ -1,13 +1,6 @@
 """The transactional outbox: announcements written in the batch of what they announce, published soon, and by the relay in any case.
 
-The tables, in each owner's schema/0001:
-
-    CREATE TABLE IF NOT EXISTS outbox (
-        shard int, bucket bigint, event_id blob, subject text, payload blob, created_at bigint,
-        PRIMARY KEY ((shard, bucket), event_id)
-    ) WITH default_time_to_live = 604800 AND gc_grace_seconds = 86400;
-
-    CREATE TABLE IF NOT EXISTS outbox_watermark (id int PRIMARY KEY, bucket bigint);
+Its tables `outbox` and `outbox_watermark` are part of each owner's schema/0001, the same text everywhere; outbox_relay.py reads them.
 """
 
 import asyncio

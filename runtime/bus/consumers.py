@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from grpc import aio
 
+from runtime.bus.envelope import base_subject
 from runtime.bus.port import Answer, Bus, ConsumerState, Delivery, Handler, Outcome, Poison, consumption_of
 from runtime.context import Caller, acting, new_trace
 from runtime.errors import ServiceError, Unavailable
@@ -47,6 +48,7 @@ class _Worker:
         self.consumption = consumption_of(handler)
         self._bus = bus
         self._handler = handler
+        self._label = base_subject(self.consumption.event)
         self._deps = deps
         # Failures per message and kind. Another process counts for itself: a message may be tried more often, never less.
         self._failures: OrderedDict[str, Counter[str]] = OrderedDict()
@@ -58,7 +60,7 @@ class _Worker:
         except Unavailable:
             # The broker did not hear the answer: the message comes again, and handlers bear that.
             outcome = Outcome.DOWN
-        EVENTS.labels(self.consumption.event.name, outcome.value).inc()
+        EVENTS.labels(self._label, outcome.value).inc()
         return outcome
 
     async def _handle(self, delivery: Delivery, pause_s: float) -> Outcome:

@@ -77,8 +77,8 @@ class MemoryBus:
     def __init__(self, producer: str = "test") -> None:
         self.producer = producer
         self.down = False
-        self.published: list[Message] = []
-        self.signals: list[Message] = []
+        self.published: list[Any] = []
+        self.signals: list[Any] = []
         self.dead: list[tuple[str, bytes, str]] = []
         """(durable, payload, why) of each message that was set aside."""
         self._types: dict[str, type[Message]] = {}

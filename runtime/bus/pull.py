@@ -1,6 +1,7 @@
 """Pulls the messages of one durable from JetStream and hands them to their handler, bounded; what handling means is consumers.py."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -17,6 +18,8 @@ _PREFETCH = 256
 _EXPIRES_S = 10.0
 _HEARTBEAT_S = 2.5
 _SILENCE_S = 6.0
+_DRAIN_S = 1.0
+_MENDING_S = 0.3
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _NANO = 1_000_000_000
@@ -76,7 +79,7 @@ class PullSubscription:
                     await self._pull()
                 except (*_BROKER_ERRORS, ConsumerGone) as error:
                     log.warning("consumer_broken", durable=self._consumption.durable, error=repr(error))
-                    await asyncio.sleep(_FIRST_PAUSE_S)
+                    await asyncio.sleep(_MENDING_S)
         finally:
             signs.cancel()
             for task in list(self._held):
@@ -92,8 +95,10 @@ class PullSubscription:
                 await self._room()
                 await self._one_request()
         finally:
-            if not self._client.is_closed:
-                await subscription.unsubscribe()
+            # What is on its way here is still received, so that it can be given back.
+            with contextlib.suppress(*_BROKER_ERRORS):
+                async with asyncio.timeout(_DRAIN_S):
+                    await subscription.drain()  # type: ignore[no-untyped-call]
 
     async def _room(self) -> None:
         """Wait until half of what may be held is free, and until a pause for a missing dependency is over."""
@@ -126,6 +131,8 @@ class PullSubscription:
                 continue
         if self._status in ("404", "503") or (self._status or "").startswith("409 Consumer"):
             raise ConsumerGone(self._status)
+        if (self._status or "").startswith("409"):
+            await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _received(self, msg: Msg) -> None:
         self._heard_at = self._now()
@@ -150,11 +157,16 @@ class PullSubscription:
                 if left_s <= 0:
                     self._remember(await self._deliver(delivery, self._next_pause_s()))
                     return
-            await delivery.answer(Answer.RETRY, left_s)
+            await self._give_back(delivery, left_s)
         except asyncio.CancelledError:
             # The process stops: another one shall have the message now, not after ack_wait.
-            await delivery.answer(Answer.RETRY, 0)
+            await self._give_back(delivery, 0)
             raise
+
+    async def _give_back(self, delivery: Delivery, delay_s: float) -> None:
+        # Who cannot be reached gives the message to somebody by itself.
+        with contextlib.suppress(Unavailable):
+            await delivery.answer(Answer.RETRY, delay_s)
 
     def _remember(self, outcome: Outcome) -> None:
         """Pause after a missing dependency, longer each time; anything else says that dependencies are there."""

@@ -100,17 +100,12 @@ class Streams:
 
     def _config(self, contract: Event) -> StreamConfig:
         job = stream_name(contract) != contract.family
-        return StreamConfig(
+        return self._dead_config().evolve(
             name=self.name(contract),
             # All events of the family, whoever declares one: processes that start at once then write the same.
             subjects=sorted(self.filter(e) for e in siblings(contract)),
             retention=RetentionPolicy.WORK_QUEUE if job else RetentionPolicy.LIMITS,
             max_age=None if job else _KEPT_S,
-            max_msgs=self._max_messages,
-            discard=DiscardPolicy.NEW,
-            storage=StorageType.FILE,
-            num_replicas=self._replicas,
-            duplicate_window=_DUPLICATES_S,
         )
 
     def _dead_config(self) -> StreamConfig:
@@ -119,6 +114,7 @@ class Streams:
             subjects=[self.dead_subject("*")],
             retention=RetentionPolicy.LIMITS,
             max_msgs=self._max_messages,
+            # Refuse, never drop: what is refused stays in an outbox, or its source message is not acknowledged.
             discard=DiscardPolicy.NEW,
             storage=StorageType.FILE,
             num_replicas=self._replicas,

@@ -294,6 +294,15 @@ async def test_after_a_broker_was_killed_events_and_signals_flow_again(
     task.cancel()
 
 
+async def test_a_publisher_alone_makes_the_streams_again_that_a_broker_lost(private: NatsBus, broker: Broker) -> None:
+    await private.publish(created())
+    broker.kill()
+    broker.lose_everything()
+    broker.start()
+    event = created()
+    await until(lambda: accepted(private, event))
+
+
 async def accepted(bus: NatsBus, event: TweetCreated) -> bool:
     """Whether a publisher that tries again for ever has got through."""
     try:

@@ -71,7 +71,9 @@ async def test_a_server_that_is_away_is_unavailable_and_comes_back_by_itself(far
         with pytest.raises(Unavailable):
             await client.get("a")
         with pytest.raises(Unavailable):
-            await client.pipeline().get("a").execute()
+            pipe = client.pipeline()
+            pipe.get("a")
+            await pipe.execute()
         with pytest.raises(Unavailable):
             await Functions(client, "").call("a", ["b"], [])
     await proxy.mend()
