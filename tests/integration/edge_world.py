@@ -162,7 +162,7 @@ class FakeGraph(graph_pb2_grpc.GraphServiceServicer):
 class World:
     """The public port, how to call it, and what arrived behind it."""
 
-    def __init__(self, client: httpx.AsyncClient, fakes: Fakes, port: int, stop: Callable[[], object]) -> None:
+    def __init__(self, client: httpx.AsyncClient, fakes: Fakes, port: int, stop: Callable[[], Awaitable[None]]) -> None:
         self.client = client
         self.fakes = fakes
         self.port = port
@@ -233,10 +233,14 @@ async def serving(
     app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
     server = HttpServer(app, "127.0.0.1", 0)
     running = asyncio.create_task(server.run())
+
+    async def stop() -> None:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
-        yield World(client, fakes, server.port, running.cancel)
-    running.cancel()
-    await asyncio.gather(running, return_exceptions=True)
+        yield World(client, fakes, server.port, stop)
+    await stop()
 
 
 def signer() -> CallerSigner:

@@ -237,6 +237,16 @@ class TestNonsense:
         )
         problem(answer, 413, "BODY_TOO_LARGE")
 
+    @pytest.mark.parametrize("expect", [b"", b"expect: 100-continue\r\n"])
+    async def test_an_announced_body_that_is_too_large_is_not_waited_for(self, world: World, expect: bytes) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", world.port)
+        head = b"POST /api/v1/auth/login HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n"
+        writer.write(head + expect + b"\r\n")
+        answer = await reader.readuntil(b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert (b"connection: close" in answer) is bool(expect)
+        writer.close()
+
     async def test_exactly_64_kib_is_read(self, world: World) -> None:
         body = b'{"content":"a"}'
         assert (await post(world, body + b" " * (65536 - len(body)))).status_code == 201
@@ -364,7 +374,8 @@ class TestFailures:
             pending = asyncio.create_task(world.client.get(f"/api/v1/tweets/{TWEET}"))
             await world.fakes.asked.wait()
             asyncio.get_running_loop().call_later(0.3, world.fakes.hold.set)
-            world.stop()
+            await world.stop()
+            assert world.fakes.hold.is_set()
             assert (await pending).status_code == 200
 
 
