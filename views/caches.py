@@ -82,14 +82,12 @@ class TweetCache:
         return {t.tweet_id: self._keep(t, _NEVER if epoch is None else epoch) for t in answer.tweets}
 
     def _keep(self, stored: tweet_pb2.StoredTweet, epoch: int) -> CachedTweet:
-        # A signal that arrived while the answer was on its way is newer than the answer.
-        deleted = stored.deleted or self._statuses.is_deleted(stored.tweet_id)
         tweet = self._kept.get(stored.tweet_id)
         if tweet is None:
-            tweet = self._kept[stored.tweet_id] = CachedTweet(stored.author_id, stored.body, deleted, epoch)
+            tweet = self._kept[stored.tweet_id] = CachedTweet(stored.author_id, stored.body, stored.deleted, epoch)
             if len(self._kept) > self._size:
                 self._kept.popitem(last=False)
-        tweet.deleted = tweet.deleted or deleted
+        tweet.deleted = tweet.deleted or stored.deleted
         tweet.epoch = max(tweet.epoch, epoch)
         return tweet
 
