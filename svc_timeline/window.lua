@@ -1,9 +1,9 @@
-#!lua name=aviary_window_1
+#!lua name=aviary_window_@VERSION@
 
 -- The cached windows of homes. A window is a list: entries, latest arrival first, and at its right end one header, so that
 -- LPUSHX also finds an empty window and there is one key with one expiry.
 --
--- A library that changes gets another number in its name and its functions' names: two versions run side by side.
+-- The version comes from this text itself, so that two versions of it run side by side and neither replaces the other.
 --
 --   entry   id 16 | author 16 | flags 1 | lag of the arrival in ms, u32
 --   header  state 1 ('B'uilding, 'R'eady) | token 16 | marked at, ms u64 | revision u32 | floor 16
@@ -150,7 +150,7 @@ local function replace(keys, args)
   return 1
 end
 
-redis.register_function('aviary_window_1_push', push)
-redis.register_function('aviary_window_1_read', read)
-redis.register_function('aviary_window_1_mark', mark)
-redis.register_function('aviary_window_1_replace', replace)
+redis.register_function('aviary_window_@VERSION@_push', push)
+redis.register_function('aviary_window_@VERSION@_read', read)
+redis.register_function('aviary_window_@VERSION@_mark', mark)
+redis.register_function('aviary_window_@VERSION@_replace', replace)

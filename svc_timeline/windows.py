@@ -1,12 +1,13 @@
 """The cached windows of homes: what they promise, and the Redis lists that keep it; the stored homes are in store.py."""
 
+import hashlib
 import math
 import struct
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Protocol
+from typing import Any, Protocol
 
 from runtime.errors import Unavailable
 from runtime.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, RecentWrites
@@ -92,7 +93,10 @@ class RedisWindows:
         takeover_ms: int = TAKEOVER_MS,
     ) -> None:
         self._redis = redis
-        self._functions = Functions(redis, files("svc_timeline").joinpath("window.lua").read_text("utf-8"))
+        library = files("svc_timeline").joinpath("window.lua").read_text("utf-8")
+        version = hashlib.blake2b(library.encode(), digest_size=4).hexdigest()
+        self._functions = Functions(redis, library.replace("@VERSION@", version))
+        self._function_prefix = f"aviary_window_{version}_"
         self._prefixes = {hash_tag: f"{namespace}:{hash_tag}:home:".encode() for hash_tag in _TAGS}
         self._witnesses = {hash_tag: f"{namespace}:{hash_tag}:witness" for hash_tag in _TAGS}
         self._recent = recent
@@ -120,23 +124,21 @@ class RedisWindows:
         for users in _by_tag(user_ids):
             for first in range(0, len(users), KEYS_A_CALL):
                 some = users[first : first + KEYS_A_CALL]
-                took: bytes = await self._functions.call("aviary_window_1_push", [self._key(u) for u in some], args)
+                took: bytes = await self._call("push", [self._key(u) for u in some], args)
                 have.extend(user_id for user_id, taken in zip(some, took, strict=True) if taken == _TAKEN)
         return have
 
     async def look(self, user_id: bytes, count: int) -> Glance:
         """See Windows."""
         keys = (self._key(user_id), self._witnesses[tag(user_id)], self._recent.key(user_id))
-        known, own, header, length, packed = await self._functions.call(
-            "aviary_window_1_read", keys, (count, self._ttl_ms, KEPT_S * 1000)
-        )
+        known, own, header, length, packed = await self._call("read", keys, (count, self._ttl_ms, KEPT_S * 1000))
         window = _window(header, length, packed) if header else None
         return Glance(window, recent_of(RecentWrites.parse(own), bool(known)))
 
     async def mark_building(self, user_id: bytes, token: bytes) -> bool:
         """See Windows."""
         args = (token, self._ttl_ms, self._takeover_ms)
-        return bool(await self._functions.call("aviary_window_1_mark", [self._key(user_id)], args))
+        return bool(await self._call("mark", [self._key(user_id)], args))
 
     async def replace(
         self, user_id: bytes, seen: Window, entries: Sequence[Entry], floor: bytes, *, ready: bool
@@ -151,11 +153,14 @@ class RedisWindows:
             self._ttl_ms,
             *map(_packed, entries),
         )
-        return bool(await self._functions.call("aviary_window_1_replace", [self._key(user_id)], args))
+        return bool(await self._call("replace", [self._key(user_id)], args))
 
     async def drop(self, user_id: bytes) -> None:
         """See Windows."""
         await self._redis.unlink(self._key(user_id))
+
+    async def _call(self, function: str, keys: Sequence[bytes | str], args: Sequence[bytes | str | int]) -> Any:
+        return await self._functions.call(self._function_prefix + function, keys, args)
 
     def _key(self, user_id: bytes) -> bytes:
         return self._prefixes[tag(user_id)] + user_id

@@ -4,7 +4,7 @@ import math
 import uuid
 from collections.abc import Sequence
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from runtime.ids import ms_of, uuid7_of
@@ -144,6 +144,8 @@ def test_neighbours_of_an_id_are_next_to_it(value: bytes) -> None:
     assert following(LAST_ID) == LAST_ID
 
 
+@example(bound=uuid7_of(5, (1 << 74) - 1).int | 0b11 << 62, ms=5, rand=(1 << 74) - 1)
+@example(bound=uuid7_of(5, 7 << 62).int | 0b11 << 62, ms=5, rand=7 << 62)
 @given(bound=st.integers(0, (1 << 127) - 1), ms=st.integers(0, (1 << 47) - 1), rand=st.integers(0, (1 << 74) - 1))
 def test_a_bound_for_cql_parts_uuids_where_its_bytes_do(bound: int, ms: int, rand: int) -> None:
     least = uuid_at_or_after(bound.to_bytes(16))

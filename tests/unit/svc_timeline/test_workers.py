@@ -5,6 +5,7 @@ from aviary.timeline.v1.events_pb2 import FanoutChunk
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
 from runtime.ids import split_ids
+from svc_timeline.domain import LAST_ID, NO_ID, Span
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 from tests.unit.svc_timeline.world import DAY_MS, Crash, MemoryWorld, newest_first
 
@@ -30,6 +31,8 @@ async def ensure_delivered(world: MemoryWorld, tweets: list[bytes], readers: lis
     """Everybody has the tweets, each once, in the store and in what is read."""
     for reader in readers:
         assert await world.home(reader, 3) == newest_first(tweets)
+        stored = await world.store.read(reader, Span(NO_ID, LAST_ID), 100)
+        assert [entry.entry_id for entry in stored] == newest_first(tweets)
     world.windows.away = True
     for reader in readers:
         assert await world.home(reader, 3) == newest_first(tweets)
