@@ -1,0 +1,59 @@
+"""`python -m bench [--quick] [name …]`: runs benchmarks on a stack of their own. A run of all of them is kept in results/."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from bench import fanout, homes, posts, rest
+from bench.figures import Row
+from bench.machine import Machine
+from bench.report import as_json, as_markdown
+from bench.sizes import FULL, QUICK, Sizes
+from bench.stage import Stage, staged
+
+RESULTS = Path(__file__).parent / "results"
+
+# In the order in which they run: a stack is at rest before it is used, and Cassandra's compiler is warm when posts are timed.
+BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
+    "rest": rest.run,
+    "home": homes.run,
+    "fanout": fanout.run,
+    "posts": posts.run,
+}
+
+
+async def measure(names: list[str], sizes: Sizes) -> list[Row]:
+    """The rows of the named benchmarks, all on one stack."""
+    rows: list[Row] = []
+    async with staged(sizes) as stage:
+        for name in names:
+            print(f"bench: {name}", file=sys.stderr, flush=True)
+            rows += await BENCHMARKS[name](stage)
+        return rows + await rest.after(stage)
+
+
+def main() -> None:
+    """Run, print the table, and keep it when it is a full run."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; default: all of them")
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny counts, to see that it runs; the figures mean nothing"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(BENCHMARKS):
+        parser.error(f"no benchmark is called {', '.join(sorted(unknown))}")
+    machine = Machine.now()
+    rows = asyncio.run(measure(arguments.names or list(BENCHMARKS), QUICK if arguments.quick else FULL))
+    table = as_markdown(machine, rows)
+    print(table)
+    if not arguments.names and not arguments.quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "path.md").write_text(table, encoding="utf-8")
+        (RESULTS / "path.json").write_text(json.dumps(as_json(machine, rows), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

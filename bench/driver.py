@@ -1,0 +1,107 @@
+"""Starts load processes and bare servers as processes of their own and holds them in step with the meter."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bench.cpu import Meter
+from bench.load import WARM
+from bench.orders import Latencies, Posted, PostOrder, ReadOrder
+from stack.ports import HOST
+
+_LINE_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Target:
+    """A server under load, and what it uses."""
+
+    host: str
+    port: int
+    meter: Meter
+
+
+class Load:
+    """A load process that has warmed up."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def go(self) -> Any:
+        """Let it work; what it saw. Raises RuntimeError when it fails, having said why on standard error."""
+        await _tell(self._process, "go")
+        return json.loads(await _heard(self._process))
+
+
+@asynccontextmanager
+async def warmed(order: ReadOrder | PostOrder) -> AsyncIterator[Load]:
+    """A load process with an order, up to the end of its warm-up; ended with the block."""
+    process = await _spawn("bench.load")
+    try:
+        await _tell(process, json.dumps(["read" if isinstance(order, ReadOrder) else "post", asdict(order)]))
+        if (line := await _heard(process)) != WARM:
+            raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
+        yield Load(process)
+    finally:
+        await _end(process)
+
+
+async def reads(order: ReadOrder, meter: Meter) -> tuple[Latencies, dict[str, float]]:
+    """What clients saw and the CPU seconds that the metered processes used meanwhile."""
+    async with warmed(order) as load:
+        before = meter.cpu_s()
+        seen = await load.go()
+        return Latencies(**seen), meter.since(before)
+
+
+async def posts(order: PostOrder, meter: Meter) -> tuple[Posted, dict[str, float]]:
+    """What authors and readers saw and the CPU seconds that the metered processes used meanwhile."""
+    async with warmed(order) as load:
+        before = meter.cpu_s()
+        seen = await load.go()
+        spent = meter.since(before)
+    arrivals = seen["arrivals"]
+    return Posted(Latencies(**seen["posts"]), Latencies(**arrivals) if arrivals else None, seen["missing"]), spent
+
+
+@asynccontextmanager
+async def bare_server(body: bytes) -> AsyncIterator[Target]:
+    """A bare uvicorn with this body (bare.py), ended with the block."""
+    process = await _spawn("bench.bare")
+    try:
+        await _tell(process, json.dumps(body.decode()))
+        port = int(await _heard(process))
+        yield Target(HOST, port, Meter({"uvicorn": process.pid}))
+    finally:
+        await _end(process)
+
+
+async def _spawn(module: str) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=pipe, stdout=pipe, limit=_LINE_BYTES
+    )
+
+
+async def _tell(process: asyncio.subprocess.Process, line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line.encode() + b"\n")
+    await process.stdin.drain()
+
+
+async def _heard(process: asyncio.subprocess.Process) -> str:
+    assert process.stdout is not None
+    line = await process.stdout.readline()
+    if not line:
+        raise RuntimeError(f"a process of the benchmark ended with code {await process.wait()}")
+    return line.decode().rstrip("\n")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    await process.wait()

@@ -1,0 +1,60 @@
+"""What a load process is told and what it answers; how it does it is load.py, who tells it is driver.py."""
+
+from dataclasses import dataclass
+
+TWEETS_PATH = "/api/v1/tweets"
+STREAM_PATH = "/api/v1/stream"
+
+
+@dataclass(frozen=True)
+class ReadOrder:
+    """Clients that read one path as fast as they get answers."""
+
+    host: str
+    port: int
+    path: str
+    tokens: list[str]
+    """Client number n uses token n modulo their number."""
+    clients: int
+    warm_s: float
+    seconds: float
+    accept_encoding: str = ""
+
+
+@dataclass(frozen=True)
+class PostOrder:
+    """Posts: one after the other, or so many a second whatever the answers take. Sockets wait for them."""
+
+    host: str
+    port: int
+    authors: list[str]
+    """Tokens of those who post, in turn."""
+    readers: list[str]
+    """Tokens of followers of all of them, one socket each."""
+    texts: list[str]
+    warm: int
+    count: int
+    rate: float
+    """Posts a second; 0 is one after the other."""
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """What a client saw, in milliseconds."""
+
+    count: int
+    seconds: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Posted:
+    """What authors and readers saw."""
+
+    posts: Latencies
+    arrivals: Latencies | None
+    """From the moment at which a post was due until it was on a socket; None without sockets."""
+    missing: int
+    """Arrivals that did not come within the patience."""

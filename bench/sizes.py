@@ -1,0 +1,50 @@
+"""How much each benchmark does; what it does is its module."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Counts and times of one run."""
+
+    rest_s: float = 10
+    readers: int = 32
+    authors: int = 40
+    tweets_each: int = 10
+    clients: tuple[int, ...] = (1, 8, 32)
+    warm_s: float = 3
+    read_s: float = 8
+    windows: int = 1000
+    window_rounds: int = 500
+    bare_window_rounds: int = 60
+    row_rounds: int = 60
+    rows_a_round: int = 10
+    """Calls in a round, of one chunk of followers each."""
+    fanouts: tuple[tuple[int, int, int], ...] = ((1000, 20, 60), (5000, 6, 20))
+    """Followers, posts to warm up, posts."""
+    posts_alone: int = 500
+    posts_a_second: float = 50
+    posts_seconds: float = 20
+    sockets: int = 20
+    post_authors: int = 10
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    rest_s=1,
+    readers=2,
+    authors=22,
+    clients=(1, 4),
+    warm_s=0.3,
+    read_s=0.5,
+    windows=100,
+    window_rounds=4,
+    bare_window_rounds=2,
+    row_rounds=2,
+    rows_a_round=1,
+    fanouts=((100, 1, 2),),
+    posts_alone=10,
+    posts_seconds=0.5,
+    sockets=3,
+    post_authors=2,
+)

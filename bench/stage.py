@@ -1,0 +1,114 @@
+"""The stack that is measured: started for the run in a home of its own, with the settings of `make run`, and always taken down."""
+
+import asyncio
+import os
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import httpx
+from aviary.mesh.v1 import mesh_pb2
+
+from bench.cpu import Meter
+from bench.sizes import Sizes
+from ops import running
+from ops.mesh import Mesh
+from ops.running import Running
+from runtime.config import Env, MeshConfig
+from runtime.context import Caller, acting
+from stack.ports import HOST
+
+NAMESPACE = "bench"
+_POLL_S = 0.2
+_PATIENCE_S = 180.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running stack and what benchmarks need of it."""
+
+    stack: Running
+    mesh: Mesh
+    client: httpx.AsyncClient
+    """To the edge."""
+    meter: Meter
+    sizes: Sizes
+    servers_start_s: float
+    """Of Cassandra, Redis and NATS alone, started before; everything was fetched by then."""
+    start_s: float
+    """Of the whole stack."""
+
+    @property
+    def http_port(self) -> int:
+        """Where the edge listens, on HOST."""
+        return int(self.stack.addresses["AVIARY_HTTP_PORT"])
+
+    def config(self, namespace: str) -> MeshConfig:
+        """The configuration of a process of svc_timeline's on the same servers, whose names begin with another namespace."""
+        ports = {"AVIARY_TIMELINE_PORT": "0", "AVIARY_TIMELINE_METRICS_PORT": "0"}
+        return replace(MeshConfig.read("timeline", Env({**self.stack.environment(), **ports})), namespace=namespace)
+
+    def server_meter(self, name: str) -> Meter:
+        """The meter of one process alone, by its name in `aviary ps`."""
+        pid = self.stack.process(name).pid
+        assert pid is not None
+        return Meter({name: pid})
+
+    async def settle(self) -> None:
+        """Wait until every outbox is empty and every consumer has handled what was published. Raises TimeoutError."""
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                if await self._drained():
+                    return
+                await asyncio.sleep(_POLL_S)
+
+    async def _drained(self) -> bool:
+        with acting(Caller()):
+            asked = [stub.GetBacklog(mesh_pb2.GetBacklogRequest(), timeout=5) for stub in self.mesh.backlogs.values()]
+            backlogs = await asyncio.gather(*asked)
+        return not any(b.outbox_rows or any(c.pending for c in b.consumers) for b in backlogs)
+
+
+@asynccontextmanager
+async def staged(sizes: Sizes) -> AsyncIterator[Stage]:
+    """Start the servers alone (fetching what is missing), stop them, then start everything; the times are part of the result."""
+    with tempfile.TemporaryDirectory(prefix="avb") as folder:
+        home = Path(folder)
+        given = {name: value for name, value in os.environ.items() if not name.startswith("AVIARY_")}
+        environment = given | {"AVIARY_HOME": folder, "AVIARY_PORTS": "free", "AVIARY_NAMESPACE": NAMESPACE}
+        try:
+            # Twice: the first start fetches, and fills the page cache.
+            for _ in range(2):
+                servers_start_s = await _timed(environment, "stack", "up", "--detach")
+                await _aviary(environment, "stack", "down")
+            start_s = await _timed(environment, "up", "--detach")
+            stack = running.load(home)
+            async with (
+                Mesh(stack.environment(), "bench") as mesh,
+                httpx.AsyncClient(
+                    base_url=f"http://{HOST}:{stack.addresses['AVIARY_HTTP_PORT']}", timeout=30
+                ) as client,
+            ):
+                yield Stage(stack, mesh, client, Meter.of_stack(stack), sizes, servers_start_s, start_s)
+        finally:
+            await _aviary(environment, "stack", "down")
+            await _aviary(environment, "down")
+
+
+async def _timed(environment: dict[str, str], *words: str) -> float:
+    started = time.perf_counter()
+    await _aviary(environment, *words)
+    return time.perf_counter() - started
+
+
+async def _aviary(environment: dict[str, str], *words: str) -> None:
+    # Its lines are for people who start a stack; ours are the results.
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ops.cli", *words, env=environment, stdout=asyncio.subprocess.DEVNULL
+    )
+    if await process.wait():
+        raise RuntimeError(f"aviary {' '.join(words)} failed")
