@@ -14,7 +14,7 @@ from runtime.ids import Clock
 if TYPE_CHECKING:
     from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 
-ASK_EVERY_S = 5.0
+ASK_EVERY_S = 10.0
 OVERLAP_MS = 60_000
 _MARGIN_MS = 10_000
 _ASK_WITHIN_S = 3.0
@@ -40,7 +40,7 @@ class BacklogHorizon:
         return min([now, *(reached + OVERLAP_MS - _MARGIN_MS for reached in self._reached_ms.values())])
 
     async def run(self) -> None:
-        """Ask every 5 seconds, until cancelled."""
+        """Ask every 10 seconds, until cancelled."""
         while True:
             await self.ask()
             await asyncio.sleep(ASK_EVERY_S)

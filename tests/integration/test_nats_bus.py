@@ -326,3 +326,23 @@ async def test_a_process_that_starts_before_its_broker_waits_for_it(config: Mesh
         await bus.close()
     finally:
         broker.stop()
+
+
+async def test_caches_overhear_facts_and_learn_of_a_reconnect(private: NatsBus, broker: Broker) -> None:
+    overheard: list[bytes] = []
+    reconnected: list[bool] = []
+
+    async def hear(event: TweetCreated) -> None:
+        overheard.append(event.event_id)
+
+    await private.listen(TweetCreated, hear)
+    private.on_reconnected(lambda: reconnected.append(True))
+    event = created()
+    await private.publish(event)
+    await until(lambda: overheard == [event.event_id])
+    broker.kill()
+    broker.start()
+    await until(lambda: reconnected == [True], patience_s=20)
+    after = created()
+    await until(lambda: accepted(private, after))
+    await until(lambda: after.event_id in overheard)
