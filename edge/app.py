@@ -73,8 +73,7 @@ class App:
             return name, problems.render(error, request.request_id)
         except Exception as error:  # a defect: the client learns only where the log has it
             self._report(request, name, error)
-            defect = ServiceError("something went wrong here; the log has it under the request id")
-            return name, problems.render(defect, request.request_id)
+            return name, problems.render(ServiceError(str(error)), request.request_id)
         finally:
             self._room += 1
 
@@ -84,14 +83,14 @@ class App:
 
     @staticmethod
     def _report(request: Request, name: str, error: Exception) -> None:
+        known = isinstance(error, ServiceError) and problems.http_status(error) != 500
+        write = log.warning if known else log.error
         with acting(current_caller(), trace=request.trace):
-            trace = None if isinstance(error, ServiceError) else error
-            reason = error.reason if isinstance(error, ServiceError) else type(error).__name__
-            log.error(
+            write(
                 "request_failed",
                 rpc=name,
-                reason=reason,
+                reason=error.reason if isinstance(error, ServiceError) else type(error).__name__,
                 detail=str(error),
                 request_id=request.request_id,
-                exc_info=trace,
+                exc_info=None if known else error,
             )

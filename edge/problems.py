@@ -30,6 +30,13 @@ HTTP_STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
     grpc.StatusCode.DEADLINE_EXCEEDED: 504,
 }
+# What a client is told of failures that are ours: the true text may hold addresses of the mesh and stands in the log.
+_OURS = {
+    500: "something went wrong here; the log has it under the request id",
+    501: "this is not available yet",
+    503: "something that this needs is down or busy; try again later",
+    504: "the answer took too long; whether anything was changed is not known",
+}
 _WAIT_AT_LEAST_S = 1
 _OF_TOKENS = (common(reason_pb2.REASON_TOKEN_INVALID), common(reason_pb2.REASON_TOKEN_EXPIRED))
 _BAD_TOKEN = b', error="invalid_token"'
@@ -114,7 +121,7 @@ def render(error: ServiceError, request_id: str) -> Response:
         "type": f"urn:aviary:reason:{error.reason}",
         "title": error.reason.replace("_", " ").capitalize(),
         "status": status,
-        "detail": error.detail,
+        "detail": _OURS.get(status, error.detail),
         "reason": error.reason,
         "request_id": request_id,
     }

@@ -348,6 +348,7 @@ class TestFailures:
             down = await post(world, {"content": "a"})
             problem(down, 503, "DEPENDENCY_UNAVAILABLE")
             assert down.headers["retry-after"] == "1"
+            assert "127.0.0.1" not in down.text
             assert asyncio.get_running_loop().time() - started < BOUND_S
             await start()
             async with asyncio.timeout(BOUND_S):

@@ -1,0 +1,96 @@
+"""The doorkeeper: greeting, heartbeats, silence, expiry, and arrivals while presence cannot be written."""
+
+import pytest
+
+from edge.auth import Session, Tokens
+from edge.stream.doorkeeper import Doorkeeper, StreamLimits
+from edge.stream.socket import Socket
+from runtime.errors import Unauthenticated
+from tests.unit.edge.stream.rig import EDGE, FakeWire, Rig, StillHorizon
+from tests.unit.views.world import caller, text
+
+
+def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
+    return Doorkeeper(
+        Tokens({}, rig.clock),
+        rig.cursors,
+        StillHorizon(rig.clock),
+        rig.hub,
+        rig.attendance,
+        rig.clock,
+        StreamLimits(heartbeat_s=heartbeat_s),
+    )
+
+
+async def entered(rig: Rig, door: Doorkeeper, viewer: bytes, since_ms: int | None = None) -> tuple[Socket, FakeWire]:
+    wire = FakeWire()
+    socket = door.enter(wire, Session(caller(viewer), rig.clock.ms + 60_000), since_ms)
+    await rig.world.until(lambda: not rig.hub._tasks)
+    return socket, wire
+
+
+async def test_the_first_message_comes_once_the_reader_is_known_to_be_here() -> None:
+    rig = Rig()
+    alice = rig.world.user("alice")
+    await rig.attendance.beat()
+    _, wire = await entered(rig, doorkeeper(rig), alice)
+    assert wire.types() == ["hello"] and wire.sent[0]["data"]["heartbeat_seconds"] == 2
+    assert await rig.presence.edges_of([alice]) == {EDGE: [alice]}
+
+
+async def test_heartbeats_are_spread_and_a_silent_end_is_closed() -> None:
+    """P63: quiet is not dead, silent is."""
+    rig = Rig()
+    door = doorkeeper(rig)
+    quiet, quiet_wire = await entered(rig, door, rig.world.user("quiet"))
+    _, dead_wire = await entered(rig, door, rig.world.user("dead"))
+    for _ in range(4):
+        door.sweep()
+        quiet.heard = True
+    assert quiet_wire.types().count("ping") == 2 and quiet_wire.probes == 2 and quiet_wire.ended is None
+    assert dead_wire.types().count("ping") == 1 and dead_wire.ended == (1001, "NO_SIGN_OF_LIFE")
+
+
+async def test_an_expired_token_ends_the_stream_at_the_next_sweep() -> None:
+    """P42"""
+    rig = Rig()
+    door = doorkeeper(rig)
+    _, wire = await entered(rig, door, rig.world.user("alice"))
+    rig.clock.ms += 59_999
+    door.sweep()
+    assert wire.ended is None
+    rig.clock.ms += 1
+    door.sweep()
+    assert wire.types()[-1] == "revoked" and wire.ended == (1008, "TOKEN_EXPIRED")
+
+
+async def test_a_reader_who_comes_while_redis_is_away_is_caught_up_with_later() -> None:
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    await rig.attendance.beat()
+    rig.presence.down = True
+    socket, wire = await entered(rig, doorkeeper(rig), alice)
+    assert wire.types() == ["hello"] and socket.held_at_ms == rig.clock.ms
+    missed = rig.world.tweet(bob)
+    rig.clock.ms += 5000
+    rig.presence.down = False
+    await rig.attendance.beat()
+    await rig.world.until(lambda: not rig.hub._tasks)
+    assert wire.tweets() == [text(missed)] and socket.held_at_ms is None
+
+
+async def test_who_leaves_is_forgotten_even_before_having_arrived() -> None:
+    rig = Rig()
+    alice = rig.world.user("alice")
+    door = doorkeeper(rig)
+    await rig.attendance.beat()
+    socket = door.enter(FakeWire(), Session(caller(alice), rig.clock.ms + 60_000), None)
+    door.leave(socket)
+    await rig.world.until(lambda: not rig.hub._tasks)
+    assert list(rig.hub) == [] and await rig.presence.edges_of([alice]) == {}
+
+
+async def test_nobody_comes_in_without_a_token() -> None:
+    with pytest.raises(Unauthenticated):
+        doorkeeper(Rig()).session("")
