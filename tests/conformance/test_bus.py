@@ -324,3 +324,18 @@ async def test_a_signal_without_receiver_reaches_everybody_and_a_failing_listene
     await world.bus.signal(TweetStatusSignal(sequence=2))
     await until(lambda: heard == [1, 1, 2])
     await world.bus.check()
+
+
+async def test_a_fact_is_overheard_when_it_is_published_and_a_job_is_not(world: World) -> None:
+    heard: list[bytes] = []
+
+    async def hear(event: TweetCreated) -> None:
+        heard.append(event.event_id)
+
+    event = created()
+    stop = await world.bus.listen(TweetCreated, hear)
+    await world.bus.publish(event)
+    await until(lambda: heard == [event.event_id])
+    await stop()
+    with pytest.raises(ValueError, match="job"):
+        await world.bus.listen(FanoutChunk, hear)
