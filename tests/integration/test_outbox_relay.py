@@ -189,7 +189,7 @@ async def test_more_rows_than_one_read_are_all_relayed(world: World) -> None:
 async def test_a_row_whose_timestamp_is_ahead_of_the_time_is_deleted_all_the_same(world: World) -> None:
     """A follow is written with a timestamp greater than that of the state before, whatever the clocks say."""
     event = created()
-    await world.write(event, timestamp_us=world.clock.now_us() + 5_000_000)
+    await world.write(event, timestamp_us=world.clock.now_us() + 40_000_000)
     world.clock.ms += 16
     await world.outbox.publish_soon(event)
     world.clock.go_on(16)
