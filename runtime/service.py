@@ -181,7 +181,10 @@ def main(
     async def start() -> None:
         await Process(mesh(config)).run(lambda process: build(process, config))
 
-    uvloop.run(start())
+    try:
+        uvloop.run(start())
+    except ConfigError as error:
+        sys.exit(f"configuration: {error}")
 
 
 async def check_peer(channel: aio.Channel) -> None:

@@ -100,7 +100,7 @@ def summary(imported: Imported, url: str) -> str:
     login = f'{{"login":"{DEMO_USERNAME}","password":"{DEMO_PASSWORD}"}}'
     json = "-H 'Content-Type: application/json'"
     return f"""
-{imported.accounts} accounts, {imported.tweets} tweets at {url} (documentation: {url}/docs)
+{imported.accounts} accounts, {imported.follows_made} new follows, {imported.tweets} tweets at {url} (documentation: {url}/docs)
 login: {DEMO_USERNAME} / {DEMO_PASSWORD}
 
 TOKEN=$(curl -s {url}/api/v1/auth/login {json} -d '{login}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')

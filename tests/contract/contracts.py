@@ -5,6 +5,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import EnumDescriptor, FileDescriptor, ServiceDescriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -28,8 +29,6 @@ def reasons() -> list[EnumDescriptor]:
 
 def messages() -> list[type[Message]]:
     """Every top-level message class."""
-    from google.protobuf.message_factory import GetMessageClass
-
     return [GetMessageClass(m) for file in files() for m in file.message_types_by_name.values()]
 
 
