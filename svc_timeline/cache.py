@@ -46,9 +46,10 @@ class HomeCache:
     async def look(self, user_id: bytes, span: Span, wanted: int) -> Cached:
         """The newest `wanted` entries of the span, in one round trip unless many came at once. Never raises."""
         # Behind the first page nobody knows how deep the page lies; the whole window costs less than a second look.
-        first = wanted + _MARGIN if span.high == LAST_ID else EVERYTHING
+        first = wanted + _MARGIN
+        counts = (first, first * 4, EVERYTHING) if span.high == LAST_ID else (EVERYTHING,)
         try:
-            for count in (first, EVERYTHING):
+            for count in counts:
                 glance = await self._windows.look(user_id, count)
                 window = glance.window
                 if window is None or not window.ready:

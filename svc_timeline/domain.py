@@ -15,8 +15,10 @@ ORIGINAL = 0
 
 # How far clocks of different processes may lie apart.
 CLOCK_SKEW_MS = 5_000
-# A lag of an arrival that does not fit its four bytes; the time of such an arrival is unknown.
-LAG_UNKNOWN = 0xFFFFFFFF
+# Lags of arrivals that are none: of an entry that was put in its place among others, and of one that came too late for four
+# bytes, so that the time of its arrival is not known.
+PLACED = 0xFFFFFFFF
+LAG_UNKNOWN = 0xFFFFFFFE
 
 _VERSION = 0x7
 _VARIANT = 0b10
@@ -65,7 +67,8 @@ class Window:
 
     `entries` are in order of arrival, latest first, perhaps twice, and not in order of ids. The window, once `ready`, lacks
     no entry whose id is greater than `floor`. `oldest_arrival_ms` is when the last one of `entries` arrived, infinite when
-    that is not known; `whole` says that no more arrivals lie behind it. `length` is the number of all arrivals.
+    that is not known; `whole` says that no more arrivals lie behind it, `placed` that it and all behind it were put there in
+    the order of their ids. `length` is the number of all arrivals.
     `header` is what is compared when the window is replaced, `token` names the build it comes from.
     """
 
@@ -76,6 +79,7 @@ class Window:
     length: int
     entries: Sequence[Entry]
     oldest_arrival_ms: float
+    placed: bool = False
 
     @property
     def whole(self) -> bool:
@@ -121,13 +125,15 @@ def read_window(window: Window, span: Span, limit: int) -> list[Entry] | None:
 
     What lies deeper than the arrivals read had arrived before the oldest of them, and no id is newer than its arrival but
     by the skew of clocks. So nothing deeper belongs on the page once that arrival is older than the page's last id by
-    more than the skew.
+    more than the skew; or, where the window is in order, once the page's last id was reached.
     """
     above = Span(max(span.low, following(window.floor)), span.high)
     page = newest(window.entries, above, limit)
     if window.whole:
         return page
     last = page[-1].entry_id if len(page) == limit else above.low
+    if window.placed:
+        return page if window.entries[-1].entry_id <= last else None
     return page if window.oldest_arrival_ms <= ms_of(last) - CLOCK_SKEW_MS else None
 
 
@@ -157,7 +163,7 @@ def page_of(entries: Iterable[Entry], span: Span, limit: int, more: bool = False
 
 def arrived_ms(entry_id: bytes, lag_ms: int) -> float:
     """When an entry arrived in a window, in milliseconds since 1970; infinite when that is not known."""
-    return math.inf if lag_ms == LAG_UNKNOWN else ms_of(entry_id) + lag_ms
+    return math.inf if lag_ms in {LAG_UNKNOWN, PLACED} else ms_of(entry_id) + lag_ms
 
 
 def uuid_at_or_after(entry_id: bytes) -> uuid.UUID:

@@ -5,7 +5,7 @@
 --
 -- The version comes from this text itself, so that two versions of it run side by side and neither replaces the other.
 --
---   entry   id 16 | author 16 | flags 1 | lag of the arrival in ms, u32
+--   entry   id 16 | author 16 | flags 1 | lag of the arrival in ms, u32; 2^32 - 1: was put here in order, 2^32 - 2: not known
 --   header  state 1 ('B'uilding, 'R'eady) | token 16 | marked at, ms u64 | revision u32 | floor 16
 --
 -- Arrivals are stamped with this server's time, inside the call that makes them: a sender that stalls between stamping and
@@ -15,7 +15,7 @@
 local HEADER = 1 + 16 + 8 + 4 + 16
 -- No functions of Lua are there while a library is loaded.
 local NO_ID = '\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0'
-local LAG_UNKNOWN = 4294967295
+local LAG_UNKNOWN = 4294967294
 
 local function now_ms()
   local time = redis.call('TIME')

@@ -14,7 +14,7 @@ from runtime.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, Rece
 from runtime.redis import HASH_TAGS, Functions, Redis, tag
 from runtime.telemetry import logger
 from svc_timeline.config import Limits
-from svc_timeline.domain import Entry, Recent, Window, arrived_ms
+from svc_timeline.domain import PLACED, Entry, Recent, Window, arrived_ms
 
 # Keys of one call that pushes: Redis serves nobody else meanwhile, about half a millisecond.
 KEYS_A_CALL = 500
@@ -24,6 +24,7 @@ TAKEOVER_MS = 5_000
 EVERYTHING = 1_000_000
 
 _ENTRY = struct.Struct(">16s16sBI")
+_BARE_ENTRY = struct.Struct(">16s16sB4x")
 _LAG_BYTES = 4
 _HEADER = struct.Struct(">c16sQI16s")
 _READY = b"R"
@@ -184,15 +185,15 @@ def _by_tag(user_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
 
 
 def _packed(entry: Entry) -> bytes:
-    """An entry without lag, as if it had arrived at its own time: right for one whose place in the list is by its id."""
-    return _ENTRY.pack(*entry, 0)
+    """An entry as one that is put in its place."""
+    return _ENTRY.pack(*entry, PLACED)
 
 
 def _window(header: bytes, length: int, packed: bytes) -> Window:
     state, token, _, _, floor = _HEADER.unpack(header)
-    entries = [Entry(*fields[:3]) for fields in _ENTRY.iter_unpack(packed)]
-    oldest = math.inf
-    if entries:
-        entry_id, _, _, lag_ms = _ENTRY.unpack_from(packed, len(packed) - _ENTRY.size)
-        oldest = arrived_ms(entry_id, lag_ms)
-    return Window(state == _READY, token, floor, header, length, entries, oldest)
+    entries = list(map(Entry._make, _BARE_ENTRY.iter_unpack(packed)))
+    if not entries:
+        return Window(state == _READY, token, floor, header, length, entries, math.inf)
+    entry_id, _, _, lag_ms = _ENTRY.unpack_from(packed, len(packed) - _ENTRY.size)
+    oldest_ms = arrived_ms(entry_id, lag_ms)
+    return Window(state == _READY, token, floor, header, length, entries, oldest_ms, lag_ms == PLACED)

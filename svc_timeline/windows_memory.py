@@ -1,5 +1,6 @@
 """The promises of the cached windows kept in memory, for unit tests and simulation; their format in Redis is in windows.py."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,14 +13,14 @@ from svc_timeline.windows import TAKEOVER_MS, Glance, recent_of
 
 @dataclass(slots=True)
 class _Kept:
-    """One window: arrivals with their times, latest first."""
+    """One window: arrivals with their times, latest first; without a time what was put in its place."""
 
     token: bytes
     marked_ms: int
     ready: bool = False
     floor: bytes = NO_ID
     revision: int = 0
-    arrivals: list[tuple[Entry, float]] = field(default_factory=list)
+    arrivals: list[tuple[Entry, float | None]] = field(default_factory=list)
 
     def header(self) -> bytes:
         return b"%d %s %d" % (self.ready, self.token, self.revision)
@@ -68,11 +69,18 @@ class MemoryWindows:
             return Glance(None, recent)
         self._touch(user_id)
         seen = kept.arrivals[:count]
-        oldest = seen[-1][1] if seen else float("inf")
-        entries = [entry for entry, _ in seen]
-        return Glance(
-            Window(kept.ready, kept.token, kept.floor, kept.header(), len(kept.arrivals), entries, oldest), recent
+        oldest = seen[-1][1] if seen else math.inf
+        window = Window(
+            ready=kept.ready,
+            token=kept.token,
+            floor=kept.floor,
+            header=kept.header(),
+            length=len(kept.arrivals),
+            entries=[entry for entry, _ in seen],
+            oldest_arrival_ms=math.inf if oldest is None else oldest,
+            placed=oldest is None,
         )
+        return Glance(window, recent)
 
     async def mark_building(self, user_id: bytes, token: bytes) -> bool:
         """See Windows."""
@@ -94,7 +102,7 @@ class MemoryWindows:
         if kept is None or kept.header() != seen.header:
             return False
         pushed = kept.arrivals[: len(kept.arrivals) - seen.length]
-        kept.arrivals = pushed + [(entry, float(int.from_bytes(entry.entry_id[:6]))) for entry in entries]
+        kept.arrivals = pushed + [(entry, None) for entry in entries]
         kept.floor, kept.ready, kept.revision = floor, ready, kept.revision + 1
         self._touch(user_id)
         return True

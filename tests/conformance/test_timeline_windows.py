@@ -171,11 +171,11 @@ async def test_arrivals_are_stamped_with_the_time_of_their_push(kind: Kind) -> N
     assert before - 2 <= (await seen(kind.windows, user)).oldest_arrival_ms <= after + 2
 
 
-async def test_entries_put_in_place_count_as_arrived_at_their_own_time(kind: Kind) -> None:
+async def test_entries_put_in_place_are_told_from_arrivals(kind: Kind) -> None:
     user, old = person(), [entry(1000), entry(60_000)]
     await ready(kind.windows, user, old)
-    window = await seen(kind.windows, user)
-    assert window.oldest_arrival_ms == int.from_bytes(old[1].entry_id[:6])
+    await kind.windows.push([user], entry(0))
+    assert [(await seen(kind.windows, user, count)).placed for count in (1, 2, 3)] == [False, True, True]
 
 
 async def test_a_window_that_grows_too_long_keeps_the_latest_and_knows_what_it_dropped(kind: Kind) -> None:

@@ -3,6 +3,7 @@
 import math
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -82,6 +83,31 @@ def test_a_part_of_a_window_is_read_as_the_whole_between_any_two_ids_above_the_f
     truth = sorted({e for e, _ in arrivals if floor < e.entry_id and low <= e.entry_id < high}, reverse=True)[:5]
     page = read_window(window_of(arrivals, count, floor), Span(low, high), 5)
     assert page is None or page == truth
+
+
+@given(
+    placed=st.lists(st.integers(0, 60_000), max_size=30, unique=True),
+    pushed=st.lists(st.tuples(st.integers(0, 90_000), st.integers(90_000, 99_000)), max_size=10),
+    count=st.integers(1, 45),
+    limit=st.integers(1, 12),
+)
+def test_a_part_of_a_window_in_order_is_read_as_the_whole_or_refused(
+    placed: list[int], pushed: list[tuple[int, int]], count: int, limit: int
+) -> None:
+    """P6: a window that was built, and what arrived since, late entries among it."""
+    arrivals = sorted(((entry(ms), START_MS + float(at)) for ms, at in pushed), key=lambda arrival: -arrival[1])
+    arrivals += [(entry(ms), math.inf) for ms in sorted(placed, reverse=True)]
+    window = replace(window_of(arrivals, count), placed=min(count, len(arrivals)) > len(pushed))
+    truth = sorted({e for e, _ in arrivals}, reverse=True)[:limit]
+    page = read_window(window, EVERYTHING, limit)
+    assert page is None or page == truth
+
+
+def test_a_window_in_order_is_read_no_further_than_the_page() -> None:
+    arrivals = [(entry(ms), math.inf) for ms in (9, 8, 7, 6)]
+    window = replace(window_of(arrivals, 3), placed=True)
+    assert read_window(window, EVERYTHING, 3) == [entry(9), entry(8), entry(7)]
+    assert read_window(window, EVERYTHING, 4) is None
 
 
 def test_a_late_arrival_alone_does_not_end_the_reading() -> None:
