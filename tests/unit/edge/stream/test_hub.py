@@ -135,12 +135,20 @@ async def test_tweets_of_one_author_are_sent_in_order_although_loaded_at_once() 
     rig.world.follow(alice, bob)
     _, wire = rig.socket(alice)
     gate = Gate()
-    rig.world.hold["GetFollowSnapshot"] = gate
+
+    async def hold_the_first() -> None:
+        if not gate.arrived.is_set():
+            await gate()
+
+    rig.world.hold["GetTweets"] = hold_the_first
     first, second = rig.world.tweet(bob), rig.world.tweet(bob)
     await rig.hub.heard(signal(1, first, bob, alice))
     await gate.arrived.wait()
     await rig.hub.heard(signal(2, second, bob, alice))
     await rig.world.until(lambda: rig.world.calls["GetTweets"] == 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    assert wire.sent == [], "the second waits, loaded"
     gate.open()
     await idle(rig)
     assert wire.tweets() == [text(first), text(second)]
