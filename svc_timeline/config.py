@@ -20,6 +20,8 @@ class Limits:
     stored_ttl_s: int = 30 * _DAY_S
     # Followers whom one job delivers to.
     chunk: int = 1000
+    # Rows of the stored home that a job writes at once: bounds what one job has in flight.
+    rows_at_once: int = 500
     # Tweets of a new followee that come into the follower's home at once.
     backfill: int = 50
 
@@ -52,6 +54,7 @@ class Config:
                 window_ttl_s=_positive(env, "WINDOW_TTL_S", usual.window_ttl_s),
                 stored_ttl_s=_positive(env, "STORED_TTL_S", usual.stored_ttl_s),
                 chunk=_positive(env, "CHUNK", usual.chunk),
+                rows_at_once=_positive(env, "ROWS_AT_ONCE", usual.rows_at_once),
                 backfill=_positive(env, "BACKFILL", usual.backfill),
             ),
         )

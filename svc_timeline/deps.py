@@ -9,6 +9,7 @@ from runtime.ids import Clock
 from runtime.presence import Readers
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
+from svc_timeline.heads import Heads
 from svc_timeline.live import LiveSignals
 from svc_timeline.rebuild import Rebuilds
 from svc_timeline.store import HomeStore
@@ -30,6 +31,7 @@ class Deps:
     rebuilds: Rebuilds
     graph: "GraphServiceAsyncStub"
     tweets: "TweetServiceAsyncStub"
+    heads: Heads
     bus: Bus
     presence: Readers
     live: LiveSignals

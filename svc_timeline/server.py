@@ -24,6 +24,7 @@ from runtime.service import Process, main
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Config
 from svc_timeline.deps import Deps
+from svc_timeline.heads import Heads
 from svc_timeline.live import LiveSignals
 from svc_timeline.rebuild import Rebuilds
 from svc_timeline.servicer import TimelineServicer
@@ -64,6 +65,7 @@ async def build(process: Process, config: Config) -> None:
         rebuilds=rebuilds,
         graph=GraphServiceStub(graph_channel),
         tweets=tweets,
+        heads=Heads(tweets, limits.backfill),
         bus=bus,
         presence=Presence(redis, mesh.namespace, clock),
         live=LiveSignals(bus, ids.next().bytes),

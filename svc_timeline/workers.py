@@ -9,7 +9,6 @@ from aviary.graph.v1.graph_pb2 import (
 )
 from aviary.timeline.v1.events_pb2 import FanoutChunk
 from aviary.tweet.v1.events_pb2 import TweetCreated
-from aviary.tweet.v1.tweet_pb2 import ListAuthorTweetsRequest
 
 from runtime.bus import Poison, consumes
 from runtime.ids import ms_of, split_ids
@@ -65,9 +64,7 @@ async def backfill_follow(event: FollowSet, deps: Deps) -> None:
     _ensure_ids(event.follower_id, event.followee_id)
     if not event.following:
         return
-    head = ListAuthorTweetsRequest(author_id=event.followee_id, limit=deps.limits.backfill)
-    tweet_ids = split_ids((await deps.tweets.ListAuthorTweets(head)).tweet_ids)
-    entries = [Entry(tweet_id, event.followee_id) for tweet_id in tweet_ids]
+    entries = [Entry(tweet_id, event.followee_id) for tweet_id in await deps.heads.of(event.followee_id)]
     entries = [entry for entry in entries if _age_ms(entry.entry_id, deps) < deps.limits.depth_ms]
     if entries:
         await deps.store.add([event.follower_id], entries)
@@ -82,11 +79,11 @@ async def _followers(chunk: FanoutChunk, deps: Deps) -> GetFollowerPageResponse:
 
 
 async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:
-    # In two parts, so that a test can kill the process between them.
-    half = (len(readers) + 1) // 2
-    await deps.store.add(readers[:half], [entry])
-    deps.faults.at("timeline.chunk.middle")
-    await deps.store.add(readers[half:], [entry])
+    at_once = deps.limits.rows_at_once
+    for start in range(0, len(readers), at_once):
+        if start:
+            deps.faults.at("timeline.chunk.middle")
+        await deps.store.add(readers[start : start + at_once], [entry])
     deps.faults.at("timeline.chunk.after_stored")
     await deps.windows.push(readers, entry)
     await deps.live.send(entry, await deps.presence.edges_of(readers))

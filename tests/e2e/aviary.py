@@ -41,6 +41,8 @@ class Aviary:
             "AVIARY_FAULT_DIR": str(self.faults),
             "AVIARY_CASSANDRA_QUICK_COMPILER": "1",
             "AVIARY_OUTBOX_RELAY_AGES_S": "2,6,20",
+            # So that a few followers are several writes of one job, and a test can kill it between them.
+            "AVIARY_TIMELINE_ROWS_AT_ONCE": "2",
             **environment,
         }
 

@@ -12,6 +12,6 @@ from tests.unit.svc_timeline.world import MemoryWorld
 @pytest.fixture
 async def world() -> MemoryWorld:
     """Small limits, so that few tweets reach every border: windows of 8 entries, chunks of 3 followers."""
-    world = MemoryWorld(Limits(window=8, chunk=3, backfill=5))
+    world = MemoryWorld(Limits(window=8, chunk=3, rows_at_once=1, backfill=5))
     await world.bus.declare([TweetCreated, FollowSet, FanoutChunk])
     return world

@@ -18,7 +18,7 @@ GIVEN = {
 
 
 def test_limits_are_the_documented_ones_unless_given() -> None:
-    assert Config.from_env(GIVEN).limits == Limits(800, 24 * 3600, 30 * 24 * 3600, 1000, 50)
+    assert Config.from_env(GIVEN).limits == Limits(800, 24 * 3600, 30 * 24 * 3600, 1000, 500, 50)
     changed = Config.from_env({**GIVEN, "AVIARY_TIMELINE_WINDOW": "5", "AVIARY_TIMELINE_STORED_TTL_S": "60"})
     assert (changed.limits.window, changed.limits.depth_ms) == (5, 60_000)
 

@@ -42,6 +42,7 @@ from runtime.presence import MemoryPresence, Readers
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
 from svc_timeline.deps import Deps
+from svc_timeline.heads import Heads
 from svc_timeline.live import LiveSignals
 from svc_timeline.rebuild import Rebuilds
 from svc_timeline.servicer import TimelineServicer
@@ -159,6 +160,7 @@ class World:
             rebuilds=rebuilds,
             graph=GraphServiceStub(peers),
             tweets=stub,
+            heads=Heads(stub, limits.backfill),
             bus=bus,
             presence=presence,
             live=LiveSignals(bus, ids.next().bytes),
