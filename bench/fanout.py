@@ -34,7 +34,7 @@ async def run(stage: Stage) -> list[Row]:
 
 
 async def _whole(stage: Stage, followers: int, warm: int, posts: int, ceiling: Ceiling) -> Row:
-    (author,) = await people.register(stage, 1)
+    (author,) = await people.register(stage.client, 1)
     await _cached_windows(stage, await people.followers_of(stage, author.user_id, followers))
     order = PostOrder(HOST, stage.http_port, [author.token], [], [_TEXT], warm, posts, rate=0)
     # The author's own home is a delivery, too.

@@ -17,7 +17,7 @@ _PATH = "/api/v1/timeline/home?limit="
 
 async def run(stage: Stage) -> list[Row]:
     """CPU of all processes for one read, and what clients see, for each page size and number of clients."""
-    readers = await people.register(stage, stage.sizes.readers)
+    readers = await people.register(stage.client, stage.sizes.readers)
     await people.fill_homes(stage, readers)
     rows = []
     for page in PAGES:

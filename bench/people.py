@@ -3,6 +3,8 @@
 import uuid
 from dataclasses import dataclass, replace
 
+import httpx
+
 from bench.stage import Stage
 from ops.seed import dataset
 from ops.seed.dataset import Dataset
@@ -30,13 +32,13 @@ class Silent:
         """So many more are done."""
 
 
-async def register(stage: Stage, count: int) -> list[Member]:
-    """New accounts with access tokens, which live for a quarter of an hour."""
+async def register(client: httpx.AsyncClient, count: int) -> list[Member]:
+    """New accounts with access tokens, which live for a quarter of an hour unless the stack is told otherwise."""
     members = []
     for _ in range(count):
         name = f"b{uuid.uuid4().hex[:12]}"
         body = {"username": name, "email": f"{name}@aviary.example", "password": f"pass-{name}"}
-        answer = (await stage.client.post("/api/v1/auth/register", json=body)).raise_for_status().json()
+        answer = (await client.post("/api/v1/auth/register", json=body)).raise_for_status().json()
         members.append(Member(uuid.UUID(answer["user"]["user_id"]).bytes, answer["access_token"]))
     return members
 

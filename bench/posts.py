@@ -36,8 +36,8 @@ async def run(stage: Stage) -> list[Row]:
     """Answers to one client, then answers, arrivals and CPU at a steady rate with sockets open."""
     sizes = stage.sizes
     texts = [tweet.text for tweet in people.excerpt(sizes.authors, sizes.tweets_each).tweets]
-    authors = await people.register(stage, sizes.post_authors)
-    readers = await people.register(stage, sizes.sockets)
+    authors = await people.register(stage.client, sizes.post_authors)
+    readers = await people.register(stage.client, sizes.sockets)
     await people.follow(stage, [r.user_id for r in readers], [a.user_id for a in authors])
     steady = round(sizes.posts_a_second * sizes.posts_seconds)
 

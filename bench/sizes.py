@@ -17,7 +17,7 @@ class Sizes:
     windows: int = 1000
     window_rounds: int = 500
     bare_window_rounds: int = 60
-    row_rounds: int = 60
+    row_rounds: int = 30
     rows_a_round: int = 10
     """Calls in a round, of one chunk of followers each."""
     fanouts: tuple[tuple[int, int, int], ...] = ((1000, 20, 60), (5000, 6, 20))

@@ -5,13 +5,14 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 from aviary.mesh.v1 import mesh_pb2
+from grpc import aio
 
 from bench.cpu import Meter
 from bench.sizes import Sizes
@@ -59,56 +60,78 @@ class Stage:
         return Meter({name: pid})
 
     async def settle(self) -> None:
-        """Wait until every outbox is empty and every consumer has handled what was published. Raises TimeoutError."""
-        async with asyncio.timeout(_PATIENCE_S):
-            while True:
-                if await self._drained():
-                    return
-                await asyncio.sleep(_POLL_S)
+        """Wait until nothing is on its way any more. Raises TimeoutError."""
+        await settled(self.mesh)
 
-    async def _drained(self) -> bool:
+
+async def settled(mesh: Mesh) -> None:
+    """Wait until every outbox is empty and every consumer has handled what was published. Raises TimeoutError."""
+    async with asyncio.timeout(_PATIENCE_S):
+        while True:
+            if await _drained(mesh):
+                return
+            await asyncio.sleep(_POLL_S)
+
+
+async def _drained(mesh: Mesh) -> bool:
+    try:
         with acting(Caller()):
-            asked = [stub.GetBacklog(mesh_pb2.GetBacklogRequest(), timeout=5) for stub in self.mesh.backlogs.values()]
+            asked = [stub.GetBacklog(mesh_pb2.GetBacklogRequest(), timeout=5) for stub in mesh.backlogs.values()]
             backlogs = await asyncio.gather(*asked)
-        return not any(b.outbox_rows or any(c.pending for c in b.consumers) for b in backlogs)
+    except aio.AioRpcError:
+        return False
+    return not any(b.outbox_rows or any(c.pending for c in b.consumers) for b in backlogs)
 
 
 @asynccontextmanager
 async def staged(sizes: Sizes) -> AsyncIterator[Stage]:
     """Start the servers alone (fetching what is missing), stop them, then start everything; the times are part of the result."""
     with tempfile.TemporaryDirectory(prefix="avb") as folder:
-        home = Path(folder)
-        given = {name: value for name, value in os.environ.items() if not name.startswith("AVIARY_")}
-        environment = given | {"AVIARY_HOME": folder, "AVIARY_PORTS": "free", "AVIARY_NAMESPACE": NAMESPACE}
+        environment = own_environment(Path(folder))
         try:
             # Twice: the first start fetches, and fills the page cache.
             for _ in range(2):
                 servers_start_s = await _timed(environment, "stack", "up", "--detach")
-                await _aviary(environment, "stack", "down")
-            start_s = await _timed(environment, "up", "--detach")
-            stack = running.load(home)
+                await aviary(environment, "stack", "down")
+        except BaseException:
+            await aviary(environment, "stack", "down")
+            raise
+        async with started(environment) as (stack, start_s):
+            base_url = f"http://{HOST}:{stack.addresses['AVIARY_HTTP_PORT']}"
             async with (
                 Mesh(stack.environment(), "bench") as mesh,
-                httpx.AsyncClient(
-                    base_url=f"http://{HOST}:{stack.addresses['AVIARY_HTTP_PORT']}", timeout=30
-                ) as client,
+                httpx.AsyncClient(base_url=base_url, timeout=30) as client,
             ):
                 yield Stage(stack, mesh, client, Meter.of_stack(stack), sizes, servers_start_s, start_s)
-        finally:
-            await _aviary(environment, "stack", "down")
-            await _aviary(environment, "down")
 
 
-async def _timed(environment: dict[str, str], *words: str) -> float:
-    started = time.perf_counter()
-    await _aviary(environment, *words)
-    return time.perf_counter() - started
+@asynccontextmanager
+async def started(environment: Mapping[str, str]) -> AsyncIterator[tuple[Running, float]]:
+    """The whole stack of an environment and the seconds that its start took; taken down with the block."""
+    try:
+        start_s = await _timed(environment, "up", "--detach")
+        yield running.load(Path(environment["AVIARY_HOME"])), start_s
+    finally:
+        await aviary(environment, "down")
 
 
-async def _aviary(environment: dict[str, str], *words: str) -> None:
-    # Its lines are for people who start a stack; ours are the results.
+def own_environment(home: Path) -> dict[str, str]:
+    """The variables of a stack that shares nothing with another one: what Aviary reads is ours, whoever calls."""
+    given = {name: value for name, value in os.environ.items() if not name.startswith("AVIARY_")}
+    return given | {"AVIARY_HOME": str(home), "AVIARY_PORTS": "free", "AVIARY_NAMESPACE": NAMESPACE}
+
+
+async def aviary(environment: Mapping[str, str], *words: str) -> None:
+    """Run the `aviary` command. Raises RuntimeError when it fails, having said why on standard error."""
+    # Its other lines are for people who start a stack; ours are the results.
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ops.cli", *words, env=environment, stdout=asyncio.subprocess.DEVNULL
     )
     if await process.wait():
         raise RuntimeError(f"aviary {' '.join(words)} failed")
+
+
+async def _timed(environment: Mapping[str, str], *words: str) -> float:
+    begun = time.perf_counter()
+    await aviary(environment, *words)
+    return time.perf_counter() - begun

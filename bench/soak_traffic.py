@@ -1,0 +1,113 @@
+"""People who post, delete, follow, unfollow and read while processes are killed; each repeats what was not answered.
+
+What they were promised is remembered here. Who is killed, and whether the promises were kept, is soak.py.
+"""
+
+import asyncio
+import uuid
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import httpx
+
+from bench.people import Member
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_API = "/api/v1"
+_PAUSE_S = 0.1
+_AWAY = (502, 503, 504)
+_PATIENCE_S = 120.0
+_DELETES_EVERY = 5
+
+
+@dataclass
+class Seen:
+    """What was accepted, and how often something was refused because a process was away."""
+
+    tweets: dict[bytes, set[str]] = field(default_factory=dict)
+    """By author: what was posted and not deleted."""
+    counts: Counter[str] = field(default_factory=Counter)
+    """accepted, deleted, read, refused."""
+
+
+class Traffic:
+    """The people of a run. Between two `run`s nobody does anything."""
+
+    def __init__(self, client: httpx.AsyncClient, authors: list[Member], readers: list[Member]) -> None:
+        self._client = client
+        self.authors = authors
+        self._readers = readers
+        self.seen = Seen(tweets={author.user_id: set() for author in authors})
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go on until told to stop; then everybody ends what was begun. Raises what nobody may see."""
+        async with asyncio.TaskGroup() as group:
+            for author in self.authors:
+                group.create_task(self._post(author, stop))
+            for reader in self._readers:
+                group.create_task(self._read(reader, stop))
+            group.create_task(self._change_mind(self._readers[0], self.authors[0], stop))
+
+    async def listed(self, author: Member) -> list[str]:
+        """The author's timeline, all of it."""
+        found: list[str] = []
+        path = f"/timeline/user/{uuid.UUID(bytes=author.user_id)}?limit=200"
+        position = ""
+        while True:
+            page = await self._done("GET", path + position, author)
+            found += [tweet["tweet_id"] for tweet in page["tweets"]]
+            if not page["has_more"]:
+                return found
+            position = f"&max_id={page['next_max_id']}"
+
+    async def _post(self, author: Member, stop: asyncio.Event) -> None:
+        mine = self.seen.tweets[author.user_id]
+        number = 0
+        while not stop.is_set():
+            number += 1
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            tweet = await self._done("POST", "/tweets", author, {"content": f"number {number}"}, key)
+            mine.add(tweet["tweet_id"])
+            self.seen.counts["accepted"] += 1
+            if number % _DELETES_EVERY == 0:
+                await self._done("DELETE", f"/tweets/{tweet['tweet_id']}", author)
+                mine.discard(tweet["tweet_id"])
+                self.seen.counts["deleted"] += 1
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _read(self, reader: Member, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            page = await self._done("GET", "/timeline/home?limit=50", reader)
+            ids = [tweet["tweet_id"] for tweet in page["tweets"]]
+            if ids != sorted(set(ids), reverse=True):
+                raise RuntimeError(f"a home is out of order or holds a tweet twice: {ids}")
+            self.seen.counts["read"] += 1
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _change_mind(self, reader: Member, author: Member, stop: asyncio.Event) -> None:
+        path = f"/users/{uuid.UUID(bytes=author.user_id)}/follow"
+        while not stop.is_set():
+            await self._done("DELETE", path, reader)
+            await self._done("POST", path, reader)
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _done(
+        self, method: str, path: str, member: Member, body: object = None, headers: Mapping[str, str] = NO_HEADERS
+    ) -> Any:
+        """The answer of a request that is repeated while a process is away. Raises RuntimeError for any other failure."""
+        whole = {"Authorization": f"Bearer {member.token}", **headers}
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                try:
+                    answer = await self._client.request(method, _API + path, headers=whole, json=body)
+                except httpx.TransportError:
+                    answer = None
+                if answer is not None and answer.is_success:
+                    return answer.json()
+                if answer is not None and answer.status_code not in _AWAY:
+                    raise RuntimeError(f"{method} {path} was answered {answer.status_code}: {answer.text}")
+                self.seen.counts["refused"] += 1
+                await asyncio.sleep(_PAUSE_S)
