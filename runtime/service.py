@@ -28,6 +28,7 @@ Work = Callable[[], Awaitable[None]]
 CHECK_EVERY_S = 0.5
 CHECK_TIMEOUT_S = 2.0
 DRAIN_S = 5.0
+EXIT_CONFIGURATION = 2
 
 log = telemetry.logger(__name__)
 
@@ -172,19 +173,17 @@ def main(
     build: Callable[[Process, C], Awaitable[None]],
 ) -> None:
     """Entry of every `svc_*/server.py`: read the configuration, run the process, exit 2 with one line when it is wrong."""
-    try:
-        config = read_config(os.environ)
-    except ConfigError as error:
-        sys.exit(f"configuration: {error}")
-    telemetry.configure_logging(mesh(config).area, os.environ.get("AVIARY_LOG_LEVEL", "INFO"))
 
-    async def start() -> None:
+    async def start(config: C) -> None:
         await Process(mesh(config)).run(lambda process: build(process, config))
 
     try:
-        uvloop.run(start())
+        config = read_config(os.environ)
+        telemetry.configure_logging(mesh(config).area, os.environ.get("AVIARY_LOG_LEVEL", "INFO"))
+        uvloop.run(start(config))
     except ConfigError as error:
-        sys.exit(f"configuration: {error}")
+        print(f"configuration: {error}", file=sys.stderr)
+        sys.exit(EXIT_CONFIGURATION)
 
 
 async def check_peer(channel: aio.Channel) -> None:
