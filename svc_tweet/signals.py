@@ -1,6 +1,8 @@
 """Tells the caches of all processes at once which tweets were deleted, and makes silence noticeable; what caches do is theirs."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aviary.tweet.v1.events_pb2 import TweetStatusChange, TweetStatusSignal
 from prometheus_client import Counter
@@ -40,6 +42,18 @@ class StatusSignals:
             MISSED.inc()
             log.warning("status_signal_missed", error=error.detail)
             await asyncio.sleep(self._silence_noticed_s)
+
+    @contextmanager
+    def doubted_unless_told(self) -> Iterator[None]:
+        """Around a write that hides something, and telling of it. When the block fails or is cut off, the write may stand all the same
+        and nobody was told: then caches are shown a gap, and ask.
+        """
+        try:
+            yield
+        except BaseException:
+            # Counted and never sent, so the next heartbeat shows it; nothing is awaited, for the call may be at its end.
+            self._sequence += 1
+            raise
 
     async def beat(self) -> None:
         """Background work: show every 250 ms that nothing was lost. While the broker is away the silence says so itself."""

@@ -51,6 +51,7 @@ async def listen(deps: Deps, bus: Bus) -> Stop:
     """Let the caches hear what changes; without it they are right too, but ask more. Await the result to stop."""
     stops = [
         await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard),
+        await bus.listen(tweet_events_pb2.TweetDeleted, deps.statuses.announced),
         await bus.listen(graph_events_pb2.FollowSet, deps.follows.heard),
     ]
 

@@ -191,11 +191,16 @@ class FollowCache:
         return snapshot
 
     async def heard(self, event: graph_events_pb2.FollowSet) -> None:
-        """A follow or unfollow was announced: an older snapshot of the follower is of no use, nor one that is on its way."""
+        """A follow or unfollow was announced: an older snapshot of the follower is of no use, nor one that is on its way.
+
+        Nor one that is newer and lacks the change: two processes may store changes of one account in the other order.
+        """
         if self._flights.is_flying(event.follower_id):
             self._changed_at[event.follower_id] = self._now()
         kept = self._kept.get(event.follower_id)
-        if kept is not None and kept.version < event.version:
+        if kept is None:
+            return
+        if kept.version < event.version or (event.followee_id in kept.followees) != event.following:
             self._drop(event.follower_id)
 
     async def _fetch(self, viewers: list[bytes]) -> Mapping[bytes, Snapshot]:

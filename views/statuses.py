@@ -82,11 +82,19 @@ class Statuses:
             if known is not None:
                 self._tell_lost()
         for change in signal.changes:
-            if change.deleted and self._remember(change.tweet_id):
-                for tell in self._on_deleted:
-                    tell(change.tweet_id, change.author_id)
+            if change.deleted:
+                self._learn(change.tweet_id, change.author_id)
         if signal.goodbye:
             del self._publishers[signal.publisher_id]
+
+    async def announced(self, event: events_pb2.TweetDeleted) -> None:
+        """A deletion was announced: one that nobody signalled, too, because its process died or never learned that it stands."""
+        self._learn(event.tweet_id, event.author_id)
+
+    def _learn(self, tweet_id: bytes, author_id: bytes) -> None:
+        if self._remember(tweet_id):
+            for tell in self._on_deleted:
+                tell(tweet_id, author_id)
 
     def _notice_silence(self, now: float) -> None:
         for publisher_id, publisher in list(self._publishers.items()):

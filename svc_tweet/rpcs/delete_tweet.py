@@ -18,12 +18,13 @@ async def delete_tweet(request: DeleteTweetRequest, caller: Caller, deps: Deps) 
     Every cache is told before the answer, also by a repetition: the first call may have died before it told them.
     """
     tweet = ensure_may_delete(await deps.store.get(uuid.UUID(request.tweet_id)), caller)
-    if not tweet.deleted:
-        await announced(tweet, deps)
-    await asyncio.gather(
-        deps.signals.tell(tweet_gone(tweet)),
-        deps.recent.record(caller.user_id, DELETED_TWEET, tweet.tweet_id.bytes),
-    )
+    with deps.signals.doubted_unless_told():
+        if not tweet.deleted:
+            await announced(tweet, deps)
+        await asyncio.gather(
+            deps.signals.tell(tweet_gone(tweet)),
+            deps.recent.record(caller.user_id, DELETED_TWEET, tweet.tweet_id.bytes),
+        )
     return DeleteTweetResponse(tweet_id=str(tweet.tweet_id), status="deleted")
 
 

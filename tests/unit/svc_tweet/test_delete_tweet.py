@@ -3,14 +3,16 @@
 import uuid
 
 import grpc
+import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
-from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 
 from runtime.context import NOBODY, acting
+from runtime.errors import Unavailable
 from runtime.ids import uuid7_of
 from runtime.recent import DELETED_TWEET
 from svc_tweet.domain.tweets import PURGE_AFTER_S
-from tests.unit.svc_tweet.world import World, refusal
+from tests.unit.svc_tweet.world import World, only, refusal
 
 
 async def test_a_deleted_tweet_is_gone_announced_and_signalled(world: World) -> None:
@@ -62,6 +64,21 @@ async def test_the_deletion_is_answered_while_the_bus_is_down_and_announced_late
     world.bus.down = False
     await world.outbox.relay_all()
     assert len(world.events(TweetDeleted)) == 1
+
+
+@pytest.mark.parametrize("silent", [False, True], ids=["unknown outcome", "cut off"])
+async def test_a_deletion_that_fails_and_may_stand_shows_caches_a_gap(world: World, silent: bool) -> None:
+    """P19. They would believe for ever that the tweet is there: heartbeats go on, and nobody tells of this deletion."""
+    alice = world.account()
+    tweet = await world.post(alice, "regret")
+    world.store.lost, world.store.silent = Unavailable("not acknowledged in time", retry_after_s=1), silent
+    with world.acting(alice):
+        call = world.stub.DeleteTweet(pb.DeleteTweetRequest(tweet_id=tweet.tweet_id), timeout=0.05)
+        assert (await refusal(call)).status in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+    assert (await world.get(tweet.tweet_id))[tweet.tweet_id].deleted
+    assert not world.changes()
+    await world.signals.goodbye()
+    assert only(world.bus.signals[-1], TweetStatusSignal).sequence == 1
 
 
 async def test_the_text_is_purged_a_day_after_the_deletion(world: World) -> None:

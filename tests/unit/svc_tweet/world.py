@@ -1,5 +1,6 @@
 """svc_tweet over an in-process channel with the memory store, a clock that is set, and an svc_user that knows a few names."""
 
+import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Iterator
@@ -27,9 +28,9 @@ from runtime.ids import Uuid7Ids, split_ids
 from runtime.outbox import MemoryOutbox
 from runtime.recent import RecentWrites
 from svc_tweet.deps import Deps
+from svc_tweet.domain.tweets import Tweet
 from svc_tweet.servicer import TweetServicer
 from svc_tweet.signals import StatusSignals
-from svc_tweet.store import TweetStore
 from svc_tweet.store_memory import MemoryTweetStore
 
 T = TypeVar("T")
@@ -69,6 +70,20 @@ class FewNames(UserServiceServicer):
         )
 
 
+class LossyStore(MemoryTweetStore):
+    """A store whose acknowledgement of deletions can get lost: what it was told it does all the same."""
+
+    lost: Exception | None = None
+    silent = False
+
+    async def delete(self, tweet: Tweet, deleted_us: int, announce: events_pb2.TweetDeleted) -> None:
+        await super().delete(tweet, deleted_us, announce)
+        if self.silent:
+            await asyncio.Event().wait()
+        if self.lost is not None:
+            raise self.lost
+
+
 @dataclass
 class RecordedWrites(RecentWrites):
     """What was recorded for own reads, in order."""
@@ -84,7 +99,8 @@ class World:
     """The service under test, and everything around it."""
 
     stub: Any
-    store: TweetStore
+    store: LossyStore
+    signals: StatusSignals
     bus: MemoryBus
     outbox: MemoryOutbox
     names: FewNames
@@ -159,20 +175,21 @@ async def make_world() -> World:
     guard = Guard(CallerSigner(Secret(b"k" * 32), "tweet", clock))
     users = InProcessChannel(guard, service="tweet")
     users.register(add_UserServiceServicer_to_server, names)
-    store = MemoryTweetStore(outbox, clock)
+    store = LossyStore(outbox, clock)
+    signals = StatusSignals(bus, b"p" * 16, silence_noticed_s=0)
     deps = Deps(
         store=store,
         outbox=outbox,
         users=UserServiceStub(users),
         recent=recent,
-        signals=StatusSignals(bus, b"p" * 16, silence_noticed_s=0),
+        signals=signals,
         clock=clock,
         ids=ids,
         faults=NO_FAULTS,
     )
     channel = InProcessChannel(guard)
     channel.register(add_TweetServiceServicer_to_server, TweetServicer(deps))
-    return World(TweetServiceStub(channel), store, bus, outbox, names, recent, clock, ids)
+    return World(TweetServiceStub(channel), store, signals, bus, outbox, names, recent, clock, ids)
 
 
 def only(message: Message, kind: type[T]) -> T:

@@ -3,8 +3,11 @@
 import asyncio
 
 from aviary.graph.v1 import events_pb2
+from aviary.tweet.v1.events_pb2 import TweetDeleted
 
-from tests.unit.views.world import Gate, Monotonic, World
+from runtime.bus import MemoryBus
+from tests.unit.views.world import Gate, Monotonic, World, ids
+from views.build import listen
 from views.caches import AuthorCache, FollowCache, TweetCache
 
 
@@ -28,6 +31,23 @@ async def test_a_deleted_tweet_stays_known_as_deleted_whatever_the_statuses(worl
     world.clock.advance(100)
     known = world.deps.tweets.cached([tweet])
     assert known is not None and known[tweet].deleted
+
+
+async def test_a_deletion_that_was_announced_and_never_signalled_hides_the_tweet_and_is_told_once(world: World) -> None:
+    """P19. Its process was told that the write failed, which a batch log did later; or nobody was left to signal it."""
+    alice = world.user("alice")
+    tweet = world.tweet(alice)
+    bus = MemoryBus()
+    await listen(world.deps, bus)
+    await world.warm()
+    assert ids(await world.home(alice)) == [tweet]
+    told: list[tuple[bytes, bytes]] = []
+    world.deps.statuses.watch(lambda *which: told.append(which), lambda: None)
+    world.delete(tweet)
+    await bus.publish(TweetDeleted(event_id=b"e" * 16, tweet_id=tweet, author_id=alice))
+    assert ids(await world.home(alice)) == []
+    await world.signal_delete(tweet)
+    assert told == [(tweet, alice)]
 
 
 async def test_an_author_that_did_not_change_keeps_its_presentations(world: World) -> None:
@@ -62,10 +82,26 @@ async def test_an_announced_follow_drops_an_older_snapshot_only(world: World) ->
     alice, bob = world.user("alice"), world.user("bob")
     version = world.follow(alice, bob)
     await world.deps.follows.get(alice)
-    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version))
+    await world.deps.follows.heard(
+        events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=True, version=version)
+    )
     assert world.deps.follows.cached(alice) is not None
-    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version + 1))
+    await world.deps.follows.heard(
+        events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=True, version=version + 1)
+    )
     assert world.deps.follows.cached(alice) is None
+
+
+async def test_an_announced_change_that_a_newer_snapshot_lacks_drops_it(world: World) -> None:
+    """Two processes changed follows of one account at once: the later version was stored, and read, before the earlier one."""
+    alice, bob, carol = world.user("alice"), world.user("bob"), world.user("carol")
+    world.follow(alice, bob)
+    newer = world.follow(alice, carol)
+    await world.deps.follows.get(alice)
+    unfollowed = events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=False, version=newer - 1)
+    world.follows.discard((alice, bob))
+    await world.deps.follows.heard(unfollowed)
+    assert bob not in (await world.deps.follows.get(alice, at_least=newer)).followees
 
 
 async def test_a_snapshot_that_was_on_its_way_when_a_follow_was_announced_is_not_kept(world: World) -> None:
