@@ -43,8 +43,9 @@ class Stream:
         """Hear what is for this edge: one subscription, however many sockets. Await the result to stop."""
         bus.on_reconnected(self.hub.link_restored)
         stop = await bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
-        # Before the first reader comes: the edge must be known to live, or nobody signals to it.
+        # Before the first reader comes: the edge must be known to live, or nobody signals to it; and how far fan-out is.
         await self.attendance.beat()
+        await self.horizon.ask()
 
         async def close() -> None:
             await stop()

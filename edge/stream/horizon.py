@@ -32,7 +32,8 @@ class BacklogHorizon:
     def __init__(self, services: Mapping[str, "MeshServiceAsyncStub"], clock: Clock) -> None:
         self._services = services
         self._clock = clock
-        self._reached_ms = dict.fromkeys(services, clock.now_ms())
+        # Nothing is known of a service that has not answered yet: what was posted before this process began may be on its way.
+        self._reached_ms = dict.fromkeys(services, 0)
 
     def cursor_ms(self) -> int:
         """The time that a cursor may hold now."""
@@ -46,8 +47,10 @@ class BacklogHorizon:
             await asyncio.sleep(ASK_EVERY_S)
 
     async def ask(self) -> None:
-        """Ask every service once. One that does not answer leaves its horizon where it was."""
-        await asyncio.gather(*(self._ask(name, stub) for name, stub in self._services.items()))
+        """Ask every service once, in the order in which a tweet passes them. One that does not answer leaves its horizon where it was."""
+        for name, stub in self._services.items():
+            # One after another: what leaves the first meanwhile is counted by the next, never by none.
+            await self._ask(name, stub)
 
     async def _ask(self, name: str, stub: "MeshServiceAsyncStub") -> None:
         asked_at = self._clock.now_ms()
