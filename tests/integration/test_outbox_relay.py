@@ -126,6 +126,45 @@ async def test_a_row_that_a_batch_log_replays_late_is_found_by_a_later_pass(worl
     assert await world.rows() == 0
 
 
+class Flaky(MemoryBus):
+    """A bus that fails once when told to."""
+
+    fails = False
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        if self.fails:
+            self.fails = False
+            raise Unavailable("away for a moment", retry_after_s=1)
+        await super().send(envelopes)
+
+
+@pytest.mark.parametrize("restarted", [True, False], ids=["new process", "same process"])
+async def test_a_row_that_a_batch_log_replays_after_an_outage_of_hours_is_found(world: World, restarted: bool) -> None:
+    """P9: a database that was away replays only when it is back, after the relay has passed the bucket as one long past."""
+    world.bus = Flaky("svc_test")
+    await world.bus.declare([TweetCreated])
+    relay, event = world.relay(), created()
+    await relay.pass_once()
+    statement, params = world.outbox.row(event)
+    world.clock.go_on(7_200)
+    if restarted:
+        relay = world.relay()
+    else:
+        await world.write(created())
+        world.clock.go_on(16)
+        world.bus.fails = True
+        with pytest.raises(Unavailable):
+            await relay.pass_once()
+    await relay.pass_once()
+    await relay.pass_once()
+    await world.cql.execute(statement, params)
+    world.clock.go_on(AGES_S[-1] + 1)
+    await relay.pass_once()
+    assert event in world.bus.published
+    assert await world.rows() == 0
+    assert await world.table.watermark() > params[1]
+
+
 async def test_a_relay_that_was_away_for_hours_finds_everything(world: World) -> None:
     await world.relay().pass_once()
     events = []
