@@ -21,10 +21,12 @@ HASH_TAGS = 1
 _TIMEOUT_S = 1.0
 _MAX_CONNECTIONS = 64
 _AWAY = (exceptions.ConnectionError, exceptions.TimeoutError, exceptions.BusyLoadingError, OSError, TimeoutError)
+# Full, or changing its primary: a state of the server, not an answer to the command.
+_UNABLE = (exceptions.OutOfMemoryError, exceptions.ReadOnlyError, exceptions.ClusterDownError)
 
 
 class Redis(aioredis.Redis):
-    """redis-py's client, whose commands and pipelines raise `Unavailable` within about 2 s when the server is away."""
+    """redis-py's client, whose commands and pipelines raise `Unavailable` within about 2 s when the server is away or full."""
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
         """One command; every method of the client ends here."""
@@ -88,5 +90,5 @@ class Functions:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except _AWAY as error:
+    except (*_AWAY, *_UNABLE) as error:
         raise Unavailable(f"Redis did not answer ({type(error).__name__})", retry_after_s=1) from error

@@ -43,7 +43,7 @@ async def library(redis: Redis) -> AsyncIterator[str]:
 def source(library: str) -> str:
     return f"""#!lua name={library}
 redis.register_function('{library}_join', function(keys, args) return keys[1] .. args[1] end)
-redis.register_function('{library}_fail', function(keys, args) return redis.error_reply('mine') end)
+redis.register_function('{library}_fail', function(keys, args) return redis.error_reply(args[1]) end)
 """
 
 
@@ -60,7 +60,27 @@ async def test_a_function_is_loaded_at_its_first_call_and_again_when_the_server_
 async def test_a_function_that_fails_says_so(redis: Redis, library: str) -> None:
     functions = Functions(redis, source(library))
     with pytest.raises(ResponseError, match="mine"):
-        await functions.call(f"{library}_fail", ["a"], [])
+        await functions.call(f"{library}_fail", ["a"], ["ERR mine"])
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "OOM command not allowed when used memory > 'maxmemory'.",
+        "READONLY You can't write against a read only replica.",
+        "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+        "CLUSTERDOWN The cluster is down",
+    ],
+)
+async def test_a_server_that_can_do_nothing_now_is_unavailable(redis: Redis, library: str, reply: str) -> None:
+    """Full, or changing its primary: that says nothing about the call, and what consumers do must wait, not be set aside."""
+    functions = Functions(redis, source(library))
+    with pytest.raises(Unavailable):
+        await functions.call(f"{library}_fail", ["a"], [reply])
+    pipe = redis.pipeline(transaction=False)
+    pipe.execute_command("FCALL", f"{library}_fail", 1, "a", reply)
+    with pytest.raises(Unavailable):
+        await pipe.execute()
 
 
 async def test_a_server_that_is_away_is_unavailable_and_comes_back_by_itself(far: tuple[Redis, Proxy]) -> None:
