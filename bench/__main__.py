@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from bench import fanout, homes, posts, rest
+from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
 from bench.report import as_json, as_markdown
@@ -28,11 +29,16 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
 async def measure(names: list[str], sizes: Sizes) -> list[Row]:
     """The rows of the named benchmarks, all on one stack."""
     rows: list[Row] = []
+    beside: list[Row] = []
     async with staged(sizes) as stage:
         for name in names:
             print(f"bench: {name}", file=sys.stderr, flush=True)
+            strangers = Strangers(stage.meter)
             rows += await BENCHMARKS[name](stage)
-        return rows + await rest.after(stage)
+            beside.append(
+                Row("Beside this run", f"other programs during `{name}`", "% of all cores", strangers.percent())
+            )
+        return rows + await rest.after(stage) + beside
 
 
 def main() -> None:

@@ -1,5 +1,7 @@
 """CPU time and memory of processes, as the kernel counts them (CPU in steps of 10 ms); what they did meanwhile is the callers' matter."""
 
+import os
+import time
 from collections.abc import Mapping
 
 import psutil
@@ -33,6 +35,28 @@ class Meter:
     def memory_mib(self) -> dict[str, float]:
         """Memory of each process: pages shared by several are divided among them (PSS), where the kernel tells."""
         return {name: _memory(process) / MIB for name, process in self._processes.items()}
+
+
+class Strangers:
+    """How much of the machine programs use that have nothing to do with the run, from its making on."""
+
+    def __init__(self, stack: Meter) -> None:
+        self._stack = stack
+        self._began = time.monotonic()
+        self._used = self._seconds()
+
+    def percent(self) -> float:
+        """Of all cores, so far."""
+        whole = (time.monotonic() - self._began) * (psutil.cpu_count() or 1)
+        return max(0.0, 100 * (self._seconds() - self._used) / whole)
+
+    def _seconds(self) -> float:
+        """CPU seconds of everything, without the stack, this process and those of its children that have ended."""
+        machine, here = psutil.cpu_times(), os.times()
+        # The kernel counts the time of guests among that of users.
+        busy = sum(machine) - machine.idle - sum(getattr(machine, n, 0.0) for n in ("iowait", "guest", "guest_nice"))
+        ours = here.user + here.system + here.children_user + here.children_system
+        return busy - ours - sum(self._stack.cpu_s().values())
 
 
 def _memory(process: psutil.Process) -> int:

@@ -39,7 +39,7 @@ async def run(stage: Stage) -> list[Row]:
     ours = store.CqlHomeStore(cql, clock, limits.stored_ttl_s)
     insert = opened.session.prepare(_INSERT)
     ids = Uuid7Ids(clock)
-    users = [ids.next().bytes for _ in range(limits.chunk)]
+    users = [ids.next().bytes for _ in range(limits.rows_at_once)]
     meter = stage.server_meter(cassandra_server.NAME)
     spent: dict[str, float] = {}
     bare_s = 0.0

@@ -18,8 +18,8 @@ class Sizes:
     window_rounds: int = 500
     bare_window_rounds: int = 60
     row_rounds: int = 30
-    rows_a_round: int = 10
-    """Calls in a round, of one chunk of followers each."""
+    rows_a_round: int = 20
+    """Calls in a round, of as many rows each as a worker writes at once."""
     fanouts: tuple[tuple[int, int, int], ...] = ((1000, 20, 60), (5000, 6, 20))
     """Followers, posts to warm up, posts."""
     posts_alone: int = 500

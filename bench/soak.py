@@ -169,6 +169,8 @@ async def soak(minutes: float) -> list[Cycle]:
         environment = own_environment(Path(folder)) | {
             "AVIARY_FAULT_DIR": str(faults),
             "AVIARY_USER_ACCESS_TOKEN_S": str(_DAY_S),
+            # So that a chunk of this handful of followers has a middle.
+            "AVIARY_TIMELINE_ROWS_AT_ONCE": "2",
         }
         async with started(environment) as (stack, _):
             base_url = f"http://{HOST}:{stack.addresses['AVIARY_HTTP_PORT']}"
