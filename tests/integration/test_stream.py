@@ -212,7 +212,7 @@ async def test_the_token_may_come_in_three_ways(it: StreamWorld, way: str) -> No
     [
         ("nonsense", "TOKEN_INVALID"),
         (token(expires_in=-10), "TOKEN_EXPIRED"),
-        (token(scopes=("write",)), "INSUFFICIENT_SCOPE"),
+        (token(scopes=("write",), expires_in=24 * 3600), "INSUFFICIENT_SCOPE"),
     ],
 )
 async def test_a_bad_token_closes_with_its_reason(it: StreamWorld, access: str, reason: str) -> None:
