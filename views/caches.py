@@ -47,6 +47,7 @@ class TweetCache:
         self._size = size
         self._kept: OrderedDict[bytes, CachedTweet] = OrderedDict()
         self._flights = Flights(self._fetch, _BATCH)
+        self._flying_in: int | None = None
 
     def cached(self, ids: Collection[bytes], fresh: Collection[bytes] = ()) -> dict[bytes, CachedTweet] | None:
         """All the tweets, if nothing has to be asked; the status of `fresh` ones always is."""
@@ -57,7 +58,12 @@ class TweetCache:
         """The tweets that exist, deleted ones marked. Missing bodies and unknown statuses are asked for in one batch."""
         found, ask = self._split(ids, fresh)
         if ask:
-            share = self._statuses.epoch() is not None and not fresh
+            epoch = self._statuses.epoch()
+            if epoch != self._flying_in:
+                # A load that began before a gap may have read what was deleted meanwhile.
+                self._flights.forget()
+                self._flying_in = epoch
+            share = epoch is not None and not fresh
             found.update(await self._flights.load(ask, share))
         return found
 

@@ -40,6 +40,10 @@ class Flights(Generic[V]):
             found.update((key, value) for key, value in arrived.items() if key in wanted)
         return found
 
+    def forget(self) -> None:
+        """What is on its way is good enough for nobody who asks from now on; who waits for it gets it."""
+        self._flying.clear()
+
     def is_flying(self, key: bytes) -> bool:
         """Whether the id is being loaded."""
         return key in self._flying

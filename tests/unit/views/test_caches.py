@@ -50,6 +50,25 @@ async def test_a_deletion_that_was_announced_and_never_signalled_hides_the_tweet
     assert told == [(tweet, alice)]
 
 
+async def test_who_asks_after_a_gap_does_not_take_an_answer_from_before_it(world: World) -> None:
+    """The load under way may have read the tweet before it was deleted, and the deletion is what was lost."""
+    alice = world.user("alice")
+    tweet = world.tweet(alice)
+    await world.warm()
+    gate = Gate()
+    world.hold["GetTweets"] = gate
+    early = asyncio.ensure_future(world.deps.tweets.get([tweet]))
+    await gate.arrived.wait()
+    world.delete(tweet)
+    world.lose_a_signal()
+    await world.heartbeat()
+    late = asyncio.ensure_future(world.deps.tweets.get([tweet]))
+    await world.until(lambda: world.calls["GetTweets"] == 2 or late.done())
+    gate.open()
+    await early
+    assert (await late)[tweet].deleted
+
+
 async def test_an_author_that_did_not_change_keeps_its_presentations(world: World) -> None:
     alice = world.user("alice")
     before = (await world.deps.authors.get([alice]))[alice]

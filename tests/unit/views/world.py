@@ -120,6 +120,10 @@ class World:
             events_pb2.TweetStatusSignal(publisher_id=b"p" * 16, sequence=self._sequence, changes=[change])
         )
 
+    def lose_a_signal(self) -> None:
+        """Something was told that nobody heard."""
+        self._sequence += 1
+
     @contextlib.contextmanager
     def counting(self) -> Iterator[Counter[str]]:
         """Calls made inside of the block."""
