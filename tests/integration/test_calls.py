@@ -1,4 +1,4 @@
-"""Every served call passes the guard, on the ordinary port and in process alike."""
+"""Every served call passes the guard, on the ordinary port and in process alike; calls are balanced and retried."""
 
 import asyncio
 import uuid
@@ -165,3 +165,54 @@ async def test_a_service_that_is_not_there_is_unavailable_within_the_deadline() 
     error = await failure(channel, ALICE, content="x", deadline_s=3)
     assert error.status is grpc.StatusCode.UNAVAILABLE
     await channel.close()
+
+
+async def served(servicer: Tweets, signer: CallerSigner) -> tuple[aio.Server, int]:
+    server = aio.server(interceptors=[GuardInterceptor(Guard(signer))])
+    tweet_pb2_grpc.add_TweetServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    return server, port
+
+
+async def test_calls_are_spread_over_the_addresses_of_a_name_and_go_on_when_one_is_gone() -> None:
+    signer = CallerSigner(KEY, "tests", SystemClock())
+    one, two = Tweets(), Tweets()
+    (first, port_one), (second, port_two) = await served(one, signer), await served(two, signer)
+    channel = open_channel(f"ipv4:127.0.0.1:{port_one},127.0.0.1:{port_two}", signer, tweet_pb2.DESCRIPTOR)
+    stub = tweet_pb2_grpc.TweetServiceStub(channel)
+    request = tweet_pb2.ListAuthorTweetsRequest(author_id=b"a" * 16)
+    with acting(SERVICE, deadline_s=30):
+        while not (one.seen and two.seen):
+            await stub.ListAuthorTweets(request)
+        await first.stop(0)
+        seen = len(two.seen)
+        for _ in range(10):
+            await stub.ListAuthorTweets(request)
+    assert len(two.seen) == seen + 10
+    await channel.close()
+    await second.stop(0)
+
+
+async def test_what_may_be_repeated_is_retried_and_a_create_is_not() -> None:
+    signer = CallerSigner(KEY, "tests", SystemClock())
+
+    class Flaky(Tweets):
+        async def ListAuthorTweets(self, request: Any, context: Any) -> tweet_pb2.ListAuthorTweetsResponse:
+            await super().ListAuthorTweets(request, context)
+            if len(self.seen) == 1:
+                raise Unavailable("not yet")
+            return tweet_pb2.ListAuthorTweetsResponse()
+
+    servicer = Flaky()
+    server, port = await served(servicer, signer)
+    channel = open_channel(f"127.0.0.1:{port}", signer, tweet_pb2.DESCRIPTOR)
+    with acting(SERVICE, deadline_s=30):
+        request = tweet_pb2.ListAuthorTweetsRequest(author_id=b"a" * 16)
+        await tweet_pb2_grpc.TweetServiceStub(channel).ListAuthorTweets(request)
+    assert len(servicer.seen) == 2
+    servicer.seen.clear()
+    assert (await failure(channel, ALICE, content="down")).status is grpc.StatusCode.UNAVAILABLE
+    assert len(servicer.seen) == 1
+    await channel.close()
+    await server.stop(0)
