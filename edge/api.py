@@ -41,7 +41,7 @@ def build_app(
     table: RouteTable[Target] = RouteTable()
     for endpoint in endpoints:
         table.add(endpoint.route.verb, endpoint.route.template, endpoint)
-    extra = pages.operations(ops, public_metrics) | pages.documentation(openapi.document(endpoints))
+    extra = pages.operations(ops, public_metrics) | pages.stream() | pages.documentation(openapi.document(endpoints))
     for path, page in extra.items():
         table.add("GET", path, page)
     return App(table, Cors(cors_origins), max_in_flight)

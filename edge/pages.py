@@ -8,7 +8,10 @@ from typing import Any
 import orjson
 from swagger_ui_bundle import swagger_ui_path
 
+from edge.binding import refusal
 from edge.compression import chosen
+from edge.stream.handshake import missing_of_handshake
+from edge.stream.messages import ROUTE
 from edge.web import Header, Request, Response
 from runtime.http import OpsApp
 
@@ -70,6 +73,15 @@ def operations(ops: OpsApp, metrics: bool) -> dict[str, Page]:
         return Page(path.removeprefix("/"), answer)
 
     return {path: page(path) for path in ("/healthz", "/readyz", *(["/metrics"] if metrics else []))}
+
+
+def stream() -> dict[str, Page]:
+    """What an ordinary request finds where the stream is: what a WebSocket handshake has and this one lacks."""
+
+    async def answer(request: Request) -> Response:
+        raise refusal(missing_of_handshake(request.raw_headers))
+
+    return {ROUTE: Page("stream", answer)}
 
 
 def documentation(document: Mapping[str, Any]) -> dict[str, Page]:

@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from edge.problems import HeadersTooLarge, render
+from edge.stream.handshake import missing_of_handshake
 from runtime.context import new_trace
 from runtime.errors import InvalidArgument, ServiceError
 
@@ -104,6 +105,11 @@ class EdgeProtocol(HttpToolsProtocol):
         self._calm()
         self.transport.write_eof()
         self.loop.call_later(LINGER_S, self._give_up)
+
+    def _should_upgrade(self) -> bool:
+        # Anything less than a handshake is an ordinary request: who takes over the connection would refuse it without a problem document.
+        upgrades: bool = super()._should_upgrade()
+        return upgrades and self.scope["method"] == "GET" and not missing_of_handshake(self.headers)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aviary.mesh.v1 import reason_pb2
 
-from edge.auth import Session, Tokens
+from edge.auth import Session, TokenInvalid, Tokens
 from edge.stream.attendance import Attendance
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
@@ -80,10 +80,10 @@ class Doorkeeper:
             self._hub.spawn(self._attendance.leave(socket.viewer))
 
     def renew(self, socket: Socket, token: str) -> None:
-        """Another token for a stream that is open; raises what `session` raises, and Unauthenticated for another user's."""
+        """Another token for a stream that is open; raises what `session` raises, and TokenInvalid for another user's."""
         session = self.session(token)
         if session.caller.user_id != socket.viewer:
-            raise Unauthenticated("the token is another user's")
+            raise TokenInvalid("the token is another user's")
         socket.expires_at_ms = session.expires_at_ms
 
     async def run(self) -> None:

@@ -289,6 +289,11 @@ class TestNonsense:
         assert (await reader.read(65536)).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
+    async def test_an_ordinary_request_to_the_stream_is_told_what_a_handshake_has(self, world: World) -> None:
+        document = problem(await world.client.get("/api/v1/stream"), 400, "INVALID_REQUEST")
+        assert fields(document) == ["Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"]
+        problem(await world.client.post("/api/v1/stream", json={}), 405, "METHOD_NOT_ALLOWED")
+
     async def test_what_is_no_http_is_a_400_problem(self, world: World) -> None:
         answer = await world.raw(b"\x16\x03\x01 hello\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 400 ")

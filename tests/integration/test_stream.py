@@ -15,7 +15,7 @@ from edge.stream.doorkeeper import StreamLimits
 from edge.stream.messages import StreamCursors
 from runtime.config import MeshConfig
 from tests.integration.edge_world import token
-from tests.integration.stream_world import CLOCK, StreamWorld, stream_world
+from tests.integration.stream_world import CLOCK, WITHIN_S, StreamWorld, stream_world
 
 
 @pytest_asyncio.fixture(scope="module")
@@ -279,6 +279,26 @@ async def test_other_paths_and_subprotocols_are_refused(it: StreamWorld) -> None
     assert refused.value.response.status_code == 400
 
 
+@pytest.mark.parametrize(
+    ("method", "headers", "answer"),
+    [
+        ("GET", "Sec-WebSocket-Version: 13", "400 Bad Request"),
+        ("GET", "Sec-WebSocket-Version: 8\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "400 Bad Request"),
+        ("POST", "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "405 Method Not Allowed"),
+    ],
+)
+async def test_less_than_a_handshake_is_answered_with_a_problem(
+    it: StreamWorld, method: str, headers: str, answer: str
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", it.port)
+    upgrade = "Host: x\r\nConnection: Upgrade\r\nUpgrade: websocket"
+    writer.write(f"{method} /api/v1/stream HTTP/1.1\r\n{upgrade}\r\n{headers}\r\n\r\n".encode())
+    head = (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), WITHIN_S)).decode()
+    assert head.startswith(f"HTTP/1.1 {answer}")
+    assert "content-type: application/problem+json" in head and "x-request-id: " in head
+    writer.close()
+
+
 async def test_an_expired_token_ends_the_stream_and_a_new_one_keeps_it(it: StreamWorld) -> None:
     """P42"""
     alice = it.world.user("alice")
@@ -294,7 +314,7 @@ async def test_anothers_token_does_not_renew(it: StreamWorld) -> None:
     alice, bob = pair(it)
     async with it.open(alice) as client:
         await client.socket.send(json.dumps({"type": "auth", "access_token": token(uuid.UUID(bytes=bob))}))
-        assert (await client.closed())[0] == 1008
+        assert await client.closed() == (1008, "TOKEN_INVALID")
 
 
 async def test_a_closed_stream_is_forgotten(it: StreamWorld) -> None:

@@ -4,11 +4,39 @@ import pytest
 
 from edge.auth import TokenInvalid
 from edge.problems import RouteNotFound
-from edge.stream.handshake import read_opening
+from edge.stream.handshake import missing_of_handshake, read_opening
 from edge.stream.protocol import read_message
 from runtime.errors import InvalidArgument
 
 PATH = b"/api/v1/stream"
+HANDSHAKE = {
+    b"host": b"x",
+    b"connection": b"keep-alive, Upgrade",
+    b"upgrade": b"websocket",
+    b"sec-websocket-version": b"13",
+    b"sec-websocket-key": b"dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_a_handshake_lacks_nothing() -> None:
+    assert missing_of_handshake(list(HANDSHAKE.items())) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "field"),
+    [
+        ({b"connection": b"keep-alive"}, "Upgrade"),
+        ({b"upgrade": b"h2c"}, "Upgrade"),
+        ({b"sec-websocket-version": b"8"}, "Sec-WebSocket-Version"),
+        ({b"sec-websocket-key": b"short"}, "Sec-WebSocket-Key"),
+        ({b"sec-websocket-key": b"\xff"}, "Sec-WebSocket-Key"),
+        ({b"content-length": b"5"}, "body"),
+        ({b"transfer-encoding": b"chunked"}, "body"),
+        ({b"x-%d" % n: b"" for n in range(128)}, "headers"),
+    ],
+)
+def test_what_a_handshake_lacks_is_named(changed: dict[bytes, bytes], field: str) -> None:
+    assert [p.field for p in missing_of_handshake(list((HANDSHAKE | changed).items()))] == [field]
 
 
 def test_token_and_cursor_are_read() -> None:
