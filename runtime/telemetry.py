@@ -12,6 +12,20 @@ from runtime.context import current_trace
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+LIBRARIES = {
+    "cassandra": logging.WARNING,
+    # It repeats to every batch over several partitions, and every COUNT, that the server would do it otherwise.
+    "cassandra.protocol": logging.ERROR,
+    "grpc": logging.WARNING,
+    "httpx": logging.WARNING,
+    "nats": logging.WARNING,
+    # A line for each connection, with its address.
+    "picows": logging.WARNING,
+    # A line for each request that is no HTTP: anybody could fill the log.
+    "uvicorn": logging.ERROR,
+}
+"""How loud libraries may be in our logs."""
+
 RPCS = Counter("aviary_mesh_rpcs_total", "Calls served.", ["rpc", "reason"])
 RPC_SECONDS = Histogram("aviary_mesh_rpc_seconds", "Time of a served call.", ["rpc"], buckets=SECONDS)
 EVENTS = Counter("aviary_mesh_events_total", "Events handled.", ["event", "outcome"])
@@ -52,5 +66,5 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for noisy in ("cassandra", "nats", "uvicorn", "httpx", "grpc"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    for library, least in LIBRARIES.items():
+        logging.getLogger(library).setLevel(least)

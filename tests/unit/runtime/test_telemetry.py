@@ -1,0 +1,40 @@
+"""Log lines: all of them JSON with constant messages, and none that a client or a server can repeat at will."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from runtime import telemetry
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    levels = {name: logging.getLogger(name).level for name in telemetry.LIBRARIES}
+    yield
+    structlog.reset_defaults()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    for name, before in levels.items():
+        logging.getLogger(name).setLevel(before)
+
+
+def test_a_librarys_warning_is_a_json_line_with_the_service(capsys: pytest.CaptureFixture[str]) -> None:
+    telemetry.configure_logging("tweet")
+    logging.getLogger("cassandra.cluster").warning("host %s is down", "a")
+    line = json.loads(capsys.readouterr().out)
+    assert (line["event"], line["service"], line["level"]) == ("host a is down", "tweet", "warning")
+
+
+@pytest.mark.parametrize("library", ["cassandra.protocol", "picows", "uvicorn.error"])
+def test_what_clients_and_servers_can_repeat_at_will_is_not_logged(
+    library: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    telemetry.configure_logging("edge")
+    level = logging.INFO if library == "picows" else logging.WARNING
+    logging.getLogger(library).log(level, "once more")
+    assert capsys.readouterr().out == ""
