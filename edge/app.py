@@ -7,13 +7,14 @@ from typing import Protocol
 from prometheus_client import Counter, Histogram
 
 from edge import problems
+from edge.binding import refusal
 from edge.compression import compressed
 from edge.cors import Cors
 from edge.problems import Overloaded
 from edge.routes import RouteTable
 from edge.web import Receive, Request, Response, Scope, Send, send_response
 from runtime.context import acting, current_caller
-from runtime.errors import ServiceError
+from runtime.errors import FieldProblem, ServiceError
 from runtime.telemetry import SECONDS, logger
 
 log = logger(__name__)
@@ -60,6 +61,8 @@ class App:
         name = _NOT_FOUND
         self._room -= 1
         try:
+            if repeated := request.repeated():
+                raise refusal([FieldProblem(header, "is given more than once") for header in repeated])
             if request.method == "OPTIONS":
                 return "options", self._options(request)
             target, values = self._table.find(request.method, request.raw_path)

@@ -15,6 +15,8 @@ async def read_json(request: Request) -> object:
     body = await _read(request)
     if not body:
         return {}
+    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise UnsupportedMediaType("the body must not be compressed")
     kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
     if kind != JSON:
         raise UnsupportedMediaType(f"the body must be {JSON.decode()}")

@@ -18,6 +18,8 @@ JSON = b"application/json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+_ONCE = {b"authorization": "Authorization", b"content-type": "Content-Type", b"host": "Host"}
+
 
 class Request:
     """A request whose head has arrived. Header names are lower case; of a repeated header the last value is in `headers`."""
@@ -35,6 +37,13 @@ class Request:
         # Without one of the client's own the trace names the request, so that its log lines are found by what the client saw.
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else self.trace[3:35]
+
+    def repeated(self) -> list[str]:
+        """Headers that are given more than once although only one can be meant: two readers would see two different requests."""
+        if len(self.headers) == len(self.raw_headers):
+            return []
+        names = [name for name, _ in self.raw_headers]
+        return [text for name, text in _ONCE.items() if names.count(name) > 1]
 
 
 def _trace(given: bytes) -> str:

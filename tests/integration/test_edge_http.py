@@ -289,6 +289,17 @@ class TestNonsense:
         assert (await reader.read(65536)).startswith(b"HTTP/1.1 200 ")
         writer.close()
 
+    async def test_a_compressed_body_is_415(self, world: World) -> None:
+        problem(await post(world, {"content": "a"}, **{"Content-Encoding": "gzip"}), 415, "UNSUPPORTED_MEDIA_TYPE")
+        assert (await post(world, {"content": "a"}, **{"Content-Encoding": "identity"})).status_code == 201
+
+    @pytest.mark.parametrize("header", ["Authorization", "Content-Type", "Host"])
+    async def test_a_header_of_which_one_can_be_meant_is_not_taken_twice(self, world: World, header: str) -> None:
+        sent = as_alice(**{"Content-Type": "application/json", "Host": "a"}).items()
+        head = "".join(f"{name}: {value}\r\n" for name, value in [*sent, (header, "another"), ("Content-Length", "2")])
+        answer = (await world.raw(f"POST /api/v1/tweets HTTP/1.1\r\n{head}\r\n{{}}".encode())).decode()
+        assert answer.startswith("HTTP/1.1 400 ") and f'"field":"{header}"' in answer, answer
+
     async def test_an_ordinary_request_to_the_stream_is_told_what_a_handshake_has(self, world: World) -> None:
         document = problem(await world.client.get("/api/v1/stream"), 400, "INVALID_REQUEST")
         assert fields(document) == ["Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"]
