@@ -115,6 +115,13 @@ def test_a_late_arrival_alone_does_not_end_the_reading() -> None:
     assert read_window(window_of(late, 1), EVERYTHING, 1) is None
 
 
+def test_what_is_deeper_may_be_newer_by_the_skew_of_clocks() -> None:
+    """P6: it was made by a clock that is ahead, and arrived before what was read."""
+    arrivals = [(entry(90_000), START_MS + 90_000.0), (entry(94_000), START_MS + 89_000.0)]
+    assert read_window(window_of(arrivals, 1), EVERYTHING, 1) is None
+    assert read_window(window_of(arrivals, 2), EVERYTHING, 1) == [entry(94_000)]
+
+
 def test_reading_ends_once_what_is_deeper_must_be_older() -> None:
     arrivals = [(entry(ms), START_MS + float(ms)) for ms in (90_000, 80_000, 70_000)]
     assert read_window(window_of(arrivals, 2), EVERYTHING, 1) == [entry(90_000)]

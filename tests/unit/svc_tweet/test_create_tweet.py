@@ -11,7 +11,7 @@ from aviary.tweet.v1.events_pb2 import TweetCreated
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
 from runtime.ids import ms_of
 from runtime.recent import OWN_TWEET
-from svc_tweet.domain.tweets import CLAIM_TTL_S
+from svc_tweet.domain.tweets import CLAIM_TTL_S, Claim, digest
 from tests.unit.svc_tweet.world import World, refusal
 
 
@@ -116,6 +116,17 @@ async def test_twenty_parallel_calls_with_one_key_make_one_tweet_p37(world: Worl
     answers = await asyncio.gather(*(world.post(alice, "once", key="k") for _ in range(20)))
     assert all(answer == answers[0] for answer in answers)
     assert await world.listed(alice) == ([answers[0].tweet_id], False)
+    assert len(world.events(TweetCreated)) == 1
+
+
+async def test_a_key_whose_first_call_died_before_it_stored_anything_is_gone_on_with_p37(world: World) -> None:
+    """P37. The claim stands, its tweet does not: the retry makes it, under the id that was claimed."""
+    alice = world.account()
+    claim = Claim(digest(pb.CreateTweetRequest(content="once")), world.ids.next(), b"")
+    assert await world.store.claim(alice, "k", claim, CLAIM_TTL_S) == claim
+    answer = await world.post(alice, "once", key="k")
+    assert answer.tweet_id == str(claim.tweet_id)
+    assert await world.listed(alice) == ([answer.tweet_id], False)
     assert len(world.events(TweetCreated)) == 1
 
 

@@ -69,6 +69,24 @@ async def test_who_asks_after_a_gap_does_not_take_an_answer_from_before_it(world
     assert (await late)[tweet].deleted
 
 
+async def test_an_answer_that_arrives_late_does_not_bring_a_deleted_tweet_back(world: World) -> None:
+    """P19: it was read before the deletion, and the one that was read after it is here already."""
+    tweet = world.tweet(world.user("alice"))
+    await world.warm()
+    gate = Gate()
+    world.hold["GetTweets"] = gate
+    early = asyncio.ensure_future(world.deps.tweets.get([tweet]))
+    await gate.arrived.wait()
+    del world.hold["GetTweets"]
+    world.delete(tweet)
+    world.lose_a_signal()
+    await world.heartbeat()
+    assert (await world.deps.tweets.get([tweet]))[tweet].deleted
+    gate.open()
+    await early
+    assert (await world.deps.tweets.get([tweet]))[tweet].deleted
+
+
 async def test_an_author_that_did_not_change_keeps_its_presentations(world: World) -> None:
     alice = world.user("alice")
     before = (await world.deps.authors.get([alice]))[alice]

@@ -8,6 +8,16 @@ from runtime.errors import from_rpc
 from tests.unit.views.world import World, text
 
 
+async def test_it_shows_the_other_end_and_skips_lost_accounts(world: World) -> None:
+    """P25"""
+    alice, bob, gone = world.user("alice"), world.user("bob"), world.user("gone")
+    world.follow(bob, alice)
+    world.follow(gone, alice)
+    del world.users[gone]
+    answer = await world.views.ListFollowers(view_pb2.ListFollowersRequest(user_id=text(alice)))
+    assert [f.user_id for f in answer.followers] == [text(bob)] and not answer.has_more
+
+
 async def test_pages_join_through_the_cursor(world: World) -> None:
     bob = world.user("bob")
     readers = [world.user(f"r{n}") for n in range(5)]
