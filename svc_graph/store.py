@@ -80,11 +80,12 @@ class CqlGraphStore:
         self._lists = TimeLists(cql, self)
         prepare = cql.prepare
         # What are the states of pairs of one follower?
-        self._edges = prepare(
-            "SELECT followee_id, following, version FROM follow_edges WHERE follower_id = ? AND followee_id IN ?"
-        )
-        # When did a follower last change anything?
-        self._version = prepare("SELECT graph_version FROM follow_edges WHERE follower_id = ? LIMIT 1")
+        edge = "SELECT follower_id, followee_id, following, version FROM follow_edges"
+        self._edges_from = prepare(f"{edge} WHERE follower_id = ? AND followee_id IN ?")
+        # What are the states of pairs of one followee? For imports, which come sorted by followee.
+        self._edges_to = prepare(f"{edge} WHERE follower_id IN ? AND followee_id = ?")
+        # When did followers last change anything?
+        self._versions = prepare("SELECT DISTINCT follower_id, graph_version FROM follow_edges WHERE follower_id IN ?")
         # Whom does a follower follow, all at once?
         self._snapshot = prepare(
             "SELECT followee_id, following, graph_version FROM follow_edges"
@@ -112,23 +113,23 @@ class CqlGraphStore:
         )
 
     async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
-        """See GraphStore. One query for each follower and 100 of its pairs."""
-        wanted: dict[uuid.UUID, list[uuid.UUID]] = {}
-        for pair in pairs:
-            wanted.setdefault(pair.follower_id, []).append(pair.followee_id)
-        queries = [(follower, part) for follower, others in wanted.items() for part in _parts(others)]
-        answers = await asyncio.gather(*(self._cql.execute(self._edges, query) for query in queries))
-        stored = {
-            Pair(follower, row[0]): Edge(Pair(follower, row[0]), row[1], row[2])
-            for (follower, _), rows in zip(queries, answers, strict=True)
-            for row in rows
-        }
-        return [stored.get(pair, Edge(pair)) for pair in pairs]
+        """See GraphStore. One query for each account of the end that has fewer, and 100 of its pairs."""
+        ends = {pair.follower_id for pair in pairs}, {pair.followee_id for pair in pairs}
+        if len(ends[1]) < len(ends[0]):
+            parts = _grouped((pair.followee_id, pair.follower_id) for pair in pairs)
+            reads = [self._cql.execute(self._edges_to, (part, followee)) for followee, part in parts]
+        else:
+            parts = _grouped((pair.follower_id, pair.followee_id) for pair in pairs)
+            reads = [self._cql.execute(self._edges_from, (follower, part)) for follower, part in parts]
+        stored = {Pair(row[0], row[1]): row for rows in await asyncio.gather(*reads) for row in rows}
+        return [Edge(pair, *stored[pair][2:]) if pair in stored else Edge(pair) for pair in pairs]
 
     async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
         """See GraphStore."""
-        answers = await asyncio.gather(*(self._cql.execute(self._version, (one,)) for one in follower_ids))
-        return {one: rows[0][0] if rows else 0 for one, rows in zip(follower_ids, answers, strict=True)}
+        queries = [(part,) for part in _parts(list(follower_ids))]
+        answers = await asyncio.gather(*(self._cql.execute(self._versions, query) for query in queries))
+        known = {row[0]: row[1] for rows in answers for row in rows}
+        return {one: known.get(one, 0) for one in follower_ids}
 
     async def apply(self, changes: Sequence[Change], announce: Sequence[FollowSet]) -> None:
         """See GraphStore. One logged batch, repeated while nobody acknowledged it: repeating writes the same cells."""
@@ -190,3 +191,13 @@ class CqlGraphStore:
 def _parts(ids: Sequence[uuid.UUID]) -> Iterator[Sequence[uuid.UUID]]:
     for start in range(0, len(ids), IN_ONE_QUERY):
         yield ids[start : start + IN_ONE_QUERY]
+
+
+def _grouped(pairs: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> Iterator[tuple[uuid.UUID, Sequence[uuid.UUID]]]:
+    """Each first with at most 100 of its seconds at a time."""
+    wanted: dict[uuid.UUID, list[uuid.UUID]] = {}
+    for first, second in pairs:
+        wanted.setdefault(first, []).append(second)
+    for first, seconds in wanted.items():
+        for part in _parts(seconds):
+            yield first, part

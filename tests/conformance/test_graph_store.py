@@ -98,6 +98,17 @@ async def test_edges_come_in_the_order_asked_for_however_many(store: GraphStore)
     assert [edge.following for edge in edges] == [pair in set(pairs[::2]) for pair in asked]
 
 
+async def test_edges_of_many_followers_come_in_the_order_asked_for_too(store: GraphStore) -> None:
+    alice, *others = accounts(230)
+    pairs = [Pair(other, alice) for other in others]
+    await follow(store, *pairs[::2])
+    edges = await store.edges(pairs[::-1])
+    assert [edge.pair for edge in edges] == pairs[::-1]
+    assert [edge.following for edge in edges] == [pair in set(pairs[::2]) for pair in pairs[::-1]]
+    versions = await store.versions(others)
+    assert [version > 0 for version in versions.values()] == [pair in set(pairs[::2]) for pair in pairs]
+
+
 async def test_edges_see_every_change_that_was_acknowledged(store: GraphStore) -> None:
     pair = Pair(*accounts(2))
     for step in (follow, unfollow, follow):
