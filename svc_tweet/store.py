@@ -59,6 +59,11 @@ class TweetStore(Protocol):
         before. An unknown author is an empty list.
         """
 
+    async def list_all_by_author(
+        self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
+    ) -> list[tuple[uuid.UUID, bool]]:
+        """As `list_by_author`, with the deleted ones, and of each whether it is."""
+
 
 class CqlTweetStore:
     """TweetStore on Cassandra or ScyllaDB.
@@ -145,21 +150,32 @@ class CqlTweetStore:
         self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
     ) -> list[uuid.UUID]:
         """See TweetStore."""
-        found: list[uuid.UUID] = []
+        return [one for one, _ in await self._list(author_id, before, after, limit, with_deleted=False)]
+
+    async def list_all_by_author(
+        self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
+    ) -> list[tuple[uuid.UUID, bool]]:
+        """See TweetStore."""
+        return await self._list(author_id, before, after, limit, with_deleted=True)
+
+    async def _list(
+        self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int, *, with_deleted: bool
+    ) -> list[tuple[uuid.UUID, bool]]:
+        found: list[tuple[uuid.UUID, bool]] = []
         for (month,) in await self._cql.execute(self._months, (author_id, month_of(before), month_of(after))):
-            found += await self._month(author_id, month, before, after, limit - len(found))
+            found += await self._month((author_id, month), before, after, limit - len(found), with_deleted)
             if len(found) == limit:
                 break
         return found
 
     async def _month(
-        self, author_id: uuid.UUID, month: int, before: uuid.UUID, after: uuid.UUID, limit: int
-    ) -> list[uuid.UUID]:
+        self, partition: tuple[uuid.UUID, int], before: uuid.UUID, after: uuid.UUID, limit: int, with_deleted: bool
+    ) -> list[tuple[uuid.UUID, bool]]:
         page = max(limit, _LEAST_PAGE)
-        found: list[uuid.UUID] = []
+        found: list[tuple[uuid.UUID, bool]] = []
         while True:
-            rows = await self._cql.execute(self._listed, (author_id, month, before, after, page))
-            found += [tweet_id for tweet_id, deleted in rows if not deleted]
+            rows = await self._cql.execute(self._listed, (*partition, before, after, page))
+            found += [(tweet_id, bool(deleted)) for tweet_id, deleted in rows if with_deleted or not deleted]
             if len(found) >= limit or len(rows) < page:
                 return found[:limit]
             before = rows[-1][0]

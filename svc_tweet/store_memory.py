@@ -58,5 +58,12 @@ class MemoryTweetStore:
         self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
     ) -> list[uuid.UUID]:
         """See TweetStore."""
-        own = (t.tweet_id for t in self._tweets.values() if t.author_id == author_id and not t.deleted)
-        return sorted((one for one in own if after < one < before), reverse=True)[:limit]
+        every = await self.list_all_by_author(author_id, before, after, len(self._tweets))
+        return [one for one, deleted in every if not deleted][:limit]
+
+    async def list_all_by_author(
+        self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
+    ) -> list[tuple[uuid.UUID, bool]]:
+        """See TweetStore."""
+        own = ((t.tweet_id, t.deleted) for t in self._tweets.values() if t.author_id == author_id)
+        return sorted((one for one in own if after < one[0] < before), reverse=True)[:limit]

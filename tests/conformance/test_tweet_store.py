@@ -266,5 +266,16 @@ async def test_deleted_tweets_leave_no_hole_in_a_page(store: TweetStore) -> None
     assert await listed(store, author, 3) == [one.tweet_id for one in kept[:2:-1]]
 
 
+async def test_deleted_tweets_are_listed_as_such_for_who_asks_for_all(store: TweetStore) -> None:
+    author = IDS.next()
+    tweets = [tweet(author) for _ in range(3)]
+    await insert(store, *tweets)
+    await delete(store, tweets[1])
+    expected = [(one.tweet_id, one is tweets[1]) for one in reversed(tweets)]
+    assert await store.list_all_by_author(author, NEWEST, OLDEST, 10) == expected
+    assert await store.list_all_by_author(author, tweets[2].tweet_id, tweets[0].tweet_id, 10) == expected[1:2]
+    assert await store.list_all_by_author(author, NEWEST, OLDEST, 2) == expected[:2]
+
+
 async def test_an_unknown_author_is_an_empty_list(store: TweetStore) -> None:
     assert await listed(store, IDS.next()) == []

@@ -92,3 +92,14 @@ async def test_200_is_the_default_and_malformed_bounds_are_refused(world: World)
         ):
             call = world.stub.ListAuthorTweets(pb.ListAuthorTweetsRequest(**wrong))
             assert (await refusal(call)).reason == "INVALID_REQUEST"
+
+
+async def test_deleted_tweets_are_given_and_named_to_who_asks_for_them(world: World) -> None:
+    """An audit must know which tweets took a place in a backfill."""
+    alice = world.account()
+    kept, gone = [uuid.UUID((await world.post(alice, text)).tweet_id).bytes for text in ("kept", "gone")]
+    await world.delete(alice, str(uuid.UUID(bytes=gone)))
+    with acting(SERVICE):
+        request = pb.ListAuthorTweetsRequest(author_id=alice.bytes, include_deleted=True)
+        answer = await world.stub.ListAuthorTweets(request)
+    assert (answer.tweet_ids, answer.deleted_ids, answer.has_more) == (gone + kept, gone, False)
