@@ -13,7 +13,7 @@ from bench.figures import Row
 from bench.machine import Machine
 from bench.report import as_json, as_markdown
 from bench.sizes import FULL, QUICK, Sizes
-from bench.stage import Stage, staged
+from bench.stage import Stage, cancel_on_sigterm, staged
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -30,6 +30,7 @@ async def measure(names: list[str], sizes: Sizes) -> list[Row]:
     """The rows of the named benchmarks, all on one stack."""
     rows: list[Row] = []
     beside: list[Row] = []
+    cancel_on_sigterm()
     async with staged(sizes) as stage:
         for name in names:
             print(f"bench: {name}", file=sys.stderr, flush=True)

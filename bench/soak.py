@@ -22,7 +22,7 @@ from bench import people
 from bench.machine import Machine
 from bench.people import Silent
 from bench.soak_traffic import Traffic
-from bench.stage import own_environment, settled, started
+from bench.stage import cancel_on_sigterm, own_environment, settled, started
 from ops import running
 from ops.mesh import Mesh
 from ops.running import Running
@@ -162,6 +162,7 @@ async def _until(condition: Callable[[], Awaitable[bool]], failure: str) -> None
 
 async def soak(minutes: float) -> list[Cycle]:
     """Cycles until the time is over; at least one."""
+    cancel_on_sigterm()
     cycles: list[Cycle] = []
     with tempfile.TemporaryDirectory(prefix="avb") as folder:
         faults = Path(folder) / "faults"

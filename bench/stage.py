@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -113,6 +114,13 @@ async def started(environment: Mapping[str, str]) -> AsyncIterator[tuple[Running
         yield running.load(Path(environment["AVIARY_HOME"])), start_s
     finally:
         await aviary(environment, "down")
+
+
+def cancel_on_sigterm() -> None:
+    """Let SIGTERM cancel the current task, so that whatever it has started is taken down."""
+    this = asyncio.current_task()
+    assert this is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)
 
 
 def own_environment(home: Path) -> dict[str, str]:
