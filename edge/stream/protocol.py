@@ -33,8 +33,22 @@ _CALM_BYTES = 64 * 1024
 _DRAIN_WITHIN_S = 30.0
 _UNSUPPORTED = 1003
 
-_quiet = logging.LoggerAdapter(logging.getLogger("picows"), {})
-"""An adapter, because picows makes one logger for each connection out of a plain logger."""
+_CLIENTS_FAULT = "WS parser error"
+
+
+class PicowsLog(logging.LoggerAdapter[logging.Logger]):
+    """What picows logs, without the frames that clients send wrong: those are told so by a close code, and could fill the log.
+
+    An adapter also because picows makes one logger for each connection out of a plain logger.
+    """
+
+    def log(self, level: int, msg: object, *args: Any, **options: Any) -> None:
+        """Log unless the client is at fault."""
+        if not str(msg).startswith(_CLIENTS_FAULT):
+            super().log(level, msg, *args, **options)
+
+
+_log = PicowsLog(logging.getLogger("picows"), {})
 
 
 class PicowsWire:
@@ -230,7 +244,7 @@ class StreamProtocol(asyncio.Protocol):
             None,
             False,
             listen,
-            _quiet,
+            _log,
             True,
             10,
             False,
