@@ -83,12 +83,7 @@ class Process:
             loop.add_signal_handler(number, self._stopping.set)
         ops = QuietServer(
             uvicorn.Config(
-                self.ops,
-                host=self.config.host,
-                port=self.config.metrics_port,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
+                self.ops, host=self.config.host, port=self.config.metrics_port, log_config=None, lifespan="off"
             )
         )
         serving = asyncio.create_task(ops.serve())

@@ -12,19 +12,9 @@ from runtime.context import current_trace
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-LIBRARIES = {
-    "cassandra": logging.WARNING,
-    # It repeats to every batch over several partitions, and every COUNT, that the server would do it otherwise.
-    "cassandra.protocol": logging.ERROR,
-    "grpc": logging.WARNING,
-    "httpx": logging.WARNING,
-    "nats": logging.WARNING,
-    # A line for each connection, with its address.
-    "picows": logging.WARNING,
-    # A line for each request that is no HTTP: anybody could fill the log.
-    "uvicorn": logging.ERROR,
-}
-"""How loud libraries may be in our logs."""
+QUIET = ("cassandra", "nats", "picows", "httpx", "grpc")
+# Anybody could fill the log: a warning for each request that is no HTTP, for each batch over several partitions.
+QUIETER = ("cassandra.protocol", "uvicorn")
 
 RPCS = Counter("aviary_mesh_rpcs_total", "Calls served.", ["rpc", "reason"])
 RPC_SECONDS = Histogram("aviary_mesh_rpc_seconds", "Time of a served call.", ["rpc"], buckets=SECONDS)
@@ -66,5 +56,5 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    for library, least in LIBRARIES.items():
-        logging.getLogger(library).setLevel(least)
+    for library in (*QUIET, *QUIETER):
+        logging.getLogger(library).setLevel(logging.ERROR if library in QUIETER else logging.WARNING)

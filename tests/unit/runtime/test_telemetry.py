@@ -14,7 +14,7 @@ from runtime import telemetry
 def _logging_as_before() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
-    levels = {name: logging.getLogger(name).level for name in telemetry.LIBRARIES}
+    levels = {name: logging.getLogger(name).level for name in (*telemetry.QUIET, *telemetry.QUIETER)}
     yield
     structlog.reset_defaults()
     root.handlers[:] = handlers
