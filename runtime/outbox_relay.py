@@ -97,8 +97,7 @@ class Relay:
         self._ages_ms = [int(age * 1000) for age in ages_s]
         self._tick_s = min(5.0, max(0.05, ages_s[0] / 5))
         self._next: list[int] = []
-        self._began_ms = 0
-        self._again_from: int | None = None
+        self._began_ms, self._again_from = 0, 0
 
     async def run(self) -> None:
         """Pass over the buckets until cancelled; while the database or the bus is away, wait and go on where it stopped."""
@@ -135,15 +134,14 @@ class Relay:
         # What is older than the next pass's age is that pass's; the last one begins at the watermark.
         later = [*self._ages_ms[1:], None]
         self._next = [watermark if age is None else max(watermark, (now_ms - age) // BUCKET_MS) for age in later]
-        # A database that was away replays its batch log only once it is back, into buckets long past: the last pass catches
-        # up at once, and goes over all of it again, before the watermark moves, when its age has passed since.
+        # A database that was away replays its batch log only now: the last pass does all again before the watermark moves.
         self._began_ms, self._again_from = now_ms, watermark
 
     async def _pass(self, number: int, until_ms: int) -> None:
         """Publish rows written before `until_ms`, in every bucket that this pass has not finished."""
         final = number == len(self._ages_ms) - 1
-        if final and self._again_from is not None and until_ms >= self._began_ms:
-            self._next[number], self._again_from = self._again_from, None
+        if final and self._again_from and until_ms >= self._began_ms:
+            self._next[number], self._again_from = self._again_from, 0
         first, last = self._next[number], until_ms // BUCKET_MS
         for start in range(first, last + 1, BUCKETS_PER_READ):
             end = min(start + BUCKETS_PER_READ - 1, last)
@@ -151,7 +149,7 @@ class Relay:
                 break
             # The bucket of `until_ms` is still filling: it is read again.
             self._next[number] = min(end + 1, last)
-        if final and self._again_from is None and self._next[number] > first:
+        if final and not self._again_from and self._next[number] > first:
             await self._table.move_watermark(self._next[number])
 
     async def _clear(self, first: int, last: int, until_ms: int, number: int) -> bool:

@@ -71,12 +71,8 @@ class Presence:
         self._alive_ms: dict[bytes, int] = {}
 
     async def arrive(self, user_id: bytes, edge_id: bytes) -> None:
-        """A user's first connection to an edge was opened. The edge counts connections; this only knows that there are some."""
+        """A user's first connection to an edge was opened, or still is. The edge counts them; this only knows that there are some."""
         await self._functions.call("aviary_presence_1_arrive", [self._key(user_id)], [edge_id, USER_TTL_S])
-
-    async def refresh(self, user_id: bytes, edge_id: bytes) -> None:
-        """The user is still connected to the edge; heals what an emptied Redis forgot."""
-        await self.arrive(user_id, edge_id)
 
     async def leave(self, user_id: bytes, edge_id: bytes) -> None:
         """A user's last connection to an edge was closed."""
@@ -131,10 +127,6 @@ class MemoryPresence:
     async def arrive(self, user_id: bytes, edge_id: bytes) -> None:
         """See Presence."""
         self._edges[user_id][edge_id] = None
-
-    async def refresh(self, user_id: bytes, edge_id: bytes) -> None:
-        """See Presence."""
-        await self.arrive(user_id, edge_id)
 
     async def leave(self, user_id: bytes, edge_id: bytes) -> None:
         """See Presence."""

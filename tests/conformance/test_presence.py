@@ -42,7 +42,7 @@ async def test_arriving_again_is_being_there_once(book: Book) -> None:
     user, edge = some_id(), some_id()
     await book.beat(edge)
     await book.arrive(user, edge)
-    await book.refresh(user, edge)
+    await book.arrive(user, edge)
     assert await book.edges_of([user]) == {edge: [user]}
 
 
