@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the public API, made from the same endpoints that serve it; nothing in it is typed by hand."""
+"""The OpenAPI 3.1 document of the public API, made from the same endpoints that serve it; only the stream is described by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,6 +8,8 @@ from aviary.options.v1 import options_pb2
 
 from edge.problems import CONTENT_TYPE
 from edge.schemas import Schema, Schemas, body, described, required_fields, taken
+from edge.stream.described import PATH_ITEM
+from edge.stream.messages import ROUTE as STREAM
 from edge.transcoder import Endpoint, next_fields
 from edge.web import JSON
 
@@ -48,12 +50,13 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         names.add(endpoint.name)
         route = endpoint.route
         paths.setdefault(route.template, {})[route.verb.lower()] = _operation(endpoint, schemas)
+    paths[STREAM] = PATH_ITEM
     services = dict.fromkeys(endpoint.route.rpc.service for endpoint in endpoints)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Aviary", "version": "1", "description": "The public API of the feed."},
         "servers": [{"url": "/"}],
-        "tags": [{"name": _tag(service), **described(service)} for service in services],
+        "tags": [{"name": _tag(service), **described(service)} for service in services] + [{"name": "stream"}],
         "paths": paths,
         "components": {
             "schemas": {**schemas.components, "Problem": _PROBLEM},

@@ -67,7 +67,7 @@ def operations(ops: OpsApp, metrics: bool) -> dict[str, Page]:
 
     def page(path: str) -> Page:
         async def answer(_: Request) -> Response:
-            status, body, kind = ops.respond(path)
+            status, body, kind = ops.respond(path, texts=False)
             return Response(status, body, kind.encode(), [_NO_STORE])
 
         return Page(path.removeprefix("/"), answer)

@@ -41,14 +41,14 @@ class OpsApp:
         status, body, kind = self.respond(scope["path"])
         await answer(send, status, body, kind)
 
-    def respond(self, path: str) -> tuple[int, bytes, str]:
-        """Status, body and content type for a path; 404 for one that is none of the three."""
+    def respond(self, path: str, texts: bool = True) -> tuple[int, bytes, str]:
+        """Status, body and content type for a path; 404 for others. In public without the texts, which may hold addresses."""
         if path == "/healthz":
             return 200, b'{"alive":true}', "application/json"
         if path == "/readyz":
-            states = self._states()
+            states = {name: s if texts or s == "ok" else "failing" for name, s in self._states().items()}
             failing = {name: state for name, state in states.items() if state != "ok"}
-            body = orjson.dumps({"ready": not failing, "checks": dict(states), "failing": sorted(failing)})
+            body = orjson.dumps({"ready": not failing, "checks": states, "failing": sorted(failing)})
             return 503 if failing else 200, body, "application/json"
         if path == "/metrics":
             return 200, generate_latest(), CONTENT_TYPE_LATEST

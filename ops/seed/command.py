@@ -11,7 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from ops import running
 from ops.mesh import Mesh
+from ops.running import Running
 from ops.seed import dataset
+from ops.seed.checkpoint import Checkpoint
 from ops.seed.importer import Imported, import_dataset, patiently
 from runtime.errors import from_rpc, named
 from stack.errors import StackError
@@ -61,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise StackError("only the servers run in this home: start the services with `aviary up`")
     bars = Bars()
     try:
-        imported = asyncio.run(seed(stack.environment(), arguments.all, bars))
+        imported = asyncio.run(seed(stack, arguments.all, bars))
     except aio.AioRpcError as error:
         failure = from_rpc(error)
         raise StackError(
@@ -73,11 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-async def seed(environment: dict[str, str], everything: bool, bars: Bars) -> Imported:
-    """Import the data set into the stack with this environment."""
+async def seed(stack: Running, everything: bool, bars: Bars) -> Imported:
+    """Import the data set into a running stack."""
     data = dataset.load(everything)
-    async with Mesh(environment, "seed") as mesh:
-        return await import_dataset(mesh, data, await demo_account(mesh), bars)
+    async with Mesh(stack.environment(), "seed") as mesh:
+        demo_id = await demo_account(mesh)
+        checkpoint = Checkpoint.of(stack.home, stack.namespace, demo_id, data)
+        return await import_dataset(mesh, data, demo_id, bars, checkpoint)
 
 
 async def demo_account(mesh: Mesh) -> bytes:

@@ -1,7 +1,8 @@
 """Brings a data set in through the gRPC contract; repeating it at any time, or after a crash, changes nothing that is there."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -12,6 +13,7 @@ from aviary.user.v1 import user_pb2
 from grpc import StatusCode, aio
 
 from ops.mesh import Mesh
+from ops.seed.checkpoint import Checkpoint, Reached
 from ops.seed.dataset import Account, Dataset, SourceTweet
 from runtime.context import Caller, acting
 
@@ -19,6 +21,7 @@ R = TypeVar("R")
 
 FOLLOWS_A_CALL = 500
 ACCOUNTS_AT_ONCE = 16
+TWEETS_A_CHECKPOINT = 50
 PATIENCE_S = 60.0
 
 
@@ -41,13 +44,24 @@ class Imported:
     tweets: int
 
 
-async def import_dataset(mesh: Mesh, data: Dataset, demo_id: bytes, progress: Progress) -> Imported:
+async def import_dataset(
+    mesh: Mesh, data: Dataset, demo_id: bytes, progress: Progress, checkpoint: Checkpoint
+) -> Imported:
     """Accounts first, then follows, then tweets in time order, so that each tweet fans out to its followers."""
+    reached = await still_there(mesh, checkpoint.read())
+    if reached is not None and reached.tweets == len(data.tweets):
+        return Imported(len(data.accounts), 0, len(data.tweets))
     ids = await import_accounts(mesh, data.accounts, progress)
     pairs = [(ids[a.lower()], ids[b.lower()]) for a, b in data.follows]
     pairs += [(demo_id, ids[name.lower()]) for name in data.demo_follows]
     made = await import_follows(mesh, pairs, progress)
-    await import_tweets(mesh, data.tweets, ids, progress)
+    done = 0 if reached is None else reached.tweets
+
+    def remember(number: int, tweet_id: str) -> None:
+        if number % TWEETS_A_CHECKPOINT == 0 or done + number == len(data.tweets):
+            checkpoint.write(Reached(done + number, tweet_id))
+
+    await import_tweets(mesh, data.tweets[done:], ids, progress, remember)
     return Imported(len(ids), made, len(data.tweets))
 
 
@@ -81,18 +95,33 @@ async def import_follows(mesh: Mesh, pairs: list[tuple[bytes, bytes]], progress:
     return made
 
 
-async def import_tweets(mesh: Mesh, tweets: Iterable[SourceTweet], ids: dict[str, bytes], progress: Progress) -> None:
-    """One after the other, so that the order of ids is the order of the source.
+async def import_tweets(
+    mesh: Mesh,
+    tweets: Sequence[SourceTweet],
+    ids: dict[str, bytes],
+    progress: Progress,
+    remember: Callable[[int, str], None] = lambda *_: None,
+) -> None:
+    """One after the other, so that the order of ids is the order of the source. `remember` hears how many are in, and the last.
 
     svc_tweet remembers for ever which tweet it made for a service's key: the source id in the key makes repeating harmless.
     """
-    tweets = list(tweets)
     progress.start("tweets", len(tweets))
-    for tweet in tweets:
+    for number, tweet in enumerate(tweets, 1):
         request = tweet_pb2.CreateTweetRequest(content=tweet.text, idempotency_key=f"seed:{tweet.source_id}")
         caller = mesh.acting_for(ids[tweet.author.lower()])
-        await patiently(partial(mesh.tweets.CreateTweet, request), caller)
+        answer = await patiently(partial(mesh.tweets.CreateTweet, request), caller)
+        remember(number, answer.tweet_id)
         progress.advance(1)
+
+
+async def still_there(mesh: Mesh, reached: Reached | None) -> Reached | None:
+    """The checkpoint, unless the servers do not have its tweet: they were emptied, or are others."""
+    if reached is None:
+        return None
+    request = tweet_pb2.GetTweetsRequest(tweet_ids=[uuid.UUID(reached.tweet_id).bytes])
+    found = await patiently(partial(mesh.tweets.GetTweets, request))
+    return reached if found.tweets else None
 
 
 async def patiently(call: Callable[[], Awaitable[R]], caller: Caller | None = None) -> R:

@@ -3,8 +3,13 @@
 import asyncio
 import dataclasses
 import json
+import uuid
+from pathlib import Path
+
+import pytest
 
 from ops.seed import dataset
+from ops.seed.checkpoint import FILE, Checkpoint
 from ops.seed.importer import import_dataset
 from tests.e2e.aviary import Aviary, Person
 
@@ -37,16 +42,23 @@ def part_of_the_dataset() -> dataset.Dataset:
     )
 
 
-async def imported(aviary: Aviary, data: dataset.Dataset, reader: Person) -> None:
+async def imported(aviary: Aviary, data: dataset.Dataset, reader: Person, home: Path) -> None:
+    reader_id = uuid.UUID(reader.user_id).bytes
     async with aviary.mesh() as mesh:
-        await import_dataset(mesh, data, bytes.fromhex(reader.user_id.replace("-", "")), Silent())
+        await import_dataset(mesh, data, reader_id, Silent(), Checkpoint.of(home, "e2e", reader_id, data))
 
 
-async def test_seeding_twice_gives_every_tweet_once_in_time_order(aviary: Aviary) -> None:
+@pytest.mark.parametrize("remembered", [True, False])
+async def test_seeding_twice_gives_every_tweet_once_in_time_order(
+    aviary: Aviary, tmp_path: Path, remembered: bool
+) -> None:
+    """With the checkpoint of the first run and, as on another machine, without it."""
     data = part_of_the_dataset()
     async with aviary.person() as reader:
-        await imported(aviary, data, reader)
-        await imported(aviary, data, reader)
+        await imported(aviary, data, reader, tmp_path)
+        if not remembered:
+            (tmp_path / FILE).unlink()
+        await imported(aviary, data, reader, tmp_path)
         await aviary.settle()
         ids = await reader.home()
         page = await reader.ok("GET", "/timeline/home", params={"limit": 200})
@@ -55,10 +67,10 @@ async def test_seeding_twice_gives_every_tweet_once_in_time_order(aviary: Aviary
         assert [t.split() for t in texts] == [t.text.split() for t in reversed(data.tweets)]
 
 
-async def test_an_imported_account_is_found_by_name_and_nobody_can_log_in_to_it(aviary: Aviary) -> None:
+async def test_an_imported_account_is_found_by_name_and_nobody_can_log_in_to_it(aviary: Aviary, tmp_path: Path) -> None:
     data = part_of_the_dataset()
     async with aviary.person() as reader:
-        await imported(aviary, data, reader)
+        await imported(aviary, data, reader, tmp_path)
         name = data.accounts[0].username
         shown = await reader.ok("GET", f"/users/by/username/{name.lower()}")
         assert (shown["username"], shown["display_name"]) == (name, data.accounts[0].display_name)
