@@ -14,8 +14,9 @@ from tests.e2e.aviary import Aviary
 async def test_an_entry_taken_out_of_a_home_is_named_and_its_return_is_clean(aviary: Aviary) -> None:
     """Promise 2: the audit fails when it is broken."""
     async with aviary.people(2) as (alice, bob):
-        await bob.follow(alice)
+        # Before the follow: what is posted within ten seconds after one may be in a home and need not.
         tweet, kept = await alice.post("will be lost"), await alice.post("stays")
+        await bob.follow(alice)
         await aviary.settle()
         entry, reader = uuid.UUID(tweet), uuid.UUID(bob.user_id)
         place = (reader, ms_of(entry.bytes) // WEEK_MS, entry)
