@@ -1,9 +1,8 @@
-"""`python -m bench.soak [--minutes N]`: kills one process after the other under traffic, and audits every home after each.
+"""The scenario `kills`: one process after the other is killed under traffic, and every home is audited after each.
 
-What was killed, how long it was away and what was promised meanwhile is kept in results/soak.json; the run ends at the first wrong home.
+What was killed, how long it was away and what was promised meanwhile is its result; the run ends at the first wrong home.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -19,17 +18,16 @@ from pathlib import Path
 import httpx
 
 from bench import people
-from bench.machine import Machine
 from bench.people import Silent
-from bench.soak_traffic import Traffic
-from bench.stage import cancel_on_sigterm, own_environment, settled, started
+from bench.soak.scenario import Options, Outcome
+from bench.soak.traffic import Traffic
+from bench.stage import own_environment, settled, started
 from ops import running
 from ops.mesh import Mesh
 from ops.running import Running
 from ops.seed.importer import import_follows
 from stack.ports import HOST
 
-RESULTS = Path(__file__).parent / "results"
 _DAY_S = 24 * 3600
 _AUTHORS = 4
 _READERS = 6
@@ -160,9 +158,8 @@ async def _until(condition: Callable[[], Awaitable[bool]], failure: str) -> None
         await asyncio.sleep(_POLL_S)
 
 
-async def soak(minutes: float) -> list[Cycle]:
+async def run(options: Options) -> Outcome:
     """Cycles until the time is over; at least one."""
-    cancel_on_sigterm()
     cycles: list[Cycle] = []
     with tempfile.TemporaryDirectory(prefix="avb") as folder:
         faults = Path(folder) / "faults"
@@ -183,25 +180,10 @@ async def soak(minutes: float) -> list[Cycle]:
                 readers = await people.register(client, _READERS)
                 pairs = [(reader.user_id, author.user_id) for reader in readers for author in authors]
                 await import_follows(mesh, pairs, Silent())
-                run = Soak(environment, Traffic(client, authors, readers), mesh, client)
-                end = time.monotonic() + minutes * 60
+                soak = Soak(environment, Traffic(client, authors, readers), mesh, client)
+                end = time.monotonic() + (0 if options.quick else options.minutes * 60)
                 while not cycles or time.monotonic() < end:
-                    cycle = await run.cycle(KILLS[len(cycles) % len(KILLS)])
+                    cycle = await soak.cycle(KILLS[len(cycles) % len(KILLS)])
                     cycles.append(cycle)
                     print(f"{cycle.killed}: away {cycle.away_s:.1f} s, {cycle.accepted} accepted, clean", flush=True)
-    return cycles
-
-
-def main() -> None:
-    """Run, and keep what happened."""
-    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30)
-    machine = Machine.now()
-    cycles = asyncio.run(soak(parser.parse_args().minutes))
-    RESULTS.mkdir(exist_ok=True)
-    whole = {"machine": asdict(machine), "cycles": [asdict(cycle) for cycle in cycles]}
-    (RESULTS / "soak.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
+    return Outcome({"cycles": [asdict(cycle) for cycle in cycles]})

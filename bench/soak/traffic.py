@@ -1,6 +1,6 @@
 """People who post, delete, follow, unfollow and read while processes are killed; each repeats what was not answered.
 
-What they were promised is remembered here. Who is killed, and whether the promises were kept, is soak.py.
+What they were promised is remembered here. Who is killed, and whether the promises were kept, is kills.py.
 """
 
 import asyncio
