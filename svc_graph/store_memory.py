@@ -4,16 +4,16 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from aviary.graph.v1.events_pb2 import FollowSet
+from google.protobuf.message import Message
 
-from runtime.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
 
 
 class MemoryGraphStore:
     """GraphStore in one dictionary of edges. No method awaits between reading and writing, so each is atomic."""
 
-    def __init__(self, outbox: MemoryOutbox) -> None:
-        self._outbox = outbox
+    def __init__(self, announce: Callable[[Message], None]) -> None:
+        self._announce = announce
         self._edges: dict[Pair, Edge] = {}
 
     async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
@@ -30,7 +30,7 @@ class MemoryGraphStore:
             if change.after.version > self._edge(change.after.pair).version:
                 self._edges[change.after.pair] = change.after
         for event in announce:
-            self._outbox.write(event)
+            self._announce(event)
 
     async def list_following(self, follower_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
         """See GraphStore."""

@@ -2,20 +2,20 @@
 
 import dataclasses
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from google.protobuf.message import Message
 
 from runtime.ids import Clock
-from runtime.outbox import MemoryOutbox
 from svc_tweet.domain.tweets import PURGE_AFTER_S, Claim, Tweet
 
 
 class MemoryTweetStore:
     """TweetStore in dictionaries. No method awaits between reading and writing, so each is atomic."""
 
-    def __init__(self, outbox: MemoryOutbox, clock: Clock, purge_after_s: int = PURGE_AFTER_S) -> None:
-        self._outbox = outbox
+    def __init__(self, announce: Callable[[Message], None], clock: Clock, purge_after_s: int = PURGE_AFTER_S) -> None:
+        self._announce = announce
         self._clock = clock
         self._purge_after_s = purge_after_s
         self._tweets: dict[uuid.UUID, Tweet] = {}
@@ -34,13 +34,13 @@ class MemoryTweetStore:
     async def insert(self, tweet: Tweet, announce: TweetCreated) -> None:
         """See TweetStore."""
         self._tweets.setdefault(tweet.tweet_id, tweet)
-        self._outbox.write(announce)
+        self._announce(announce)
 
     async def delete(self, tweet: Tweet, deleted_us: int, announce: TweetDeleted) -> None:
         """See TweetStore."""
         self._tweets[tweet.tweet_id] = dataclasses.replace(tweet, deleted=True)
         self._purge_at_ms[tweet.tweet_id] = self._clock.now_ms() + self._purge_after_s * 1000
-        self._outbox.write(announce)
+        self._announce(announce)
 
     async def get(self, tweet_id: uuid.UUID) -> Tweet | None:
         """See TweetStore."""

@@ -1,12 +1,12 @@
 """The promises of UserStore in memory, for unit tests and simulation; nothing here survives the process."""
 
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from aviary.user.v1.events_pb2 import UserRegistered
+from google.protobuf.message import Message
 
 from runtime.errors import InvalidCursor
-from runtime.outbox import MemoryOutbox
 from svc_user.domain import Claim, Session, User, UserPage
 
 _ID_BYTES = 16
@@ -15,8 +15,8 @@ _ID_BYTES = 16
 class MemoryUserStore:
     """UserStore in dictionaries. No method awaits between reading and writing, so each is atomic."""
 
-    def __init__(self, outbox: MemoryOutbox) -> None:
-        self._outbox = outbox
+    def __init__(self, announce: Callable[[Message], None]) -> None:
+        self._announce = announce
         self._claims: dict[bytes, Claim] = {}
         self._users: dict[uuid.UUID, User] = {}
         self._credentials: dict[uuid.UUID, str] = {}
@@ -50,7 +50,7 @@ class MemoryUserStore:
 
     async def insert_account(self, user: User, password_hash: str | None, announce: UserRegistered) -> None:
         """See UserStore."""
-        self._outbox.write(announce)
+        self._announce(announce)
         if user.user_id in self._fenced:
             return
         self._users[user.user_id] = user

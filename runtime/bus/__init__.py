@@ -1,8 +1,7 @@
-"""Events, jobs and signals between processes: the port and its two implementations. What is announced, the services' events.py say."""
+"""Events, jobs and signals between processes: the port and its implementation over NATS. What is announced, the services' events.py say."""
 
 from runtime.bus.consumers import Consumers
 from runtime.bus.envelope import Envelope, envelope_of
-from runtime.bus.memory import MemoryBus
 from runtime.bus.nats import NatsBus
 from runtime.bus.port import Bus, ConsumerState, Consumption, Poison, consumes
 
@@ -12,7 +11,6 @@ __all__ = [
     "Consumers",
     "Consumption",
     "Envelope",
-    "MemoryBus",
     "NatsBus",
     "Poison",
     "consumes",

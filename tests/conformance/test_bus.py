@@ -13,10 +13,11 @@ from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from grpc import aio
 
-from runtime.bus import Bus, Consumers, Envelope, MemoryBus, NatsBus, Poison, consumes
+from runtime.bus import Bus, Consumers, Envelope, NatsBus, Poison, consumes
 from runtime.config import MeshConfig
 from runtime.context import acting, current_caller, current_trace, new_trace
 from runtime.errors import DeadlineExceeded, Unavailable
+from simulation.bus import MemoryBus
 from tests.waiting import until
 
 Happening = Callable[["Seen"], Awaitable[None]]

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import pytest
 
-from runtime.bus import MemoryBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import MemoryOutbox, Outbox
+from runtime.outbox import Outbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together
 from svc_graph.events import follow_set
 from svc_graph.store import SCHEMA, CqlGraphStore, GraphStore
@@ -43,7 +44,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
     bus = MemoryBus("svc_graph")
     if request.param == "memory":
         memory = MemoryOutbox(bus, CLOCK)
-        return Subject(MemoryGraphStore(memory), memory)
+        return Subject(MemoryGraphStore(memory.write), memory)
     cql: Cql = request.getfixturevalue("cql")
     outbox = Outbox(cql, bus, CLOCK, NO_FAULTS)
     return Subject(CqlGraphStore(cql, outbox, snapshot_page=7), outbox)

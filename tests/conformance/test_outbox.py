@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
-from runtime.bus import MemoryBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
-from runtime.outbox import Announcer, MemoryOutbox, Outbox
+from runtime.outbox import Announcer, Outbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from tests.outbox_schema import OUTBOX_TABLES
 from tests.waiting import until
 

@@ -7,8 +7,9 @@ import pytest
 
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock
-from runtime.presence import MemoryPresence, Presence
+from runtime.presence import Presence
 from runtime.redis import connect_redis
+from simulation.presence import MemoryPresence
 
 Book = Presence | MemoryPresence
 

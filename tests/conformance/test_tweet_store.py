@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
-from runtime.bus import MemoryBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
-from runtime.outbox import MemoryOutbox, Outbox
+from runtime.outbox import Outbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from svc_tweet.domain.tweets import CLAIM_TTL_S, NEWEST, OLDEST, Claim, Tweet, deletion_us
 from svc_tweet.events import tweet_created, tweet_deleted
 from svc_tweet.store import SCHEMA, CqlTweetStore, TweetStore
@@ -52,7 +53,7 @@ async def bus() -> MemoryBus:
 def subject(request: pytest.FixtureRequest, bus: MemoryBus) -> Subject:
     if request.param == "memory":
         memory = MemoryOutbox(bus, CLOCK)
-        return Subject(MemoryTweetStore(memory, CLOCK, PURGE_S), memory, bus)
+        return Subject(MemoryTweetStore(memory.write, CLOCK, PURGE_S), memory, bus)
     cql: Cql = request.getfixturevalue("cql")
     outbox = Outbox(cql, bus, CLOCK, NO_FAULTS)
     return Subject(CqlTweetStore(cql, outbox, PURGE_S), outbox, bus)

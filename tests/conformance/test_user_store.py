@@ -8,13 +8,14 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
-from runtime.bus import MemoryBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.errors import InvalidCursor
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import Announcer, MemoryOutbox, Outbox
+from runtime.outbox import Announcer, Outbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from stack import Addresses
 from svc_user.domain import Claim, Session, User
 from svc_user.events import user_registered
@@ -42,7 +43,7 @@ def outbox(request: pytest.FixtureRequest) -> Outbox | MemoryOutbox:
 @pytest.fixture
 def store(request: pytest.FixtureRequest, outbox: Outbox | MemoryOutbox) -> UserStore:
     if isinstance(outbox, MemoryOutbox):
-        return MemoryUserStore(outbox)
+        return MemoryUserStore(outbox.write)
     return CqlUserStore(request.getfixturevalue("cql"), outbox, SESSION_S)
 
 

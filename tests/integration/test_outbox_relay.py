@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
-from runtime.bus import Envelope, MemoryBus, NatsBus
+from runtime.bus import Envelope, NatsBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql, Statement
 from runtime.errors import Unavailable
@@ -18,6 +18,7 @@ from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
 from runtime.outbox import Outbox
 from runtime.outbox_relay import BUCKET_MS, ROWS_PER_READ, OutboxTable, Relay
+from simulation.bus import MemoryBus
 from tests.outbox_schema import OUTBOX_TABLES
 
 AGES_S = (15, 60, 900)

@@ -23,7 +23,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc import aio
 
-from runtime.bus import MemoryBus
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import MeshConfig, Secret
@@ -34,6 +33,7 @@ from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of
 from runtime.outbox import Outbox
 from runtime.service import check_peer
+from simulation.bus import MemoryBus
 from stack.ports import pick_free
 from svc_user.domain import Claim, username_key
 from svc_user.emails import Emails

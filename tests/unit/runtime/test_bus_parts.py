@@ -8,12 +8,13 @@ from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 
 from runtime.backlog import Backlog
-from runtime.bus import Consumers, MemoryBus, consumes, envelope_of
+from runtime.bus import Consumers, consumes, envelope_of
 from runtime.bus.envelope import listening_subject, siblings, signal_subject, stream_name
 from runtime.contract import event
 from runtime.errors import Unavailable
 from runtime.ids import SystemClock
-from runtime.outbox import MemoryOutbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 
 
 class Deps:

@@ -1,6 +1,6 @@
 """What the memory bus offers tests beside the promises of every bus."""
 
-from runtime.bus import MemoryBus
+from simulation.bus import MemoryBus
 
 
 def test_who_asked_hears_that_the_broker_is_back() -> None:

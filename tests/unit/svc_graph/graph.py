@@ -16,7 +16,6 @@ from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User
 from aviary.user.v1.user_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
 from grpc import aio
 
-from runtime.bus import MemoryBus
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
 from runtime.config import Secret
@@ -26,7 +25,8 @@ from runtime.errors import ServiceError, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids
-from runtime.outbox import MemoryOutbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.domain import Edge, Pair
@@ -135,7 +135,7 @@ async def build_graph() -> Graph:
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
     await bus.declare([FollowSet])
     outbox = MemoryOutbox(bus, clock)
-    store = UnhurriedStore(outbox)
+    store = UnhurriedStore(outbox.write)
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
     user_channel = InProcessChannel(guard, service="graph")
     user_channel.register(add_UserServiceServicer_to_server, users)

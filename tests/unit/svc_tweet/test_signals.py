@@ -4,7 +4,7 @@ import asyncio
 
 from aviary.tweet.v1.events_pb2 import TweetStatusChange, TweetStatusSignal
 
-from runtime.bus import MemoryBus
+from simulation.bus import MemoryBus
 from svc_tweet.signals import StatusSignals
 from tests.unit.svc_tweet.world import only
 

@@ -16,7 +16,6 @@ from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, a
 from google.protobuf.message import Message
 from grpc import aio
 
-from runtime.bus import MemoryBus
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
 from runtime.config import Secret
@@ -25,8 +24,9 @@ from runtime.errors import ServiceError, Unavailable, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids, split_ids
-from runtime.outbox import MemoryOutbox
 from runtime.recent import RecentWrites
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from svc_tweet.deps import Deps
 from svc_tweet.domain.tweets import Tweet
 from svc_tweet.servicer import TweetServicer
@@ -175,7 +175,7 @@ async def make_world() -> World:
     guard = Guard(CallerSigner(Secret(b"k" * 32), "tweet", clock))
     users = InProcessChannel(guard, service="tweet")
     users.register(add_UserServiceServicer_to_server, names)
-    store = LossyStore(outbox, clock)
+    store = LossyStore(outbox.write, clock)
     signals = StatusSignals(bus, b"p" * 16, silence_noticed_s=0)
     deps = Deps(
         store=store,

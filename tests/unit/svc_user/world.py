@@ -11,7 +11,6 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceService
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc import aio
 
-from runtime.bus import MemoryBus
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
 from runtime.config import Secret
@@ -20,7 +19,8 @@ from runtime.errors import ServiceError, from_rpc
 from runtime.faults import NO_FAULTS, Faults
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids
-from runtime.outbox import MemoryOutbox
+from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from svc_user.deps import Deps
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords, common_passwords
@@ -66,7 +66,7 @@ class World:
         self.clock = SetClock()
         self.bus = MemoryBus()
         self.outbox = MemoryOutbox(self.bus, self.clock)
-        self.store = MemoryUserStore(self.outbox)
+        self.store = MemoryUserStore(self.outbox.write)
         self.deps = Deps(
             store=self.store,
             outbox=self.outbox,

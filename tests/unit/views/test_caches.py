@@ -5,7 +5,7 @@ import asyncio
 from aviary.graph.v1 import events_pb2
 from aviary.tweet.v1.events_pb2 import TweetDeleted
 
-from runtime.bus import MemoryBus
+from simulation.bus import MemoryBus
 from tests.unit.views.world import Gate, Monotonic, World, ids
 from views.build import listen
 from views.caches import AuthorCache, FollowCache, TweetCache

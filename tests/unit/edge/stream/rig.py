@@ -14,7 +14,7 @@ from edge.stream.socket import Socket
 from runtime.config import Secret
 from runtime.cursors import Cursors
 from runtime.errors import Unavailable
-from runtime.presence import MemoryPresence
+from simulation.presence import MemoryPresence
 from tests.unit.views.world import T0, World, caller
 
 EDGE = b"e" * 16
