@@ -10,8 +10,8 @@ from bench.driver import warmed
 from bench.figures import Ceiling, Row, each_us
 from bench.orders import PostOrder
 from bench.stage import NAMESPACE, Stage
+from readers.recent import RecentWrites
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.recent import RecentWrites
 from runtime.redis import connect_redis
 from stack.ports import HOST
 from svc_timeline.config import Limits

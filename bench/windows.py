@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from bench.cpu import Meter
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
+from readers.recent import RecentWrites
 from runtime.ids import Ids, SystemClock, Uuid7Ids
-from runtime.recent import RecentWrites
 from runtime.redis import Redis, connect_redis
 from stack import redis as redis_server
 from svc_timeline.config import Limits

@@ -19,12 +19,12 @@ from edge.config import EdgeConfig
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
+from readers.presence import Presence
 from runtime.backlog import Backlog
 from runtime.bus import Bus, NatsBus
 from runtime.channel import InProcessChannel, open_channel
 from runtime.cursors import Cursors
 from runtime.ids import Uuid7Ids
-from runtime.presence import Presence
 from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main
 from views.build import Channels, build_deps, listen
@@ -95,7 +95,7 @@ async def start_stream(
     clock = process.clock
     stream = build_stream(
         views=views,
-        book=Presence(redis, config.mesh.namespace, clock),
+        attendees=Presence(redis, config.mesh.namespace, clock),
         tokens=tokens,
         cursors=Cursors(dict(config.cursor_keys), clock),
         backlogs=backlogs,

@@ -1,4 +1,4 @@
-"""The book of readers' presence in memory, for unit tests and simulation; the promises are those of runtime.presence."""
+"""The book of readers' presence in memory, for unit tests and simulation; the promises are those of readers.presence."""
 
 from collections import defaultdict
 from collections.abc import Sequence

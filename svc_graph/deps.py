@@ -1,8 +1,8 @@
 """What an rpc of svc_graph may use; server.py and tests build it."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
+from readers.recent import OwnWrites
 from runtime.cursors import Cursors
 from runtime.faults import Faults
 from runtime.ids import Clock
@@ -10,13 +10,6 @@ from runtime.outbox import Announcer
 from svc_graph.accounts import KnownAccounts
 from svc_graph.store import GraphStore
 from svc_graph.turns import Turns
-
-
-class OwnWrites(Protocol):
-    """What a user wrote lately, for the user's own reads."""
-
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        """As runtime.recent.RecentWrites.record."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 
-from runtime.recent import GRAPH_VERSION
+from readers.recent import GRAPH_VERSION
 from svc_graph.deps import Deps
 from svc_graph.domain import Change, Edge, Pair, changed_together
 from svc_graph.events import follow_set

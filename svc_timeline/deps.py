@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from readers.presence import Readers
 from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock
-from runtime.presence import Readers
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
 from svc_timeline.heads import Heads

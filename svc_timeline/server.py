@@ -12,13 +12,13 @@ from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
+from readers.presence import Presence
+from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import Consumers, NatsBus
 from runtime.channel import open_channel
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.presence import Presence
-from runtime.recent import RecentWrites
 from runtime.redis import connect_redis
 from runtime.service import Process, main
 from svc_timeline.cache import HomeCache

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
+from readers.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, RecentWrites
 from runtime.errors import Unavailable
-from runtime.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, RecentWrites
 from runtime.redis import HASH_TAGS, Functions, Redis, tag
 from runtime.telemetry import logger
 from svc_timeline.config import Limits

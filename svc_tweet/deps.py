@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from readers.recent import OwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from runtime.outbox import Announcer
-from runtime.recent import RecentWrites
 from svc_tweet.signals import StatusSignals
 from svc_tweet.store import TweetStore
 
@@ -21,7 +21,7 @@ class Deps:
     store: TweetStore
     outbox: Announcer
     users: "UserServiceAsyncStub"
-    recent: RecentWrites
+    recent: OwnWrites
     signals: StatusSignals
     clock: Clock
     ids: Ids

@@ -6,13 +6,13 @@ from aviary.tweet.v1.tweet_pb2_grpc import add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.channel import open_channel
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.outbox import Outbox
-from runtime.recent import RecentWrites
 from runtime.redis import connect_redis
 from runtime.service import Process, main
 from svc_tweet.config import Config

@@ -3,8 +3,8 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
-from typing import Protocol
 
+from readers.presence import Attendees
 from runtime import telemetry
 from runtime.errors import Unavailable
 from runtime.ids import Clock
@@ -18,19 +18,6 @@ log = telemetry.logger(__name__)
 Missed = Callable[[Collection[bytes], int], None]
 
 
-class Book(Protocol):
-    """The part of runtime.presence that an edge writes. Every function raises Unavailable while it cannot."""
-
-    async def arrive(self, user_id: bytes, edge_id: bytes) -> None:
-        """The user is connected to the edge."""
-
-    async def leave(self, user_id: bytes, edge_id: bytes) -> None:
-        """The user is not connected to the edge any more."""
-
-    async def beat(self, edge_id: bytes) -> bool:
-        """The edge lives. False when it was not known to live."""
-
-
 class Attendance:
     """Counts the connections of each reader and writes down the first and the last.
 
@@ -38,8 +25,8 @@ class Attendance:
     `since_ms` at the earliest: what happened meanwhile was not signalled to this edge.
     """
 
-    def __init__(self, book: Book, edge_id: bytes, clock: Clock, missed: Missed) -> None:
-        self._book = book
+    def __init__(self, attendees: Attendees, edge_id: bytes, clock: Clock, missed: Missed) -> None:
+        self._attendees = attendees
         self._edge_id = edge_id
         self._clock = clock
         self._missed = missed
@@ -72,7 +59,7 @@ class Attendance:
         """Tell that this edge lives, and write down who is due or was forgotten."""
         before = self._clock.now_ms()
         try:
-            known = await self._book.beat(self._edge_id)
+            known = await self._attendees.beat(self._edge_id)
         except Unavailable as error:
             log.warning("presence_unknown", error=error.detail)
             return
@@ -99,11 +86,11 @@ class Attendance:
             try:
                 if self._connections[viewer] > 0:
                     if viewer not in self._written:
-                        await self._book.arrive(viewer, self._edge_id)
+                        await self._attendees.arrive(viewer, self._edge_id)
                         self._written.add(viewer)
                 elif viewer in self._written:
                     self._written.discard(viewer)
-                    await self._book.leave(viewer, self._edge_id)
+                    await self._attendees.leave(viewer, self._edge_id)
             except Unavailable as error:
                 log.warning("presence_not_written", error=error.detail)
                 return False

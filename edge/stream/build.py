@@ -11,12 +11,13 @@ from aviary.view.v1 import view_pb2
 
 from edge.auth import Tokens
 from edge.json_codec.encode import Encoder
-from edge.stream.attendance import Attendance, Book
+from edge.stream.attendance import Attendance
 from edge.stream.doorkeeper import Doorkeeper, StreamLimits
 from edge.stream.horizon import BacklogHorizon
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors, tweet_json
 from edge.stream.protocol import upgrades
+from readers.presence import Attendees
 from runtime.bus.port import Bus, Stop
 from runtime.cursors import Cursors
 from runtime.ids import Clock
@@ -64,7 +65,7 @@ class Stream:
 def build_stream(
     *,
     views: Deps,
-    book: Book,
+    attendees: Attendees,
     tokens: Tokens,
     cursors: Cursors,
     backlogs: "Mapping[str, MeshServiceAsyncStub]",
@@ -76,6 +77,6 @@ def build_stream(
     encode = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: _TWEETS_KEPT}).of(view_pb2.Tweet.DESCRIPTOR)
     horizon = BacklogHorizon(backlogs, clock)
     hub = Hub(views, partial(tweet_json, encode), clock)
-    attendance = Attendance(book, edge_id, clock, hub.missed)
+    attendance = Attendance(attendees, edge_id, clock, hub.missed)
     doorkeeper = Doorkeeper(tokens, StreamCursors(cursors), horizon, hub, attendance, clock, limits)
     return Stream(upgrades(doorkeeper), hub, doorkeeper, attendance, horizon, edge_id)

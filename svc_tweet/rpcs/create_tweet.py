@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from aviary.tweet.v1.tweet_pb2 import CreateTweetRequest, CreateTweetResponse
 from aviary.user.v1.user_pb2 import ResolveUsernamesRequest
 
+from readers.recent import OWN_TWEET
 from runtime.context import Caller
 from runtime.errors import IdempotencyKeyReused
-from runtime.recent import OWN_TWEET
 from svc_tweet.deps import Deps
 from svc_tweet.domain.texts import postable
 from svc_tweet.domain.tweets import Claim, Tweet, claim_ttl_s, created_view, digest, new_tweet

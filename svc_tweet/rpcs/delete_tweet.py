@@ -5,8 +5,8 @@ import uuid
 
 from aviary.tweet.v1.tweet_pb2 import DeleteTweetRequest, DeleteTweetResponse
 
+from readers.recent import DELETED_TWEET
 from runtime.context import Caller
-from runtime.recent import DELETED_TWEET
 from svc_tweet.deps import Deps
 from svc_tweet.domain.tweets import Tweet, deletion_us, ensure_may_delete
 from svc_tweet.events import tweet_deleted, tweet_gone

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from readers.presence import Presence
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock
-from runtime.presence import Presence
 from runtime.redis import connect_redis
 from simulation.presence import MemoryPresence
 

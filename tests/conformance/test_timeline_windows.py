@@ -6,9 +6,9 @@ from typing import Protocol
 
 import pytest
 
+from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
-from runtime.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites
 from runtime.redis import Redis, connect_redis
 from svc_timeline.config import Limits
 from svc_timeline.domain import LAST_ID, NO_ID, Entry, Span, Window, newest, read_window

@@ -13,6 +13,7 @@ from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
+from readers.recent import RecentWrites
 from runtime.bus import Consumers, NatsBus, consumes
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
@@ -24,7 +25,6 @@ from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
 from runtime.outbox import Outbox
-from runtime.recent import RecentWrites
 from runtime.redis import connect_redis
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps

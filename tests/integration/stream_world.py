@@ -19,6 +19,7 @@ from edge.auth import Tokens
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
+from readers.presence import Presence
 from runtime.bus import NatsBus
 from runtime.channel import InProcessChannel
 from runtime.config import MeshConfig, Secret
@@ -26,7 +27,6 @@ from runtime.cursors import Cursors
 from runtime.guard import Guard
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
-from runtime.presence import Presence
 from runtime.redis import Redis, connect_redis
 from tests.integration.edge_world import KEY, signer, token
 from tests.unit.views.world import World
@@ -185,7 +185,7 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
     presence = Presence(redis, config.namespace, CLOCK)
     stream = build_stream(
         views=world.deps,
-        book=presence,
+        attendees=presence,
         tokens=Tokens({"k1": KEY.public_key()}, CLOCK),
         cursors=Cursors({1: Secret(b"c" * 32)}, CLOCK),
         backlogs={"all": mesh_pb2_grpc.MeshServiceStub(mesh)},

@@ -15,9 +15,9 @@ from aviary.graph.v1.graph_pb2 import (
     ListFollowingRequest,
 )
 
+from readers.recent import GRAPH_VERSION
 from runtime.config import MeshConfig
 from runtime.ids import split_ids
-from runtime.recent import GRAPH_VERSION
 from svc_graph.domain import Edge, Pair, changed_together, follow_id
 from svc_graph.store import CqlGraphStore
 from svc_graph.time_lists import TimeLists

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 import pytest
 from redis.exceptions import ResponseError
 
+from readers.recent import DELETED_TWEET, KEPT_S, OWN_TWEET, RecentWrites
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
-from runtime.recent import DELETED_TWEET, KEPT_S, OWN_TWEET, RecentWrites
 from runtime.redis import Functions, Redis, connect_redis
 from tests.proxy import Proxy, proxy_before
 

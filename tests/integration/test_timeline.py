@@ -11,12 +11,12 @@ from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from readers.presence import Presence
+from readers.recent import OWN_TWEET, RecentWrites
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids, split_ids
-from runtime.presence import Presence
-from runtime.recent import OWN_TWEET, RecentWrites
 from runtime.redis import Redis, connect_redis
 from svc_timeline import store as store_module
 from svc_timeline.config import Limits

@@ -12,10 +12,10 @@ from aviary.tweet.v1.events_pb2 import TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2 import TweetBody
 from grpc import aio
 
+from readers.recent import DELETED_TWEET, OWN_TWEET, RecentWrites
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.errors import from_rpc
-from runtime.recent import DELETED_TWEET, OWN_TWEET, RecentWrites
 from runtime.redis import connect_redis
 from svc_tweet.domain.tweets import PURGE_AFTER_S, born_us
 from svc_tweet.store import SCHEMA

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
@@ -27,6 +27,7 @@ from runtime.guard import Guard
 from runtime.ids import Uuid7Ids
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
+from simulation.recent import RecordedWrites
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.domain import Edge, Pair
@@ -74,16 +75,6 @@ class UnhurriedStore(MemoryGraphStore):
         found = await super().edges(pairs)
         await asyncio.sleep(0)
         return found
-
-
-@dataclass
-class RecordedWrites:
-    """What was recorded for own reads, in order."""
-
-    seen: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
-
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        self.seen.append((user_id, kind, value))
 
 
 @dataclass

@@ -7,10 +7,10 @@ import pytest
 from aviary.timeline.v1.timeline_pb2 import GetHomeRequest
 from grpc import aio
 
+from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET
 from runtime.context import ALL_SCOPES, Caller, acting
 from runtime.errors import Unavailable, from_rpc
 from runtime.ids import split_ids
-from runtime.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET
 from svc_timeline.domain import Entry, Span
 from tests.unit.svc_timeline.world import DAY_MS, MemoryWorld, newest_first
 

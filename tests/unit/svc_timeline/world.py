@@ -31,6 +31,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import (
 )
 from grpc import aio
 
+from readers.presence import Readers
 from runtime.bus import Consumers
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
@@ -38,7 +39,6 @@ from runtime.config import Secret
 from runtime.faults import Faults
 from runtime.guard import Guard
 from runtime.ids import Clock, Ids, Uuid7Ids, derived, ms_of, split_ids
-from runtime.presence import Readers
 from simulation.bus import MemoryBus
 from simulation.presence import MemoryPresence
 from svc_timeline.cache import HomeCache

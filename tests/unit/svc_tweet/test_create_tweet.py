@@ -8,9 +8,9 @@ import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from readers.recent import OWN_TWEET
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
 from runtime.ids import ms_of
-from runtime.recent import OWN_TWEET
 from svc_tweet.domain.tweets import CLAIM_TTL_S, Claim, digest
 from tests.unit.svc_tweet.world import World, refusal
 

@@ -7,10 +7,10 @@ import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 
+from readers.recent import DELETED_TWEET
 from runtime.context import NOBODY, acting
 from runtime.errors import Unavailable
 from runtime.ids import uuid7_of
-from runtime.recent import DELETED_TWEET
 from svc_tweet.domain.tweets import PURGE_AFTER_S
 from tests.unit.svc_tweet.world import World, only, refusal
 

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import pytest
@@ -24,9 +24,9 @@ from runtime.errors import ServiceError, Unavailable, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids, split_ids
-from runtime.recent import RecentWrites
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
+from simulation.recent import RecordedWrites
 from svc_tweet.deps import Deps
 from svc_tweet.domain.tweets import Tweet
 from svc_tweet.servicer import TweetServicer
@@ -82,16 +82,6 @@ class LossyStore(MemoryTweetStore):
             await asyncio.Event().wait()
         if self.lost is not None:
             raise self.lost
-
-
-@dataclass
-class RecordedWrites(RecentWrites):
-    """What was recorded for own reads, in order."""
-
-    seen: list[tuple[bytes, bytes, bytes]] = field(default_factory=list)
-
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        self.seen.append((user_id, kind, value))
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """What a user wrote in the last minute, so that the next read shows it before the events arrive; the reads lay it over their results."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Protocol, cast
 
 from prometheus_client import Counter
 
@@ -21,6 +21,13 @@ _KEPT_ENTRIES = 256
 
 log = logger(__name__)
 MISSED = Counter("aviary_mesh_recent_writes_missed_total", "Own writes that could not be recorded in Redis.")
+
+
+class OwnWrites(Protocol):
+    """Where services record what a user just wrote."""
+
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+        """Remember a write; awaited before the write is answered. Never fails."""
 
 
 class RecentWrites:

@@ -58,6 +58,19 @@ class Readers(Protocol):
         """Living edges, and which of these users are connected to each; a user may be at several. Raises Unavailable."""
 
 
+class Attendees(Protocol):
+    """The part that an edge writes. Every function raises Unavailable while it cannot."""
+
+    async def arrive(self, user_id: bytes, edge_id: bytes) -> None:
+        """The user is connected to the edge."""
+
+    async def leave(self, user_id: bytes, edge_id: bytes) -> None:
+        """The user is not connected to the edge any more."""
+
+    async def beat(self, edge_id: bytes) -> bool:
+        """The edge lives. False when it was not known to live."""
+
+
 class Presence:
     """The book of who is connected where. Every function raises Unavailable while Redis is away."""
 
