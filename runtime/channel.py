@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -193,9 +193,9 @@ class InProcessCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
         self._behaviours = behaviours
 
     def __call__(self, request: Any, *, timeout: float | None = None, **_: Any) -> Any:
-        """Call. The time left of the work at hand bounds the timeout."""
+        """The call as a coroutine: it starts when it is awaited. The time left of the work at hand bounds the timeout."""
         limits = [limit for limit in (timeout, remaining_s()) if limit is not None]
-        return InProcessCall(asyncio.ensure_future(self._run(request, min(limits, default=None))))
+        return self._run(request, min(limits, default=None))
 
     async def _run(self, request: Message, time_left: float | None) -> Message:
         behaviour = self._behaviours.get(self._rpc.path)
@@ -214,63 +214,3 @@ def rpc_error(code: grpc.StatusCode, detail: str, status: bytes | None) -> aio.A
     """The error that a call over the network raises for this status."""
     trailing = aio.Metadata() if status is None else aio.Metadata((STATUS_KEY, status))
     return aio.AioRpcError(code, aio.Metadata(), trailing, detail)
-
-
-class InProcessCall(aio.UnaryUnaryCall):  # type: ignore[type-arg]
-    """A running in-process call."""
-
-    def __init__(self, task: "asyncio.Future[Message]") -> None:
-        self._task = task
-
-    def __await__(self) -> Generator[Any, None, Message]:
-        """The answer; raises AioRpcError."""
-        return self._task.__await__()
-
-    def cancel(self) -> bool:
-        """Cancel the work."""
-        return self._task.cancel()
-
-    def cancelled(self) -> bool:
-        """Whether it was cancelled."""
-        return self._task.cancelled()
-
-    def done(self) -> bool:
-        """Whether it has ended."""
-        return self._task.done()
-
-    def time_remaining(self) -> float | None:
-        """Unknown."""
-        return None
-
-    def add_done_callback(self, callback: Any) -> None:
-        """Call back at the end."""
-        self._task.add_done_callback(lambda _: callback(self))
-
-    async def initial_metadata(self) -> aio.Metadata:
-        """None is sent."""
-        return aio.Metadata()
-
-    async def trailing_metadata(self) -> aio.Metadata:
-        """What came with the end of the call."""
-        error = await self._error()
-        return aio.Metadata() if error is None else error.trailing_metadata()
-
-    async def code(self) -> grpc.StatusCode:
-        """The status at the end."""
-        error = await self._error()
-        return grpc.StatusCode.OK if error is None else error.code()
-
-    async def details(self) -> str:
-        """The text at the end."""
-        error = await self._error()
-        return "" if error is None else error.details() or ""
-
-    async def wait_for_connection(self) -> None:
-        """Always connected."""
-
-    async def _error(self) -> aio.AioRpcError | None:
-        try:
-            await asyncio.shield(self._task)
-        except aio.AioRpcError as error:
-            return error
-        return None

@@ -1,5 +1,6 @@
 """Login takes a username or an e-mail address and tells nobody which of name and password is wrong."""
 
+import asyncio
 import threading
 import uuid
 from collections.abc import Collection
@@ -77,7 +78,7 @@ async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World
     await world.register("alice")
     hasher = HeldHasher()
     world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=1))
-    calls = [world.users.Login(LoginRequest(login="alice", password=PASSWORD)) for _ in range(3)]
+    calls = [asyncio.ensure_future(world.users.Login(LoginRequest(login="alice", password=PASSWORD))) for _ in range(3)]
     refused = await failure(calls[2])
     hasher.go.set()
     assert (refused.reason, refused.retry_after_s) == ("TOO_MANY_LOGINS", 1)
