@@ -12,11 +12,12 @@ from ops.settings import home_folder
 from ops.state import ProcessRecord
 from ops.topology import probe_readyz
 from stack import cassandra, nats, redis
+from stack.nodes import parse
 
-_SERVER_PROBES: dict[str, Callable[[ProcessRecord], str | None]] = {
-    cassandra.NAME: lambda record: cassandra.probe(record.ports["cql"]),
-    nats.NAME: lambda record: nats.probe(record.ports["http"]),
-    redis.NAME: lambda record: redis.probe(record.ports["redis"]),
+_SERVER_PROBES: dict[str, Callable[[ProcessRecord, str], str | None]] = {
+    cassandra.NAME: lambda record, host: cassandra.probe(record.ports["cql"], host),
+    nats.NAME: lambda record, host: nats.probe(record.ports["http"], host),
+    redis.NAME: lambda record, _host: redis.probe(record.ports["redis"]),
 }
 
 
@@ -67,5 +68,6 @@ def _why_unready(record: ProcessRecord) -> str | None:
     """Why a process that was ready is not; None for those that are, or have yet to become it."""
     if record.state != "ready":
         return None
-    probe = _SERVER_PROBES.get(record.name)
-    return probe(record) if probe is not None else probe_readyz(record.ports["metrics"])()
+    server, host = parse(record.name)
+    probe = _SERVER_PROBES.get(server)
+    return probe(record, host) if probe is not None else probe_readyz(record.ports["metrics"])()

@@ -168,15 +168,16 @@ def check_disk(home: Path, needed_mb: int = _NEEDED_DISK_MB) -> None:
 
 def check_ports(units: Sequence[Unit]) -> None:
     """Refuse to start when a port is taken, naming it, its user where visible, and what to change."""
-    taken: dict[int, str] = {}
+    taken: dict[tuple[str, int], str] = {}
     for unit in units:
         for kind, port in unit.program.ports.items():
-            if port in taken:
+            place = unit.program.host, port
+            if place in taken:
                 raise StackError(
-                    f"port {port} is wanted by {taken[port]} and by {unit.program.name}: set AVIARY_HTTP_PORT to another"
+                    f"port {port} is wanted by {taken[place]} and by {unit.program.name}: set AVIARY_HTTP_PORT to another"
                 )
-            taken[port] = unit.program.name
-            if not is_free(port):
+            taken[place] = unit.program.name
+            if not is_free(port, unit.program.host):
                 owner = _listener(port)
                 change = (
                     "AVIARY_HTTP_PORT=… to another port, or " if kind == "http" and unit.program.name == "edge" else ""

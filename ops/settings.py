@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stack.cassandra import Settings as CassandraSettings
 from stack.errors import StackError
+from stack.local import NODE_HEAP_MB, PROFILES
 
 DEFAULT_HTTP_PORT = 8080
 
@@ -24,8 +25,10 @@ class Settings:
     """AVIARY_PORTS=free: any free ports instead of the fixed table."""
     http_port: int | None
     """AVIARY_HTTP_PORT, the edge's public port; None leaves the choice to the table."""
+    nodes: int
+    """AVIARY_STACK_NODES: of Cassandra and of NATS, 1 or 3 (two lose their majority with either)."""
     cassandra: CassandraSettings
-    """AVIARY_CASSANDRA_HEAP_MB, AVIARY_CASSANDRA_SKIP_SYNC=1 (tests), AVIARY_CASSANDRA_QUICK_COMPILER=1 (tests)."""
+    """AVIARY_CASSANDRA_HEAP_MB (512; 256 for each of three) and, for tests, AVIARY_CASSANDRA_SKIP_SYNC=1 and _QUICK_COMPILER=1."""
 
     @classmethod
     def from_env(cls, env: Mapping[str, str]) -> "Settings":
@@ -48,13 +51,18 @@ class Settings:
         # It becomes part of keyspace names: CQL folds capitals and allows 48 characters in all.
         if re.fullmatch(r"[a-z][a-z0-9_]{0,31}", namespace) is None:
             wrong.append(f"AVIARY_NAMESPACE={namespace} (a-z, 0-9 and _, a letter first, at most 32)")
+        nodes = number("AVIARY_STACK_NODES", 1, 1, 3) or 1
+        if nodes == 2:
+            wrong.append("AVIARY_STACK_NODES=2 (1 or 3)")
+        heap_mb = PROFILES["run"].heap_mb if nodes == 1 else NODE_HEAP_MB
         settings = cls(
             home=home_folder(env),
             namespace=namespace,
             free_ports=ports == "free",
             http_port=number("AVIARY_HTTP_PORT", None, 1, 65535),
+            nodes=nodes,
             cassandra=CassandraSettings(
-                heap_mb=number("AVIARY_CASSANDRA_HEAP_MB", 512, 256, 65536) or 512,
+                heap_mb=number("AVIARY_CASSANDRA_HEAP_MB", heap_mb, 256, 65536) or heap_mb,
                 quick_compiler=env.get("AVIARY_CASSANDRA_QUICK_COMPILER") == "1",
                 skip_sync=env.get("AVIARY_CASSANDRA_SKIP_SYNC") == "1",
             ),

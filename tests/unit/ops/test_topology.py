@@ -1,5 +1,6 @@
 """The table of the stack: settings, ports, and the environment its services are given."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def fixed(**env: str) -> tuple[Settings, Ports]:
 
 def test_the_fixed_ports_are_distinct_and_below_what_connections_use() -> None:
     _, ports = fixed()
-    servers = [SERVER_PORTS.cql, SERVER_PORTS.storage, SERVER_PORTS.redis, SERVER_PORTS.nats, SERVER_PORTS.nats_http]
+    servers = dataclasses.astuple(SERVER_PORTS)
     every = [*servers, *ports.grpc.values(), *ports.metrics.values(), ports.http]
     assert len(set(every)) == len(every)
     assert max(every) < ephemeral_start()
@@ -45,6 +46,15 @@ def test_the_home_is_absolute_and_in_the_current_folder_by_default(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert Settings.from_env({}).home == tmp_path.resolve() / ".aviary"
+
+
+def test_a_cluster_is_asked_for_by_its_number_of_nodes() -> None:
+    settings, _ = fixed(STACK_NODES="3")
+    assert (settings.nodes, settings.cassandra.heap_mb) == (3, 256)
+    assert (fixed()[0].nodes, fixed()[0].cassandra.heap_mb) == (1, 512)
+    assert fixed(STACK_NODES="3", CASSANDRA_HEAP_MB="300")[0].cassandra.heap_mb == 300
+    with pytest.raises(StackError, match="AVIARY_STACK_NODES=2"):
+        fixed(STACK_NODES="2")
 
 
 def test_all_wrong_settings_are_named_in_one_line() -> None:

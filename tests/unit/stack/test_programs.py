@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from stack import cassandra, nats, redis
-from stack.local import PROFILES, ServerPorts, given_addresses, merge
+from stack.local import NODE_HEAP_MB, PROFILES, ServerPorts, given_addresses, merge, programs, sized
+from stack.nodes import nodes, parse
 from stack.process import Program, bare_environment, died, exit_text, log_tail, slow
 
 PORTS = ServerPorts(cql=1, storage=2, redis=3, nats=4, nats_http=5)
@@ -38,6 +39,54 @@ def test_nats_listens_here_only_with_jetstream_in_its_folder(tmp_path: Path) -> 
     values = json.loads(nats.settings(tmp_path, 4222, 8222))
     assert (values["listen"], values["http"]) == ("127.0.0.1:4222", "127.0.0.1:8222")
     assert values["jetstream"]["store_dir"].startswith(str(tmp_path))
+
+
+def test_the_nodes_of_a_cluster_have_an_address_each_and_the_same_ports(tmp_path: Path) -> None:
+    assert [node.host for node in nodes(3)] == ["127.0.0.1", "127.0.0.2", "127.0.0.3"]
+    assert [parse(node.name("cassandra")) for node in nodes(3)] == [("cassandra", node.host) for node in nodes(3)]
+    assert nodes(1)[0].name("nats") == "nats" and parse("nats") == ("nats", "127.0.0.1")
+    assert PORTS.addresses(3).environment() == {
+        "AVIARY_CQL_CONTACT_POINTS": "127.0.0.1:1,127.0.0.2:1,127.0.0.3:1",
+        "AVIARY_REDIS_URL": "redis://127.0.0.1:3/0",
+        "AVIARY_NATS_URL": "nats://127.0.0.1:4,nats://127.0.0.2:4,nats://127.0.0.3:4",
+        "AVIARY_CQL_REPLICATION": "3",
+        "AVIARY_NATS_REPLICAS": "3",
+    }
+
+
+def test_a_cassandra_cluster_divides_the_ring_and_any_node_may_start_first(tmp_path: Path) -> None:
+    values = [cassandra.configuration(9042, 7000, tmp_path, node) for node in nodes(3)]
+    assert [value["listen_address"] for value in values] == [node.host for node in nodes(3)]
+    tokens = [int(str(value["initial_token"])) for value in values]
+    assert [b - a for a, b in zip(tokens, [*tokens[1:], tokens[0] + 2**64], strict=True)] == [
+        2**64 // 3,
+        2**64 // 3,
+        2**64 // 3 + 1,
+    ]
+    (seeds,) = {json.dumps(value["seed_provider"]) for value in values}
+    assert all(f"{node.host}:7000" in seeds for node in nodes(3))
+
+
+def test_a_node_that_is_away_is_found_down_within_seconds_in_a_cluster_only(tmp_path: Path) -> None:
+    alone, *_ = (cassandra.command(tmp_path, [], PROFILES["run"], node) for node in nodes(1))
+    in_cluster, *_ = (cassandra.command(tmp_path, [], PROFILES["run"], node) for node in nodes(3))
+    assert "-Dcassandra.fd_initial_value_ms=220" in in_cluster
+    assert not any("fd_initial_value" in word for word in alone)
+
+
+def test_nats_nodes_know_the_others_and_tell_clients_nothing(tmp_path: Path) -> None:
+    cluster = json.loads(nats.settings(tmp_path, 4222, 8222, 6222, nodes(3)[1]))["cluster"]
+    assert cluster["listen"] == "127.0.0.2:6222" and cluster["no_advertise"]
+    assert cluster["routes"] == ["nats://127.0.0.1:6222", "nats://127.0.0.3:6222"]
+    assert "cluster" not in json.loads(nats.settings(tmp_path, 4222, 8222))
+
+
+def test_every_node_is_a_program_with_a_name_and_a_folder_of_its_own(tmp_path: Path) -> None:
+    settings = sized(PROFILES["test"], 3)
+    assert settings.heap_mb == NODE_HEAP_MB and sized(PROFILES["test"], 1) == PROFILES["test"]
+    made = programs(tmp_path, PORTS, settings, without=["cassandra"], count=3)
+    assert [program.name for of_one in made.values() for program in of_one] == ["nats-1", "nats-2", "nats-3", "redis"]
+    assert len({program.workdir for of_one in made.values() for program in of_one}) == 4
 
 
 def test_redis_keeps_nothing_over_a_restart(tmp_path: Path) -> None:
@@ -73,6 +122,7 @@ def test_given_addresses_take_the_place_of_ours() -> None:
         "AVIARY_REDIS_URL": "redis://elsewhere",
         "AVIARY_NATS_URL": "nats://127.0.0.1:4",
     }
+    assert merge(PORTS.addresses(3), {"cassandra": "theirs:9042"}).copies == {"AVIARY_NATS_REPLICAS": "3"}
 
 
 def program(tmp_path: Path) -> Program:
