@@ -95,6 +95,7 @@ class MeshConfig:
     fault_dir: str
     nats_replicas: int = 1
     nats_stream_messages: int = 10_000_000
+    nats_ack_wait_s: int = 30
     outbox_relay_ages_s: tuple[float, ...] = (15, 60, 900)
 
     @staticmethod
@@ -116,6 +117,7 @@ class MeshConfig:
             fault_dir=env.text("AVIARY_FAULT_DIR", ""),
             nats_replicas=env.number("AVIARY_NATS_REPLICAS", 1),
             nats_stream_messages=env.number("AVIARY_NATS_STREAM_MESSAGES", 10_000_000),
+            nats_ack_wait_s=env.number("AVIARY_NATS_ACK_WAIT_S", 30),
             outbox_relay_ages_s=env.parsed("AVIARY_OUTBOX_RELAY_AGES_S", _rising, (), (15.0, 60.0, 900.0)),
         )
 
