@@ -1,33 +1,56 @@
-"""Named places at which a test may kill the process, to prove that a crash there loses nothing; free when not configured."""
+"""Named places at which a test may kill this process, or another one at that very moment; free when not configured."""
 
 import os
 import signal
+import time
 from pathlib import Path
+
+_COMMANDS = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}
+_DEAD_WITHIN_S = 10.0
 
 
 class Faults:
-    """Kills the own process (SIGKILL) at a point for which a file of that name lies in the fault folder.
+    """Strikes at a point for which a file of that name lies in the fault folder: `[passes] [kill PID | stop PID]`.
 
-    The file is removed before the kill, so that the restarted process lives. A number in the file is how many passes come first.
+    So many passes come first (0 by default). Then the process dies (SIGKILL); with a command the other process is killed, or
+    stopped, and this one goes on once it is. The file is removed before, so that a restarted process lives.
     """
 
     def __init__(self, folder: str = "") -> None:
         self._folder = Path(folder) if folder else None
 
     def at(self, point: str) -> None:
-        """Pass the point, or die there."""
+        """Pass the point, strike there, or die there."""
         if self._folder is None:
             return
         armed = self._folder / point
         try:
-            passes = int(armed.read_text() or 0)
+            passes, *command = armed.read_text().split() or ["0"]
         except FileNotFoundError:
             return
-        if passes > 0:
-            armed.write_text(str(passes - 1))
+        if int(passes):
+            armed.write_text(" ".join([str(int(passes) - 1), *command]))
             return
         armed.unlink()
-        os.kill(os.getpid(), signal.SIGKILL)
+        if not command:
+            os.kill(os.getpid(), signal.SIGKILL)
+        _strike(_COMMANDS[command[0]], int(command[1]))
+
+
+def _strike(what: signal.Signals, pid: int) -> None:
+    """Signal a process; return when it is dead or stopped, or after 10 s."""
+    os.kill(pid, what)
+    end = time.monotonic() + _DEAD_WITHIN_S
+    while _state(pid) not in "TZX" and time.monotonic() < end:
+        time.sleep(0.001)
+
+
+def _state(pid: int) -> str:
+    """The state letter of /proc; X, dead, when there is no such process any more."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "X"
 
 
 NO_FAULTS = Faults()

@@ -31,6 +31,7 @@ async def set_edges(pairs: Sequence[Pair], following: bool, deps: Deps) -> int:
             newest |= {edge.pair.follower_id: changes[-1].after.version for edge in batch}
     await deps.outbox.publish_soon(*(follow_set(change.after) for change in changes))
     await _show_to_followers(newest, deps)
+    deps.faults.at("graph.follow.before_answer")
     return len(changes)
 
 
@@ -42,6 +43,7 @@ async def _read(pairs: Sequence[Pair], deps: Deps) -> tuple[list[Edge], dict[uui
 
 
 async def _store(changes: list[Change], deps: Deps) -> list[Change]:
+    deps.faults.at("graph.follow.before_batch")
     await deps.store.apply(changes, announce=[follow_set(change.after) for change in changes])
     deps.faults.at("graph.follow.after_batch")
     return changes

@@ -86,12 +86,14 @@ class Rebuilds:
             return "not_needed"
         self._faults.at("timeline.rebuild.after_mark")
         entries, floor = await self._stored(user_id)
+        self._faults.at("timeline.rebuild.after_read")
         for _ in range(_ATTEMPTS):
             window = (await self._windows.look(user_id, EVERYTHING)).window
             if window is None or window.ready or window.token != token:
                 return "overtaken"
             together, new_floor = merged(window, entries, floor, self._limits.window)
             if await self._windows.replace(user_id, window, together, new_floor, ready=True):
+                self._faults.at("timeline.rebuild.after_merge")
                 return "built"
         return "overtaken"
 

@@ -28,6 +28,7 @@ async def plan_fanout(event: TweetCreated, deps: Deps) -> None:
     answer = await deps.graph.GetFollowerShards(GetFollowerShardsRequest(user_id=event.author_id))
     # Somebody without followers still has a home of their own.
     shards = list(answer.shards) or [FollowerShard()]
+    deps.faults.at("timeline.plan.before_jobs")
     await deps.bus.publish(*(first_chunk(event, shard) for shard in shards))
     deps.faults.at("timeline.plan.after_jobs")
 
@@ -41,6 +42,7 @@ async def deliver_chunk(chunk: FanoutChunk, deps: Deps) -> None:
     """
     _ensure_ids(chunk.tweet_id, chunk.author_id)
     page = await _followers(chunk, deps)
+    deps.faults.at("timeline.chunk.after_page")
     if page.has_more:
         await deps.bus.publish(next_chunk(chunk, page.follower_ids[-ID_BYTES:]))
     readers = split_ids(page.follower_ids)
@@ -68,7 +70,9 @@ async def backfill_follow(event: FollowSet, deps: Deps) -> None:
     entries = [entry for entry in entries if _age_ms(entry.entry_id, deps) < deps.limits.depth_ms]
     if entries:
         await deps.store.add([event.follower_id], entries)
+        deps.faults.at("timeline.backfill.after_stored")
         await deps.cache.insert(event.follower_id, entries)
+    deps.faults.at("timeline.backfill.before_ack")
 
 
 async def _followers(chunk: FanoutChunk, deps: Deps) -> GetFollowerPageResponse:
@@ -86,6 +90,7 @@ async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:
         await deps.store.add(readers[start : start + at_once], [entry])
     deps.faults.at("timeline.chunk.after_stored")
     await deps.windows.push(readers, entry)
+    deps.faults.at("timeline.chunk.after_pushed")
     await deps.live.send(entry, await deps.presence.edges_of(readers))
     metrics.DELIVERIES.inc(len(readers))
 

@@ -29,7 +29,9 @@ async def create_tweet(request: CreateTweetRequest, caller: Caller, deps: Deps) 
     # Only a retry, or a call beside another with its key, can find the tweet there already; it may be deleted, and stays so.
     if claim.tweet_id == wanted.tweet_id or await deps.store.get(claim.tweet_id) is None:
         await announced(tweet, deps)
+    deps.faults.at("tweet.create.after_publish")
     await deps.recent.record(author_id.bytes, OWN_TWEET, tweet.tweet_id.bytes)
+    deps.faults.at("tweet.create.before_answer")
     return created_view(tweet)
 
 

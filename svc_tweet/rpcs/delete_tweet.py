@@ -25,6 +25,7 @@ async def delete_tweet(request: DeleteTweetRequest, caller: Caller, deps: Deps) 
             deps.signals.tell(tweet_gone(tweet)),
             deps.recent.record(caller.user_id, DELETED_TWEET, tweet.tweet_id.bytes),
         )
+    deps.faults.at("tweet.delete.before_answer")
     return DeleteTweetResponse(tweet_id=str(tweet.tweet_id), status="deleted")
 
 
@@ -32,6 +33,7 @@ async def announced(tweet: Tweet, deps: Deps) -> None:
     """Write the deletion with its announcement and publish that soon; the relay publishes what a crash leaves."""
     deleted_us = deletion_us(tweet.tweet_id, deps.clock.now_us())
     event = tweet_deleted(tweet, deleted_us)
+    deps.faults.at("tweet.delete.before_batch")
     await deps.store.delete(tweet, deleted_us, announce=event)
     deps.faults.at("tweet.delete.after_batch")
     await deps.outbox.publish_soon(event)
