@@ -150,7 +150,9 @@ class Relay:
             # The bucket of `until_ms` is still filling: it is read again.
             self._next[number] = min(end + 1, last)
         if final and not self._again_from and self._next[number] > first:
+            self._faults.at("outbox.relay.before_watermark")
             await self._table.move_watermark(self._next[number])
+            self._faults.at("outbox.relay.after_watermark")
 
     async def _clear(self, first: int, last: int, until_ms: int, number: int) -> bool:
         """Publish and delete the rows of some buckets; whether all that were written before `until_ms` are."""
