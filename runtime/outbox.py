@@ -7,21 +7,23 @@ import asyncio
 import zlib
 from collections import OrderedDict, deque
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from prometheus_client import Counter
 
 from runtime.bus import Bus, Envelope, envelope_of
-from runtime.cql import Cql, Statement
+from runtime.cql import Statement
 from runtime.errors import Unavailable
 from runtime.faults import Faults
 from runtime.ids import Clock
-from runtime.outbox_relay import BUCKET_MS, SHARDS, OutboxTable, Relay
+from runtime.outbox_relay import BUCKET_MS, SHARDS, OutboxRow, OutboxTable, Relay
 from runtime.telemetry import logger
 
 SOON_S = 0.05
 _REMEMBERED_ROWS = 10_000
+
+W = TypeVar("W")
 
 log = logger(__name__)
 PUBLISHED = Counter("aviary_mesh_outbox_published_total", "Announcements published.", ["outcome"])
@@ -40,12 +42,12 @@ class Announcer(Protocol):
         """How many announcements are written and not yet published, and the age in milliseconds of the oldest (0 without)."""
 
 
-class Outbox:
-    """The outbox of one area, in its keyspace."""
+class Outbox(Generic[W]):
+    """The outbox of one area, over its table."""
 
     def __init__(
         self,
-        cql: Cql,
+        table: OutboxTable[W],
         bus: Bus,
         clock: Clock,
         faults: Faults,
@@ -55,16 +57,16 @@ class Outbox:
         self._bus = bus
         self._clock = clock
         self._faults = faults
-        self._table = OutboxTable(cql, clock)
-        self._relay = Relay(self._table, bus, clock, faults, relay_ages_s)
+        self._table = table
+        self._relay = Relay(table, bus, clock, faults, relay_ages_s)
         # Where the rows of an event lie; lost after a restart, when the relay publishes and deletes them.
         self._places: OrderedDict[bytes, list[tuple[int, int]]] = OrderedDict()
         self._queue: deque[tuple[Envelope, asyncio.Future[None]]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._deletes: set[asyncio.Task[None]] = set()
 
-    def row(self, event: Message) -> tuple[Statement, Sequence[Any]]:
-        """The announcement as a statement for the same logged batch as what it announces."""
+    def row(self, event: Message) -> W:
+        """The announcement as the table's kind of write, for the same batch as what it announces."""
         envelope = envelope_of(event)
         now_ms = self._clock.now_ms()
         # The bucket is that of writing: an event's own time may be long ago (a repeated write), where no relay looks any more.
@@ -72,7 +74,7 @@ class Outbox:
         self._places.setdefault(envelope.event_id, []).append(place)
         if len(self._places) > _REMEMBERED_ROWS:
             self._places.popitem(last=False)
-        return self._table.insert, (*place, envelope.event_id, envelope.subject, envelope.payload, now_ms)
+        return self._table.insert(OutboxRow(*place, now_ms, envelope))
 
     async def publish_soon(self, *events: Message) -> None:
         """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises."""
@@ -122,3 +124,7 @@ class Outbox:
             await self._table.delete(places)
         except Unavailable as error:
             log.warning("outbox_rows_left", rows=len(places), error=error.detail)
+
+
+CqlOutbox = Outbox[tuple[Statement, Sequence[Any]]]
+"""An outbox over CqlOutboxTable: rows are statements with their values."""

@@ -8,10 +8,10 @@ from aviary.user.v1 import user_pb2
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
-from runtime.channel import open_channel
 from runtime.cql import Cql
 from runtime.cursors import Cursors
 from runtime.outbox import Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from runtime.service import Process, check_peer, main
 from svc_graph.accounts import KnownAccounts
@@ -24,11 +24,11 @@ from svc_graph.turns import Turns
 
 async def build(process: Process, config: Config) -> None:
     """Connect to the servers and to svc_user, and register what the process serves, checks and closes."""
-    cql = await Cql.connect(config.mesh, config.mesh.area, SCHEMA)
+    cql = await Cql.connect(config.mesh, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
 
-    bus = await NatsBus.connect(config.mesh, producer="svc_graph")
+    bus = await NatsBus.connect(config.mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
     await bus.declare([FollowSet])
@@ -36,11 +36,13 @@ async def build(process: Process, config: Config) -> None:
     redis = connect_redis(config.mesh)
     process.on_close(redis.aclose)
 
-    users = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
+    users = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
     process.on_close(users.close)
     process.check("user", lambda: check_peer(users))
 
-    outbox = Outbox(cql, bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s)
+    outbox = Outbox(
+        CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s
+    )
     process.background("relay", outbox.relay)
     deps = Deps(
         store=CqlGraphStore(cql, outbox),

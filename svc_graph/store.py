@@ -9,7 +9,7 @@ from typing import Protocol
 from aviary.graph.v1.events_pb2 import FollowSet
 
 from runtime.cql import Cql, until_acknowledged
-from runtime.outbox import Outbox
+from runtime.outbox import CqlOutbox
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.time_lists import Row, TimeLists
 
@@ -73,7 +73,7 @@ class GraphStore(Protocol):
 class CqlGraphStore:
     """The store on Cassandra or ScyllaDB. The edges and their mirror are keyed by pair, so in both the greater version wins."""
 
-    def __init__(self, cql: Cql, outbox: Outbox, snapshot_page: int = 5000) -> None:
+    def __init__(self, cql: Cql, outbox: CqlOutbox, snapshot_page: int = 5000) -> None:
         self._cql = cql
         self._outbox = outbox
         self._snapshot_page = snapshot_page

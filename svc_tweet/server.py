@@ -9,10 +9,10 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
-from runtime.channel import open_channel
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.outbox import Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from runtime.service import Process, main
 from svc_tweet.config import Config
@@ -25,18 +25,18 @@ from svc_tweet.store import SCHEMA, CqlTweetStore
 async def build(process: Process, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
     mesh = config.mesh
-    cql = await Cql.connect(mesh, "tweet", SCHEMA)
+    cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
-    bus = await NatsBus.connect(mesh, producer="svc_tweet")
+    bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     await bus.declare([TweetCreated, TweetDeleted])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
-    users = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
+    users = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
     process.on_close(users.close)
 
     ids = Uuid7Ids(process.clock)
-    outbox = Outbox(cql, bus, process.clock, process.faults, mesh.outbox_relay_ages_s)
+    outbox = Outbox(CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, mesh.outbox_relay_ages_s)
     signals = StatusSignals(bus, publisher_id=ids.next().bytes)
     process.on_close(signals.goodbye)
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
 from runtime.cql import Cql, until_acknowledged
-from runtime.outbox import Outbox
+from runtime.outbox import CqlOutbox
 from svc_tweet.domain.tweets import PURGE_AFTER_S, Claim, Tweet, born_us, month_of
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -72,7 +72,7 @@ class CqlTweetStore:
     and however often they arrive, the same rows come out.
     """
 
-    def __init__(self, cql: Cql, outbox: Outbox, purge_after_s: int = PURGE_AFTER_S) -> None:
+    def __init__(self, cql: Cql, outbox: CqlOutbox, purge_after_s: int = PURGE_AFTER_S) -> None:
         self._cql = cql
         self._outbox = outbox
         self._purge_after_s = purge_after_s

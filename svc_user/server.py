@@ -9,6 +9,7 @@ from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.outbox import Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from runtime.service import Process, main
 from svc_user.config import Config
 from svc_user.deps import Deps
@@ -21,16 +22,18 @@ from svc_user.tokens import Tokens
 
 async def build(process: Process, config: Config) -> None:
     """Put the service together on a process."""
-    cql = await Cql.connect(config.mesh, config.mesh.area, SCHEMA)
+    cql = await Cql.connect(config.mesh, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
 
-    bus = await NatsBus.connect(config.mesh, producer="svc_user")
+    bus = await NatsBus.connect(config.mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
     await bus.declare([UserRegistered])
 
-    outbox = Outbox(cql, bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s)
+    outbox = Outbox(
+        CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s
+    )
     process.background("relay", outbox.relay)
 
     passwords = Passwords(argon2id(), common_passwords(), config.password_threads, config.password_waiting)

@@ -10,7 +10,7 @@ from aviary.user.v1.events_pb2 import UserRegistered
 
 from runtime.cql import Cql, until_acknowledged
 from runtime.errors import InvalidCursor
-from runtime.outbox import Outbox
+from runtime.outbox import CqlOutbox
 from svc_user.domain import Claim, Session, User, UserPage
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -78,7 +78,7 @@ class CqlUserStore:
     Rows that LWT writes are written by nothing else: the clocks of the two kinds of writes do not order each other.
     """
 
-    def __init__(self, cql: Cql, outbox: Outbox, session_s: int) -> None:
+    def __init__(self, cql: Cql, outbox: CqlOutbox, session_s: int) -> None:
         self._cql = cql
         self._outbox = outbox
         self._session_s = session_s

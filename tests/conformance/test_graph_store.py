@@ -1,5 +1,6 @@
 """What GraphStore promises, sentence by sentence, in memory and on the real server."""
 
+import dataclasses
 import itertools
 import uuid
 from collections.abc import AsyncIterator
@@ -11,7 +12,8 @@ from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import Outbox
+from runtime.outbox import CqlOutbox, Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together
@@ -28,13 +30,13 @@ class Subject:
     """A store and the outbox that it announces to."""
 
     store: GraphStore
-    outbox: Outbox | MemoryOutbox
+    outbox: CqlOutbox | MemoryOutbox
 
 
 @pytest.fixture(scope="session")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
     # Not the keyspace of the service: nobody publishes the announcements that are written here.
-    opened = await Cql.connect(mesh_config, "graph_store", SCHEMA)
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="graph_store"), SCHEMA)
     yield opened
     await opened.close()
 
@@ -46,7 +48,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
         memory = MemoryOutbox(bus, CLOCK)
         return Subject(MemoryGraphStore(memory.write), memory)
     cql: Cql = request.getfixturevalue("cql")
-    outbox = Outbox(cql, bus, CLOCK, NO_FAULTS)
+    outbox = Outbox(CqlOutboxTable(cql, CLOCK), bus, CLOCK, NO_FAULTS)
     return Subject(CqlGraphStore(cql, outbox, snapshot_page=7), outbox)
 
 

@@ -1,6 +1,7 @@
 """What an outbox promises, sentence by sentence, in memory and on the real server."""
 
 import asyncio
+import dataclasses
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,7 +13,8 @@ from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
-from runtime.outbox import Announcer, Outbox
+from runtime.outbox import CqlOutbox, Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from tests.outbox_schema import OUTBOX_TABLES
@@ -22,7 +24,7 @@ from tests.waiting import until
 class World:
     """An outbox and the way a store writes into it."""
 
-    def __init__(self, bus: MemoryBus, outbox: Announcer, cql: Cql | None) -> None:
+    def __init__(self, bus: MemoryBus, outbox: CqlOutbox | MemoryOutbox, cql: Cql | None) -> None:
         self.bus = bus
         self.outbox = outbox
         self._cql = cql
@@ -31,7 +33,7 @@ class World:
         """Store an announcement as its owner does."""
         if isinstance(self.outbox, MemoryOutbox):
             self.outbox.write(event)
-        elif isinstance(self.outbox, Outbox) and self._cql is not None:
+        elif self._cql is not None:
             await self._cql.logged_batch([self.outbox.row(event)])
 
     async def rows(self) -> int:
@@ -45,14 +47,14 @@ class World:
 async def cql(mesh_config: MeshConfig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cql]:
     folder: Path = tmp_path_factory.mktemp("outbox")
     (folder / "0001_outbox.cql").write_text(OUTBOX_TABLES, encoding="utf-8")
-    opened = await Cql.connect(mesh_config, "outbox", folder)
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="outbox"), folder)
     yield opened
     await opened.close()
 
 
 @pytest.fixture
 async def bus() -> MemoryBus:
-    bus = MemoryBus("svc_test")
+    bus = MemoryBus()
     await bus.declare([TweetCreated])
     return bus
 
@@ -68,7 +70,9 @@ def world(request: pytest.FixtureRequest, bus: MemoryBus) -> World:
     if request.param == "memory":
         return World(bus, MemoryOutbox(bus, SystemClock()), None)
     opened: Cql = request.getfixturevalue("emptied")
-    return World(bus, Outbox(opened, bus, SystemClock(), NO_FAULTS, (0.05, 0.1, 0.2)), opened)
+    return World(
+        bus, Outbox(CqlOutboxTable(opened, SystemClock()), bus, SystemClock(), NO_FAULTS, (0.05, 0.1, 0.2)), opened
+    )
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """What TweetStore promises, sentence by sentence, in memory and on the real server."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -12,7 +13,8 @@ from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
-from runtime.outbox import Outbox
+from runtime.outbox import CqlOutbox, Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_tweet.domain.tweets import CLAIM_TTL_S, NEWEST, OLDEST, Claim, Tweet, deletion_us
@@ -31,13 +33,13 @@ class Subject:
     """A store, its outbox and the bus behind that."""
 
     store: TweetStore
-    outbox: Outbox | MemoryOutbox
+    outbox: CqlOutbox | MemoryOutbox
     bus: MemoryBus
 
 
 @pytest.fixture(scope="session")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
-    opened = await Cql.connect(mesh_config, "tweet", SCHEMA)
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="tweet"), SCHEMA)
     yield opened
     await opened.close()
 
@@ -55,7 +57,7 @@ def subject(request: pytest.FixtureRequest, bus: MemoryBus) -> Subject:
         memory = MemoryOutbox(bus, CLOCK)
         return Subject(MemoryTweetStore(memory.write, CLOCK, PURGE_S), memory, bus)
     cql: Cql = request.getfixturevalue("cql")
-    outbox = Outbox(cql, bus, CLOCK, NO_FAULTS)
+    outbox = Outbox(CqlOutboxTable(cql, CLOCK), bus, CLOCK, NO_FAULTS)
     return Subject(CqlTweetStore(cql, outbox, PURGE_S), outbox, bus)
 
 

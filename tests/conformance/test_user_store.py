@@ -1,6 +1,7 @@
 """Each promise of UserStore, on the memory store and on a real server."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,7 +14,8 @@ from runtime.cql import Cql
 from runtime.errors import InvalidCursor
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import Announcer, Outbox
+from runtime.outbox import Announcer, CqlOutbox, Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from stack import Addresses
@@ -28,20 +30,20 @@ SESSION_S = 3600
 
 @pytest_asyncio.fixture(scope="session")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
-    cql = await Cql.connect(mesh_config, "user", SCHEMA)
+    cql = await Cql.connect(dataclasses.replace(mesh_config, area="user"), SCHEMA)
     yield cql
     await cql.close()
 
 
 @pytest.fixture(params=["memory", "cql"])
-def outbox(request: pytest.FixtureRequest) -> Outbox | MemoryOutbox:
+def outbox(request: pytest.FixtureRequest) -> CqlOutbox | MemoryOutbox:
     if request.param == "memory":
         return MemoryOutbox(MemoryBus(), SystemClock())
-    return Outbox(request.getfixturevalue("cql"), MemoryBus(), SystemClock(), NO_FAULTS)
+    return Outbox(CqlOutboxTable(request.getfixturevalue("cql"), SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS)
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest, outbox: Outbox | MemoryOutbox) -> UserStore:
+def store(request: pytest.FixtureRequest, outbox: CqlOutbox | MemoryOutbox) -> UserStore:
     if isinstance(outbox, MemoryOutbox):
         return MemoryUserStore(outbox.write)
     return CqlUserStore(request.getfixturevalue("cql"), outbox, SESSION_S)
@@ -238,7 +240,9 @@ async def test_an_ended_login_is_absent_and_cannot_be_rotated_back(store: UserSt
 
 async def test_a_login_expires_unless_it_is_rotated(servers: Addresses, cql: Cql) -> None:
     """CQL alone: in memory no time passes. Every column starts again with a rotation, none is left behind to expire."""
-    store = CqlUserStore(cql, Outbox(cql, MemoryBus(), SystemClock(), NO_FAULTS), SESSION_S)
+    store = CqlUserStore(
+        cql, Outbox(CqlOutboxTable(cql, SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS), SESSION_S
+    )
     session = a_session()
     await store.insert_session(session)
     columns = ("user_id", "generation", "rotated_at_ms")

@@ -1,6 +1,7 @@
 """Two processes' worth of svc_graph on the real servers within the test, and what lies in the tables; real processes are elsewhere."""
 
 import asyncio
+import dataclasses
 import inspect
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +26,7 @@ from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
 from runtime.outbox import Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
@@ -72,13 +74,13 @@ class Everybody(FewUsers):
 @asynccontextmanager
 async def graph_process(config: MeshConfig, users: FewUsers) -> AsyncIterator[GraphProcess]:
     """A process of svc_graph with connections, turns and caches of its own."""
-    clock = SystemClock()
-    cql = await Cql.connect(config, "graph", SCHEMA)
-    bus = await NatsBus.connect(config, producer="svc_graph")
+    clock, config = SystemClock(), dataclasses.replace(config, area="graph")
+    cql = await Cql.connect(config, SCHEMA)
+    bus = await NatsBus.connect(config)
     redis = connect_redis(config)
     try:
         await bus.declare([FollowSet])
-        outbox = Outbox(cql, bus, clock, NO_FAULTS)
+        outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, NO_FAULTS)
         guard = Guard(CallerSigner(config.mesh_key, "edge", clock))
         user_channel, channel = InProcessChannel(guard, service="graph"), InProcessChannel(guard, service="edge")
         user_channel.register(add_UserServiceServicer_to_server, users)

@@ -17,7 +17,7 @@ from runtime.errors import Unavailable
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
 from runtime.outbox import Outbox
-from runtime.outbox_relay import BUCKET_MS, ROWS_PER_READ, OutboxTable, Relay
+from runtime.outbox_relay import BUCKET_MS, ROWS_PER_READ, CqlOutboxTable, Relay
 from simulation.bus import MemoryBus
 from tests.outbox_schema import OUTBOX_TABLES
 
@@ -46,9 +46,9 @@ class World:
     def __init__(self, cql: Cql) -> None:
         self.cql = cql
         self.clock = Clock()
-        self.bus = MemoryBus("svc_test")
-        self.table = OutboxTable(cql, self.clock)
-        self.outbox = Outbox(cql, self.bus, self.clock, NO_FAULTS, AGES_S)
+        self.bus = MemoryBus()
+        self.table = CqlOutboxTable(cql, self.clock)
+        self.outbox = Outbox(self.table, self.bus, self.clock, NO_FAULTS, AGES_S)
 
     def relay(self) -> Relay:
         """A relay as a process has it that starts now."""
@@ -68,7 +68,7 @@ class World:
 async def cql(mesh_config: MeshConfig, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cql]:
     folder: Path = tmp_path_factory.mktemp("relay")
     (folder / "0001_outbox.cql").write_text(OUTBOX_TABLES, encoding="utf-8")
-    opened = await Cql.connect(mesh_config, "relay", folder)
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="relay"), folder)
     yield opened
     await opened.close()
 
@@ -142,7 +142,7 @@ class Flaky(MemoryBus):
 @pytest.mark.parametrize("restarted", [True, False], ids=["new process", "same process"])
 async def test_a_row_that_a_batch_log_replays_after_an_outage_of_hours_is_found(world: World, restarted: bool) -> None:
     """P9: a database that was away replays only when it is back, after the relay has passed the bucket as one long past."""
-    world.bus = Flaky("svc_test")
+    world.bus = Flaky()
     await world.bus.declare([TweetCreated])
     relay, event = world.relay(), created()
     await relay.pass_once()
@@ -239,10 +239,10 @@ async def test_a_row_whose_timestamp_is_ahead_of_the_time_is_deleted_all_the_sam
 
 async def test_a_full_stream_refuses_and_the_row_stays(world: World, mesh_config: MeshConfig) -> None:
     config = dataclasses.replace(mesh_config, namespace=f"{mesh_config.namespace}full", nats_stream_messages=1)
-    bus = await NatsBus.connect(config, "svc_test")
+    bus = await NatsBus.connect(config)
     try:
         await bus.declare([TweetCreated])
-        outbox = Outbox(world.cql, bus, world.clock, NO_FAULTS, AGES_S)
+        outbox = Outbox(world.table, bus, world.clock, NO_FAULTS, AGES_S)
         first, second = created(), created()
         for event in (first, second):
             await world.cql.logged_batch([outbox.row(event)])
@@ -273,7 +273,7 @@ class Silent(MemoryBus):
 
 
 async def test_publishing_soon_does_not_wait_for_a_bus_that_never_answers(world: World) -> None:
-    outbox, event = Outbox(world.cql, Silent(), world.clock, NO_FAULTS, AGES_S), created()
+    outbox, event = Outbox(world.table, Silent(), world.clock, NO_FAULTS, AGES_S), created()
     await world.cql.logged_batch([outbox.row(event)])
     async with asyncio.timeout(30):
         await outbox.publish_soon(event)

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import dataclasses
 import os
 import signal
 import sys
@@ -32,6 +33,7 @@ from runtime.errors import from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of
 from runtime.outbox import Outbox
+from runtime.outbox_relay import CqlOutboxTable
 from runtime.service import check_peer
 from simulation.bus import MemoryBus
 from stack.ports import pick_free
@@ -123,8 +125,8 @@ async def service(mesh_env: dict[str, str], tmp_path_factory: pytest.TempPathFac
 
 @pytest_asyncio.fixture(scope="module")
 async def store(mesh_config: MeshConfig, service: Service) -> AsyncIterator[CqlUserStore]:
-    cql = await Cql.connect(mesh_config, "user", SCHEMA)
-    yield CqlUserStore(cql, Outbox(cql, MemoryBus(), SystemClock(), NO_FAULTS), 3600)
+    cql = await Cql.connect(dataclasses.replace(mesh_config, area="user"), SCHEMA)
+    yield CqlUserStore(cql, Outbox(CqlOutboxTable(cql, SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS), 3600)
     await cql.close()
 
 
