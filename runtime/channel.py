@@ -17,6 +17,7 @@ from runtime.context import current_caller, current_trace, remaining_s
 from runtime.contract import Method
 from runtime.errors import STATUS_KEY, ServiceError, to_status
 from runtime.guard import Behaviour, Guard
+from runtime.tls import DOMAIN, Tls
 
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -53,13 +54,17 @@ def service_config(contracts: Sequence[FileDescriptor]) -> str:
     return json.dumps(config)
 
 
-def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor) -> aio.Channel:
+def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor, tls: Tls | None = None) -> aio.Channel:
     """A channel to the service at `host:port` or `dns:///name:port`. Calls carry caller, time left and trace by themselves.
 
-    `contracts` are the files whose services are called (`tweet_pb2.DESCRIPTOR`); their repeatable rpcs are retried.
+    `contracts` are the files whose services are called (`tweet_pb2.DESCRIPTOR`); their repeatable rpcs are retried. With `tls`
+    the other end must be certified to be the service of the first of them.
     """
-    options = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
-    return MeshChannel(aio.insecure_channel(address, options=options), signer)
+    options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
+    if tls is None:
+        return MeshChannel(aio.insecure_channel(address, options=options), signer)
+    options.append(("grpc.default_authority", contracts[0].package.split(".")[1] + DOMAIN))
+    return MeshChannel(aio.secure_channel(address, tls.channel_credentials(), options=options), signer)
 
 
 class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]

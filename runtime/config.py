@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -77,6 +78,30 @@ def _secret(raw: str) -> Secret:
     return Secret(value)
 
 
+MAY_ASSERT_USERS = frozenset({"edge", "graph", "timeline", "tweet", "seed", "audit"})
+"""Services that call others on behalf of users today. Only certificates can hold somebody to it."""
+
+
+@dataclass(frozen=True)
+class TlsConfig:
+    """Files (PEM) that prove who a process is and whom it believes, and who may speak for users."""
+
+    cert: Path
+    key: Path
+    ca: Path
+    may_assert_users: frozenset[str] = MAY_ASSERT_USERS
+
+    @staticmethod
+    def read(env: Env) -> "TlsConfig | None":
+        """All three files or none: None is a mesh without TLS."""
+        names = ("AVIARY_TLS_CERT", "AVIARY_TLS_KEY", "AVIARY_TLS_CA")
+        may = env.parsed("AVIARY_MESH_MAY_ASSERT_USERS", _names, frozenset(), MAY_ASSERT_USERS)
+        if not any(env.text(name, "") for name in names):
+            return None
+        cert, key, ca = (env.parsed(name, _readable, Path()) for name in names)
+        return TlsConfig(cert, key, ca, may)
+
+
 @dataclass(frozen=True)
 class MeshConfig:
     """What every process of the mesh is told."""
@@ -93,6 +118,7 @@ class MeshConfig:
     nats_urls: tuple[str, ...]
     mesh_key: Secret
     fault_dir: str
+    tls: TlsConfig | None = None
     nats_replicas: int = 1
     nats_stream_messages: int = 10_000_000
     nats_ack_wait_s: int = 30
@@ -115,6 +141,7 @@ class MeshConfig:
             nats_urls=env.parsed("AVIARY_NATS_URL", lambda raw: tuple(raw.split(",")), ()),
             mesh_key=env.secret("AVIARY_MESH_KEY"),
             fault_dir=env.text("AVIARY_FAULT_DIR", ""),
+            tls=TlsConfig.read(env),
             nats_replicas=env.number("AVIARY_NATS_REPLICAS", 1),
             nats_stream_messages=env.number("AVIARY_NATS_STREAM_MESSAGES", 10_000_000),
             nats_ack_wait_s=env.number("AVIARY_NATS_ACK_WAIT_S", 30),
@@ -125,6 +152,19 @@ class MeshConfig:
 def address(env: Env, area: str) -> str:
     """Where the rpcs of `area` are served: `host:port` or a DNS name that resolves to several addresses (`dns:///…`)."""
     return env.text(f"AVIARY_{area.upper()}_ADDRESS")
+
+
+def _names(raw: str) -> frozenset[str]:
+    return frozenset(name.strip() for name in raw.split(",") if name.strip())
+
+
+def _readable(raw: str) -> Path:
+    path = Path(raw)
+    try:
+        path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"cannot read {raw} ({error.strerror})") from None
+    return path
 
 
 def _rising(raw: str) -> tuple[float, ...]:

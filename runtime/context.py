@@ -18,6 +18,8 @@ class Caller:
     session_id: bytes = b""
     scopes: tuple[str, ...] = ()
     service: str = ""
+    role: int = 0
+    """A value of aviary.mesh.v1.Role."""
 
 
 NOBODY = Caller()

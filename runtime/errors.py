@@ -180,6 +180,9 @@ def from_rpc(error: aio.AioRpcError) -> ServiceError:
         detail.Unpack(info) or detail.Unpack(bad)
         if detail.Unpack(retry):
             after = retry.retry_delay.ToMilliseconds() / 1000
+    if info.reason == common(reason_pb2.REASON_CALLER_REFUSED):
+        # The mesh does not trust itself: no user has to log in for it, and no consumer may take it for a failure of a message.
+        return Unavailable(status.message, retry_after_s=1)
     fields = [FieldProblem(v.field, v.description) for v in bad.field_violations]
     return RemoteError(error.code(), info.reason, status.message, fields, after)
 

@@ -10,7 +10,14 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from runtime import telemetry
-from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
+from runtime.callers import (
+    CALLER_KEY,
+    TRACE_KEY,
+    CallerRefused,
+    CallerSigner,
+    MayNotAssertUsers,
+    ensure_spoken_by,
+)
 from runtime.context import NOBODY, Caller, acting
 from runtime.contract import Method, method
 from runtime.errors import (
@@ -23,8 +30,11 @@ from runtime.errors import (
     to_status,
 )
 from runtime.policy import ensure_may_call, ensure_own_ids
+from runtime.tls import Tls, services_of
 
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
+
+_STANDARD = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 
 log = telemetry.logger(__name__)
 
@@ -80,10 +90,15 @@ class Guard:
 
 
 class GuardInterceptor(aio.ServerInterceptor):
-    """Puts the guard before every rpc of ours on an ordinary gRPC server; health and reflection pass as they are."""
+    """Puts the guard before every rpc on an ordinary gRPC server; health and reflection alone pass as they are.
 
-    def __init__(self, guard: Guard) -> None:
+    With `tls` only what the other end is certified to be may speak, and for users only who may.
+    """
+
+    def __init__(self, guard: Guard, tls: Tls | None = None) -> None:
         self._guard = guard
+        self._tls = tls
+        self._told = 0.0
         self._wrapped: dict[str, Any] = {}
 
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
@@ -93,7 +108,7 @@ class GuardInterceptor(aio.ServerInterceptor):
         if known is not None:
             return known
         handler = await continuation(handler_call_details)
-        if handler is None or not path.startswith("/aviary."):
+        if handler is None or path.startswith(_STANDARD):
             return handler
         self._wrapped[path] = wrapped = handler._replace(unary_unary=self._guarded(method(path), handler.unary_unary))
         return wrapped
@@ -101,15 +116,31 @@ class GuardInterceptor(aio.ServerInterceptor):
     def _guarded(self, rpc: Method, behaviour: Behaviour) -> Behaviour:
         async def serve(request: Message, context: aio.ServicerContext[Any, Any]) -> Any:
             metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
-            signed, trace = metadata.get(CALLER_KEY, b""), metadata.get(TRACE_KEY, "")
+            trace = metadata.get(TRACE_KEY, "")
             try:
-                caller = self._guard.signer.verify(signed) if signed else NOBODY
+                caller = self._caller(metadata.get(CALLER_KEY), context)
                 return await self._guard.run(rpc, behaviour, request, caller, context.time_remaining(), trace)
             except ServiceError as error:
                 packed = to_status(error).SerializeToString()
                 await context.abort(error.status, error.detail, ((STATUS_KEY, packed),))
 
         return serve
+
+    def _caller(self, signed: bytes | None, context: aio.ServicerContext[Any, Any]) -> Caller:
+        """Who calls; NOBODY without a value. Raises CallerRefused and MayNotAssertUsers, which somebody has to look into."""
+        if signed is None:
+            return NOBODY
+        try:
+            caller = self._guard.signer.verify(signed)
+            if self._tls is not None:
+                ensure_spoken_by(caller, services_of(context.auth_context()), self._tls.may_assert_users)
+        except (CallerRefused, MayNotAssertUsers) as error:
+            # One line a second: whoever is misconfigured may call a thousand times in it.
+            if time.monotonic() - self._told >= 1:
+                self._told = time.monotonic()
+                log.warning("caller_refused", peer=context.peer(), why=error.detail)
+            raise
+        return caller
 
 
 def with_defaults(rpc: Method, request: Message) -> Message:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import uvicorn
 import uvloop
+from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -16,11 +17,13 @@ from grpc_reflection.v1alpha import reflection
 
 from runtime import telemetry
 from runtime.callers import CallerSigner
+from runtime.channel import open_channel
 from runtime.config import ConfigError, MeshConfig
 from runtime.faults import Faults
 from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp, QuietServer
 from runtime.ids import SystemClock
+from runtime.tls import Tls
 
 C = TypeVar("C")
 Work = Callable[[], Awaitable[None]]
@@ -41,9 +44,12 @@ class Process:
         self.clock = SystemClock()
         self.signer = CallerSigner(config.mesh_key, config.area, self.clock)
         self.guard = Guard(self.signer)
+        self.tls = Tls(config.tls, config.area) if config.tls else None
         self.faults = Faults(config.fault_dir)
         self.ops = OpsApp(lambda: self._states)
-        self._server = aio.server(interceptors=[GuardInterceptor(self.guard)], options=[("grpc.so_reuseport", 0)])
+        self._server = aio.server(
+            interceptors=[GuardInterceptor(self.guard, self.tls)], options=[("grpc.so_reuseport", 0)]
+        )
         self._health = health.HealthServicer()
         self._names: list[str] = [reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._checks: dict[str, Work] = {}
@@ -63,6 +69,10 @@ class Process:
         )
         package = base.__module__.rsplit(".", 1)[0]
         self._names.append(f"{package}.{base.__name__.removesuffix('Servicer')}")
+
+    def open_channel(self, address: str, *contracts: FileDescriptor) -> aio.Channel:
+        """A channel to another service of the mesh, as this one; see runtime/channel.py. The caller closes it."""
+        return open_channel(address, self.signer, *contracts, tls=self.tls)
 
     def check(self, name: str, probe: Work) -> None:
         """Make readiness depend on a probe, which raises while its dependency does not answer."""
@@ -116,7 +126,11 @@ class Process:
     async def _listen(self) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection(self._names, self._server)
-        self._server.add_insecure_port(f"{self.config.host}:{self.config.port}")
+        where = f"{self.config.host}:{self.config.port}"
+        if self.tls is None:
+            self._server.add_insecure_port(where)
+        else:
+            self._server.add_secure_port(where, self.tls.server_credentials())
         await self._server.start()
         log.info("serving", port=self.config.port, metrics_port=self.config.metrics_port)
 

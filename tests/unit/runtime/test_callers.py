@@ -1,13 +1,18 @@
 """Caller values are believed only when the mesh key signed them lately."""
 
-import pytest
+import hashlib
+import hmac
 
-from runtime.callers import CallerSigner
+import pytest
+from aviary.mesh.v1 import mesh_pb2
+
+from runtime import callers
+from runtime.callers import CallerRefused, CallerSigner, MayNotAssertUsers, ensure_spoken_by
 from runtime.config import Secret
 from runtime.context import Caller
 from runtime.errors import Unauthenticated
 
-ALICE = Caller(user_id=b"u" * 16, session_id=b"s" * 16, scopes=("read",))
+ALICE = Caller(user_id=b"u" * 16, session_id=b"s" * 16, scopes=("read",), role=mesh_pb2.ROLE_MODERATOR)
 
 
 class SetClock:
@@ -28,7 +33,9 @@ def signers(clock: SetClock) -> tuple[CallerSigner, CallerSigner]:
 
 def test_a_signed_caller_is_read_back_with_the_service_that_asserts_it() -> None:
     edge, tweet = signers(SetClock())
-    assert tweet.verify(edge.sign(ALICE)) == Caller(ALICE.user_id, ALICE.session_id, ("read",), "edge")
+    assert tweet.verify(edge.sign(ALICE)) == Caller(
+        ALICE.user_id, ALICE.session_id, ("read",), "edge", mesh_pb2.ROLE_MODERATOR
+    )
 
 
 @pytest.mark.parametrize("position", [0, 10, -1])
@@ -63,3 +70,98 @@ def test_a_caller_is_signed_anew_before_its_value_gets_old() -> None:
     for _ in range(10):
         clock.ms += 19_000
         assert tweet.verify(edge.sign(ALICE)).user_id == ALICE.user_id
+
+
+def forged(packed: bytes) -> bytes:
+    """What somebody with the mesh key can make of any bytes."""
+    return packed + hmac.digest(b"k" * 32, b"caller:" + packed, hashlib.sha256)
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        b"",
+        b"x",
+        b"x" * 31,
+        b"x" * 32,
+        b"x" * 4096,
+        forged(b""),
+        forged(b"\xff" * 40),
+        forged(mesh_pb2.Caller(user_id=b"u" * 16).SerializeToString()),
+        forged(mesh_pb2.Caller(user_id=b"short", service="edge").SerializeToString()),
+        forged(mesh_pb2.Caller(session_id=b"s" * 17, service="edge").SerializeToString()),
+        forged(mesh_pb2.Caller(user_id=b"u" * 16, service="edge").SerializeToString()),
+    ],
+    ids=[
+        "empty",
+        "a byte",
+        "31",
+        "32",
+        "long",
+        "nothing",
+        "no message",
+        "nobody",
+        "short id",
+        "long session",
+        "no time",
+    ],
+)
+def test_whatever_is_no_caller_value_is_refused_as_such(signed: bytes) -> None:
+    with pytest.raises(CallerRefused):
+        signers(SetClock())[1].verify(signed)
+
+
+def test_a_caller_of_the_future_is_refused_beyond_what_clocks_differ_even_when_it_was_verified_before() -> None:
+    clock, ahead = SetClock(), SetClock()
+    edge, tweet = signers(ahead)[0], signers(clock)[1]
+    ahead.ms += 5_000
+    signed = edge.sign(ALICE)
+    assert tweet.verify(signed).user_id == ALICE.user_id
+    clock.ms -= 1
+    with pytest.raises(CallerRefused, match="clocks"):
+        tweet.verify(signed)
+
+
+def test_a_caller_is_signed_anew_when_the_clock_was_set_back() -> None:
+    clock = SetClock()
+    edge, tweet = signers(clock)
+    edge.sign(ALICE)
+    clock.ms -= 30_000
+    assert tweet.verify(edge.sign(ALICE)).user_id == ALICE.user_id
+
+
+def test_a_caller_keeps_its_user_over_services_and_each_names_itself() -> None:
+    clock = SetClock()
+    edge, tweet = signers(clock)
+    timeline = CallerSigner(Secret(b"k" * 32), "timeline", clock)
+    seen = tweet.verify(timeline.sign(timeline.verify(edge.sign(ALICE))))
+    assert (seen.user_id, seen.session_id, seen.scopes, seen.role) == (
+        ALICE.user_id,
+        ALICE.session_id,
+        ALICE.scopes,
+        ALICE.role,
+    )
+    assert seen.service == "timeline"
+
+
+def test_what_is_remembered_of_callers_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "_CACHED", 3)
+    edge, tweet = signers(SetClock())
+    many = [Caller(user_id=bytes([n]) * 16) for n in range(6)]
+    signed = [edge.sign(caller) for caller in many]
+    for value in signed:
+        tweet.verify(value)
+    assert list(edge._signed) == many[3:]
+    assert list(tweet._verified) == signed[3:]
+
+
+def test_a_certified_service_speaks_for_itself_only_and_for_users_only_if_it_may() -> None:
+    said = Caller(user_id=ALICE.user_id, service="edge")
+    ensure_spoken_by(said, ["view", "edge"], {"edge"})
+    ensure_spoken_by(Caller(service="user"), ["user"], {"edge"})
+    with pytest.raises(CallerRefused, match="edge is said to call, but the certificate of the other end names graph"):
+        ensure_spoken_by(said, ["graph"], {"edge", "graph"})
+    with pytest.raises(CallerRefused):
+        ensure_spoken_by(Caller(service="edge"), [], {"edge"})
+    with pytest.raises(MayNotAssertUsers, match="AVIARY_MESH_MAY_ASSERT_USERS"):
+        ensure_spoken_by(said, ["edge"], {"timeline"})

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Role:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ROLE_UNSPECIFIED: _Role.ValueType  # 0
+    """An ordinary user, or nobody."""
+    ROLE_MODERATOR: _Role.ValueType  # 1
+    """Decides about reports."""
+    ROLE_ADMIN: _Role.ValueType  # 2
+    """Whatever a moderator may do, and giving roles."""
+
+class Role(_Role, metaclass=_RoleEnumTypeWrapper):
+    """What a user may do beyond the own account."""
+
+ROLE_UNSPECIFIED: Role.ValueType  # 0
+"""An ordinary user, or nobody."""
+ROLE_MODERATOR: Role.ValueType  # 1
+"""Decides about reports."""
+ROLE_ADMIN: Role.ValueType  # 2
+"""Whatever a moderator may do, and giving roles."""
+Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
 class GetBacklogRequest(_message.Message):
@@ -109,12 +134,15 @@ class Caller(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     SERVICE_FIELD_NUMBER: _builtins.int
     ISSUED_AT_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The acting user, 16 bytes; empty when a service acts for itself or nobody is signed in."""
     session_id: _builtins.bytes
     """The login that the token belongs to, 16 bytes, or empty."""
     service: _builtins.str
-    """Service that asserts all this."""
+    """Service that asserts all this, on behalf of the user if there is one."""
+    role: Global___Role.ValueType
+    """Role of the user."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes of the token."""
@@ -131,10 +159,11 @@ class Caller(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         service: _builtins.str = ...,
         issued_at: _timestamp_pb2.Timestamp | None = ...,
+        role: Global___Role.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at", "scopes", b"scopes", "service", b"service", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["issued_at", b"issued_at", "role", b"role", "scopes", b"scopes", "service", b"service", "session_id", b"session_id", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -62,6 +62,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The caller went away before the answer."""
     REASON_OVERLOADED: _Reason.ValueType  # 19
     """The server is stopping or has too much to do; try again later."""
+    REASON_CALLER_REFUSED: _Reason.ValueType  # 20
+    """One service of the mesh does not believe another's caller value: keys, clocks or certificates do not fit. Clients see 503."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call failed, whatever area it belongs to. Clients see the name without its prefix."""
@@ -106,4 +108,6 @@ REASON_CANCELLED: Reason.ValueType  # 18
 """The caller went away before the answer."""
 REASON_OVERLOADED: Reason.ValueType  # 19
 """The server is stopping or has too much to do; try again later."""
+REASON_CALLER_REFUSED: Reason.ValueType  # 20
+"""One service of the mesh does not believe another's caller value: keys, clocks or certificates do not fit. Clients see 503."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

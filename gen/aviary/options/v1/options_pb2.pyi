@@ -30,9 +30,13 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_ANONYMOUS: _Access.ValueType  # 1
     """Anybody, without a token."""
     ACCESS_USER: _Access.ValueType  # 2
-    """Any signed-in user."""
+    """Any signed-in user. What only an owner may do is this and a field marked is_caller, or a rule of the service about the object."""
     ACCESS_SERVICE: _Access.ValueType  # 3
     """A service of the mesh, for itself or on behalf of a user."""
+    ACCESS_MODERATOR: _Access.ValueType  # 4
+    """A signed-in moderator or admin."""
+    ACCESS_ADMIN: _Access.ValueType  # 5
+    """A signed-in admin."""
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Who may call an rpc. Judged by the policy interceptor from the signed caller value."""
@@ -42,9 +46,13 @@ ACCESS_UNSPECIFIED: Access.ValueType  # 0
 ACCESS_ANONYMOUS: Access.ValueType  # 1
 """Anybody, without a token."""
 ACCESS_USER: Access.ValueType  # 2
-"""Any signed-in user."""
+"""Any signed-in user. What only an owner may do is this and a field marked is_caller, or a rule of the service about the object."""
 ACCESS_SERVICE: Access.ValueType  # 3
 """A service of the mesh, for itself or on behalf of a user."""
+ACCESS_MODERATOR: Access.ValueType  # 4
+"""A signed-in moderator or admin."""
+ACCESS_ADMIN: Access.ValueType  # 5
+"""A signed-in admin."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 class _Effect:

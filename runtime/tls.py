@@ -1,0 +1,101 @@
+"""Mutual TLS between processes: whom a certificate makes its owner, and credentials made of it; what a caller may do is policy.py's."""
+
+import datetime
+import ssl
+from collections.abc import Iterable, Mapping
+
+import grpc
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from prometheus_client import Gauge
+
+from runtime.config import ConfigError, TlsConfig
+from runtime.telemetry import logger
+
+DOMAIN = ".aviary.internal"
+"""Whoever holds a certificate of our CA for the DNS name `tweet.aviary.internal` is the service `tweet`."""
+
+EXPIRY = Gauge("aviary_mesh_certificate_expiry_seconds", "When the certificate of this process ends, epoch seconds.")
+
+log = logger(__name__)
+
+
+class Tls:
+    """What proves who this process is. Raises ConfigError when it does not prove that it is `service`, or not now."""
+
+    def __init__(self, config: TlsConfig, service: str) -> None:
+        self.may_assert_users = config.may_assert_users
+        self._paths = (config.cert, config.key, config.ca)
+        self._service = service
+        self._seen = self._versions()
+        self._pems = self._read()
+
+    def server_credentials(self) -> grpc.ServerCredentials:
+        """For a server that demands a certificate of our CA. The files are looked at before each handshake."""
+        return grpc.dynamic_ssl_server_credentials(self._for_server(), self._renewed, True)  # type: ignore[arg-type]  # None is fine
+
+    def channel_credentials(self) -> grpc.ChannelCredentials:
+        """For a channel, which keeps them for its life: gRPC renews them for servers only."""
+        cert, key, ca = self._pems
+        return grpc.ssl_channel_credentials(ca, key, cert)
+
+    def _for_server(self) -> grpc.ServerCertificateConfiguration:
+        cert, key, ca = self._pems
+        return grpc.ssl_server_certificate_configuration([(key, cert)], ca)
+
+    def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
+        """What gRPC shall use from now on, None for what it has. Called by threads of gRPC."""
+        try:
+            versions = self._versions()
+            if versions == self._seen:
+                return None
+            self._pems, self._seen = self._read(), versions
+        except (OSError, ConfigError) as error:
+            log.warning("certificate_not_renewed", why=str(error))
+            return None
+        log.info("certificate_renewed", cert=str(self._paths[0]))
+        return self._for_server()
+
+    def _versions(self) -> list[tuple[int, int]]:
+        return [(status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in self._paths)]
+
+    def _read(self) -> tuple[bytes, bytes, bytes]:
+        cert, key, ca = self._paths
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
+            pems = cert.read_bytes(), key.read_bytes(), ca.read_bytes()
+            chain, roots = (x509.load_pem_x509_certificates(pem) for pem in (pems[0], pems[2]))
+            _ensure_proves(self._service, chain, roots)
+        except (ssl.SSLError, ValueError, x509.ExtensionNotFound) as error:
+            raise ConfigError(
+                f"AVIARY_TLS_CERT={cert} with AVIARY_TLS_KEY={key}, AVIARY_TLS_CA={ca}: {error}"
+            ) from None
+        EXPIRY.set(chain[0].not_valid_after_utc.timestamp())
+        return pems
+
+
+def services_of(auth_context: Mapping[str, Iterable[bytes]]) -> list[str]:
+    """The services that the other end of a connection is certified to be."""
+    names = [name.decode("ascii", "replace") for name in auth_context.get("peer_dns", ())]
+    return [name.removesuffix(DOMAIN) for name in names if name.endswith(DOMAIN)]
+
+
+def _ensure_proves(service: str, chain: list[x509.Certificate], roots: list[x509.Certificate]) -> None:
+    """Raise ValueError, saying what to do, for what every other process would refuse in a handshake, where less is said."""
+    leaf, now = chain[0], datetime.datetime.now(datetime.UTC)
+    if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+        raise ValueError(f"valid from {leaf.not_valid_before_utc} to {leaf.not_valid_after_utc} only: make a new one")
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    named = names.get_values_for_type(x509.DNSName)
+    if service + DOMAIN not in named:
+        raise ValueError(f"is for {named}, and must be for {service + DOMAIN}")
+    if not any(_issued(chain[-1], root) for root in roots):
+        raise ValueError("the certificate is of another CA")
+
+
+def _issued(cert: x509.Certificate, root: x509.Certificate) -> bool:
+    try:
+        cert.verify_directly_issued_by(root)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
