@@ -22,7 +22,7 @@ from edge.stream.doorkeeper import StreamLimits
 from readers.presence import Presence
 from runtime.backlog import Backlog
 from runtime.bus import Bus, NatsBus
-from runtime.channel import InProcessChannel, open_channel
+from runtime.channel import InProcessChannel
 from runtime.cursors import Cursors
 from runtime.ids import Uuid7Ids
 from runtime.redis import Redis, connect_redis
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
 
 async def build(process: Process, config: EdgeConfig) -> None:
     """Construct everything, in the order in which it is needed."""
-    bus = await NatsBus.connect(config.mesh, producer="edge")
+    bus = await NatsBus.connect(config.mesh)
     process.on_close(bus.close)
     redis = connect_redis(config.mesh)
     process.on_close(redis.aclose)
 
-    user = open_channel(config.user_address, process.signer, user_pb2.DESCRIPTOR)
-    graph = open_channel(config.graph_address, process.signer, graph_pb2.DESCRIPTOR)
-    tweet = open_channel(config.tweet_address, process.signer, tweet_pb2.DESCRIPTOR)
-    timeline = open_channel(config.timeline_address, process.signer, timeline_pb2.DESCRIPTOR)
+    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
+    graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
+    tweet = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
+    timeline = process.open_channel(config.timeline_address, timeline_pb2.DESCRIPTOR)
 
     deps = build_deps(Channels(timeline=timeline, tweet=tweet, user=user, graph=graph), time.monotonic)
     process.on_close(await listen(deps, bus))

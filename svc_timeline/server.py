@@ -16,7 +16,6 @@ from readers.presence import Presence
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import Consumers, NatsBus
-from runtime.channel import open_channel
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.redis import connect_redis
@@ -40,16 +39,16 @@ async def build(process: Process, config: Config) -> None:
     mesh, limits, clock = config.mesh, config.limits, process.clock
     ids = Uuid7Ids(clock)
 
-    cql = await Cql.connect(mesh, "timeline", SCHEMA)
+    cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
-    bus = await NatsBus.connect(mesh, producer="svc_timeline")
+    bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     await bus.declare([TweetCreated, FollowSet, FanoutChunk])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
-    graph_channel = open_channel(config.graph_address, process.signer, graph_pb2.DESCRIPTOR)
+    graph_channel = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
     process.on_close(graph_channel.close)
-    tweet_channel = open_channel(config.tweet_address, process.signer, tweet_pb2.DESCRIPTOR)
+    tweet_channel = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
     process.on_close(tweet_channel.close)
 
     store = CqlHomeStore(cql, clock, limits.stored_ttl_s)

@@ -14,10 +14,21 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from runtime.bus.acks import Acks, NoStream, Outgoing
-from runtime.bus.envelope import Envelope, envelope_of, headers_of, listening_subject, signal_subject
-from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Run, Stop
+from runtime.bus.envelope import (
+    DURABLE,
+    ONLY_FOR,
+    PLACE,
+    SUBJECT,
+    WHY,
+    Envelope,
+    envelope_of,
+    headers_of,
+    listening_subject,
+    signal_subject,
+)
+from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Ordered, Piece, Run, Stop, Subscription
 from runtime.bus.pull import PullSubscription
-from runtime.bus.streams import Streams
+from runtime.bus.streams import Streams, fill_of
 from runtime.config import MeshConfig
 from runtime.contract import event
 from runtime.errors import Unavailable
@@ -38,8 +49,8 @@ log = logger(__name__)
 class NatsBus:
     """Keeps the promises of `Bus`; reconnects for ever. `connect` makes it."""
 
-    def __init__(self, client: Client, config: MeshConfig, producer: str) -> None:
-        self.producer = producer
+    def __init__(self, client: Client, config: MeshConfig) -> None:
+        self.producer = config.area
         self._client = client
         self._namespace = config.namespace
         self._js = client.jetstream(timeout=_API_S)
@@ -50,20 +61,21 @@ class NatsBus:
         self._tell_reconnected: list[Callable[[], None]] = []
 
     @classmethod
-    async def connect(cls, config: MeshConfig, producer: str, patience_s: float = 120) -> "NatsBus":
-        """Connect as `producer` (svc_tweet …). Waits while no server answers; after `patience_s` raises Unavailable."""
+    async def connect(cls, config: MeshConfig, patience_s: float = 120) -> "NatsBus":
+        """Connect as the process of `config.area`. Waits while no server answers; after `patience_s` raises Unavailable."""
         log.info("nats_connecting", servers=config.nats_urls)
         client = Client()
-        bus = cls(client, config, producer)
+        bus = cls(client, config)
         try:
             async with asyncio.timeout(patience_s):
                 await client.connect(
                     servers=list(config.nats_urls),
-                    name=producer,
+                    name=config.area,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.1,  # type: ignore[arg-type]  # any number is slept
                     connect_timeout=2,
-                    ping_interval=5,
+                    # A connection whose other end is silently gone is known for dead after three of these.
+                    ping_interval=2,
                     max_outstanding_pings=2,
                     error_cb=bus._on_error,
                     disconnected_cb=bus._on_disconnected,
@@ -112,6 +124,8 @@ class NatsBus:
         """Call `handler` for each signal to `receiver` (empty: everybody), or each fact. Await the result to stop."""
 
         async def received(msg: Msg) -> None:
+            if msg.headers and ONLY_FOR in msg.headers:
+                return
             try:
                 await handler(message.FromString(msg.data))
             except DecodeError:
@@ -135,8 +149,8 @@ class NatsBus:
         """Call back whenever the connection is there again after it broke."""
         self._tell_reconnected.append(tell)
 
-    def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
-        """The consuming end of a durable: run it until cancelled."""
+    def consume(self, consumption: Consumption, deliver: Deliver) -> Subscription:
+        """The consuming end of a durable."""
         consumption = self._impatient(consumption)
 
         async def ensure() -> None:
@@ -144,19 +158,22 @@ class NatsBus:
             await self._streams.ensure_consumer(consumption)
 
         stream = self._streams.name(consumption.event)
-        subscription = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
-        self.on_reconnected(subscription.reconnected)
-        return subscription.run
+        pull = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
+        self.on_reconnected(pull.reconnected)
+        return Subscription(pull.run, pull.at_work, pull.silent_s, pull.renew)
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
         """Store the message in the dead-letter stream, once. Raises Unavailable."""
         headers = {
             **{k: v for k, v in delivery.headers.items() if not k.startswith("Nats-")},
+            # A message that fails again after its replay has another key, and is set aside again.
             "Nats-Msg-Id": f"{durable}:{delivery.subject}:{delivery.key}",
-            "aviary-why": " ".join(why.split())[:500],
-            "aviary-subject": delivery.subject,
-            "aviary-durable": durable,
+            WHY: " ".join(why.split())[:500],
+            SUBJECT: delivery.subject,
+            DURABLE: durable,
         }
+        if delivery.at:
+            headers.setdefault(PLACE, str(delivery.at))
         await self._store([Outgoing(self._streams.dead_subject(durable), delivery.payload, headers)])
 
     async def backlog(self, consumption: Consumption) -> ConsumerState:
@@ -168,10 +185,13 @@ class NatsBus:
             except NotFoundError:
                 await self._streams.ensure_consumer(self._impatient(consumption))
                 info = await self._js.consumer_info(stream, consumption.durable)
-            pending = (info.num_pending or 0) + (info.num_ack_pending or 0)
-            after = info.ack_floor.stream_seq if info.ack_floor else 0
-            age_ms = await self._age_ms(consumption, after + 1) if pending else 0
-            return ConsumerState(consumption.durable, pending, age_ms, await self._dead(consumption.durable))
+            in_hand, floor, last = info.num_ack_pending or 0, info.ack_floor, info.delivered
+            pending = (info.num_pending or 0) + in_hand
+            age_ms = await self._age_ms(consumption, floor.stream_seq + 1 if floor else 1) if pending else 0
+            progress = (floor.consumer_seq if floor else 0) + (last.consumer_seq if last else 0)
+            dead, dead_fill = await self._dead(consumption.durable)
+            fill = max(dead_fill, fill_of(await self._js.stream_info(stream)))
+            return ConsumerState(consumption.durable, pending, age_ms, dead, in_hand, progress, fill)
 
     async def check(self) -> None:
         """Raises Unavailable within 1 s when NATS is not connected or JetStream does not answer."""
@@ -213,10 +233,10 @@ class NatsBus:
             return 0
         return max(0, int((time.time() - message.time.timestamp()) * 1000)) if message.time else 0
 
-    async def _dead(self, durable: str) -> int:
+    async def _dead(self, durable: str) -> tuple[int, float]:
         subject = self._streams.dead_subject(durable)
         info = await self._js.stream_info(self._streams.dead, subjects_filter=subject)
-        return (info.state.subjects or {}).get(subject, 0)
+        return (info.state.subjects or {}).get(subject, 0), fill_of(info)
 
     @contextlib.asynccontextmanager
     async def _translated(self, timeout_s: float) -> AsyncIterator[None]:

@@ -52,12 +52,12 @@ class Opened:
     keyspace: str
 
 
-def open_session(config: MeshConfig, area: str, schema_dir: Path, patience_s: float) -> Opened:
+def open_session(config: MeshConfig, schema_dir: Path, patience_s: float) -> Opened:
     """Connect, make the keyspace and apply the schema; waits while no server answers, then raises Unavailable."""
     end = time.monotonic() + patience_s
     while True:
         try:
-            return _open(config, area, schema_dir)
+            return _open(config, schema_dir)
         except NoHostAvailable as error:
             if time.monotonic() > end:
                 points = ", ".join(f"{host}:{port}" for host, port in config.cql_contact_points)
@@ -66,14 +66,14 @@ def open_session(config: MeshConfig, area: str, schema_dir: Path, patience_s: fl
             time.sleep(_RETRY_S)
 
 
-def _open(config: MeshConfig, area: str, schema_dir: Path) -> Opened:
+def _open(config: MeshConfig, schema_dir: Path) -> Opened:
     timestamps = Timestamps()
     cluster = _cluster(config, timestamps)
     try:
         session = cluster.connect()
         # Whole answers: a page that nobody asks on for would silently cut a list.
         session.default_fetch_size = None
-        keyspace = f"{config.namespace}_{area}".lower()
+        keyspace = f"{config.namespace}_{config.area}".lower()
         replication = f"{{'class': 'NetworkTopologyStrategy', '{config.cql_datacenter}': {config.cql_replication}}}"
         migrate(session, keyspace, replication, schema_dir)
         return Opened(cluster, session, timestamps, keyspace)

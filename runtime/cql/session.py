@@ -18,7 +18,7 @@ _APPLIED = "[applied]"
 
 
 class Cql:
-    """One session, on the keyspace `{namespace}_{area}`. LOCAL_QUORUM; reads end within 2 s, writes within 5 s.
+    """One session, on the keyspace `{namespace}_{area}` of a process. LOCAL_QUORUM; reads end within 2 s, writes within 5 s.
 
     A server that is away makes reads raise `Unavailable` and writes `OutcomeUnknown`; the driver reconnects by itself.
     """
@@ -30,9 +30,9 @@ class Cql:
         self._ping = Statement("SELECT key FROM system.local WHERE key = 'local'")
 
     @classmethod
-    async def connect(cls, config: MeshConfig, area: str, schema_dir: Path, patience_s: float = 120) -> "Cql":
+    async def connect(cls, config: MeshConfig, schema_dir: Path, patience_s: float = 120) -> "Cql":
         """Connect, make the keyspace, apply `schema_dir`/0001_*.cql … once. Waits for a server; after `patience_s` raises Unavailable."""
-        return cls(await asyncio.to_thread(open_session, config, area, schema_dir, patience_s))
+        return cls(await asyncio.to_thread(open_session, config, schema_dir, patience_s))
 
     def prepare(self, query: str) -> Statement:
         """A statement with `?` for parameters and table names without keyspace; the server sees it at its first use."""

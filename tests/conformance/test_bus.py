@@ -100,11 +100,11 @@ async def forget(bus: NatsBus) -> None:
 
 @pytest.fixture(params=["memory", "nats"])
 async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
-    bus: Bus = MemoryBus("svc_test")
+    bus: Bus = MemoryBus()
     if request.param == "nats":
         config: MeshConfig = request.getfixturevalue("mesh_config")
         config = dataclasses.replace(config, namespace=f"{config.namespace}b{next(NUMBERS)}")
-        bus = await NatsBus.connect(config, "svc_test")
+        bus = await NatsBus.connect(config)
     await bus.declare([TweetCreated, TweetDeleted, FanoutChunk])
     world = World(bus)
     yield world
@@ -263,7 +263,7 @@ async def test_a_handler_acts_as_its_service_within_the_trace_of_the_publisher(w
     with acting(current_caller(), trace=trace):
         await world.bus.publish(created())
     await until(lambda: len(seen.ids) == 1)
-    assert seen.callers == ["svc_test"]
+    assert seen.callers == ["test"]
     assert seen.traces == [trace]
 
 

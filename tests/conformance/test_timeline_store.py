@@ -1,5 +1,6 @@
 """What HomeStore promises, held against the memory store and the CQL one alike."""
 
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -25,7 +26,7 @@ CLOCK = SystemClock()
 @pytest.fixture(scope="module")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
     """A session on the keyspace of this run."""
-    session = await Cql.connect(mesh_config, "timeline", SCHEMA)
+    session = await Cql.connect(dataclasses.replace(mesh_config, area="timeline"), SCHEMA)
     yield session
     await session.close()
 

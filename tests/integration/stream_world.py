@@ -176,7 +176,7 @@ class Client:
 async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -> AsyncIterator[StreamWorld]:
     """Start everything, stop it at the end."""
     world = World(clock=time.monotonic, now_ms=CLOCK.now_ms)
-    bus = await NatsBus.connect(config, producer="tests")
+    bus = await NatsBus.connect(config)
     await bus.declare([graph_events_pb2.FollowSet])
     redis = connect_redis(config)
     mesh = InProcessChannel(Guard(signer()), "edge")

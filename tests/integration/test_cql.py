@@ -33,7 +33,7 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 async def cql(mesh_config: MeshConfig, schema: Path) -> AsyncIterator[Cql]:
-    opened = await Cql.connect(mesh_config, "cqltest", schema)
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="cqltest"), schema)
     yield opened
     await opened.close()
 
@@ -43,7 +43,7 @@ async def far(mesh_config: MeshConfig, schema: Path) -> AsyncIterator[tuple[Cql,
     """A session over a network that can break."""
     async with proxy_before(mesh_config.cql_contact_points[0][1]) as proxy:
         config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
-        opened = await Cql.connect(config, "cqltest", schema)
+        opened = await Cql.connect(dataclasses.replace(config, area="cqltest"), schema)
         yield opened, proxy
         await opened.close()
 
@@ -115,7 +115,9 @@ async def test_processes_that_start_at_once_make_one_schema(mesh_config: MeshCon
     (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
     # Not repeatable: two that apply it at once would not both succeed.
     (tmp_path / "0002_colour.cql").write_text("ALTER TABLE claims ADD colour text;", encoding="utf-8")
-    opened = await asyncio.gather(*(Cql.connect(mesh_config, area, tmp_path) for _ in range(4)))
+    opened = await asyncio.gather(
+        *(Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path) for _ in range(4))
+    )
     for one in opened:
         assert await one.execute(one.prepare("SELECT colour FROM claims")) == []
     versions = await opened[0].execute(
@@ -129,11 +131,11 @@ async def test_processes_that_start_at_once_make_one_schema(mesh_config: MeshCon
 async def test_a_newer_schema_is_applied_once_on_top(mesh_config: MeshConfig, tmp_path: Path) -> None:
     area = f"cqlat{next(NUMBERS)}"
     (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
-    await (await Cql.connect(mesh_config, area, tmp_path)).close()
+    await (await Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path)).close()
     # Not repeatable: applied a second time it would fail.
     (tmp_path / "0002_colour.cql").write_text("ALTER TABLE claims ADD colour text;", encoding="utf-8")
     for _ in range(2):
-        opened = await Cql.connect(mesh_config, area, tmp_path)
+        opened = await Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path)
         assert await opened.execute(opened.prepare("SELECT colour FROM claims")) == []
         await opened.close()
 
@@ -141,7 +143,7 @@ async def test_a_newer_schema_is_applied_once_on_top(mesh_config: MeshConfig, tm
 async def test_a_gap_in_the_schema_files_is_refused(mesh_config: MeshConfig, tmp_path: Path) -> None:
     (tmp_path / "0002_claims.cql").write_text(SCHEMA, encoding="utf-8")
     with pytest.raises(ValueError, match="without a gap"):
-        await Cql.connect(mesh_config, "cqlgap", tmp_path)
+        await Cql.connect(dataclasses.replace(mesh_config, area="cqlgap"), tmp_path)
 
 
 async def test_a_server_that_does_not_come_up_is_unavailable_after_the_patience(
@@ -151,14 +153,14 @@ async def test_a_server_that_does_not_come_up_is_unavailable_after_the_patience(
         await proxy.cut()
         config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
         with pytest.raises(Unavailable, match="no CQL server answers at"):
-            await Cql.connect(config, "cqltest", schema, patience_s=0.1)
+            await Cql.connect(dataclasses.replace(config, area="cqltest"), schema, patience_s=0.1)
 
 
 async def test_a_process_that_starts_before_its_server_waits_for_it(mesh_config: MeshConfig, schema: Path) -> None:
     async with proxy_before(mesh_config.cql_contact_points[0][1]) as proxy:
         await proxy.cut()
         config = dataclasses.replace(mesh_config, cql_contact_points=(("127.0.0.1", proxy.port),))
-        connecting = asyncio.create_task(Cql.connect(config, "cqltest", schema))
+        connecting = asyncio.create_task(Cql.connect(dataclasses.replace(config, area="cqltest"), schema))
         await asyncio.sleep(0)
         await proxy.mend()
         opened = await connecting

@@ -121,7 +121,7 @@ async def test_a_follow_killed_between_batch_and_publish_is_there_and_is_announc
                 return bool(backlog.outbox_rows == 0)
 
             await until(backlog_is_empty)
-            bus = await NatsBus.connect(mesh_config, producer="test")
+            bus = await NatsBus.connect(mesh_config)
             seen, consumers = seen_by(bus, "graph-process-test")
             task = asyncio.create_task(consumers.run())
             await until(lambda: bool(seen.of(alice)))

@@ -67,7 +67,7 @@ def config(mesh_config: MeshConfig) -> MeshConfig:
 
 @pytest.fixture
 async def bus(config: MeshConfig) -> AsyncIterator[NatsBus]:
-    bus = await NatsBus.connect(config, "svc_test")
+    bus = await NatsBus.connect(config)
     await bus.declare([TweetCreated])
     yield bus
     for stream in await bus._js.streams_info():
@@ -116,7 +116,7 @@ def broker(tmp_path: Path) -> Iterator[Broker]:
 @pytest.fixture
 async def private(broker: Broker, config: MeshConfig) -> AsyncIterator[NatsBus]:
     own = dataclasses.replace(config, nats_urls=(f"nats://127.0.0.1:{broker.port}",))
-    bus = await NatsBus.connect(own, "svc_test")
+    bus = await NatsBus.connect(own)
     await bus.declare([TweetCreated])
     yield bus
     await bus.close()
@@ -137,7 +137,7 @@ async def test_streams_refuse_when_full_and_jobs_are_work_queues(bus: NatsBus, c
 
 
 async def test_processes_that_declare_at_once_agree(config: MeshConfig, bus: NatsBus) -> None:
-    others = [await NatsBus.connect(config, "svc_test") for _ in range(4)]
+    others = [await NatsBus.connect(config) for _ in range(4)]
     await asyncio.gather(*(other.declare([TweetCreated, TweetDeleted, FanoutChunk]) for other in others))
     seen = Seen()
     tasks = [await running(Consumers(other, [reader], seen)) for other in others]
@@ -231,7 +231,7 @@ async def test_a_process_that_stops_gives_its_messages_to_the_others_at_once(bus
 
 
 async def test_a_full_stream_refuses(config: MeshConfig, bus: NatsBus) -> None:
-    small = await NatsBus.connect(dataclasses.replace(config, nats_stream_messages=2), "svc_test")
+    small = await NatsBus.connect(dataclasses.replace(config, nats_stream_messages=2))
     await small.declare([TweetCreated])
     await small.publish(created(), created())
     with pytest.raises(Unavailable, match="refused"):
@@ -316,8 +316,8 @@ async def test_a_process_that_starts_before_its_broker_waits_for_it(config: Mesh
     broker = Broker(tmp_path)
     own = dataclasses.replace(config, nats_urls=(f"nats://127.0.0.1:{broker.port}",))
     with pytest.raises(Unavailable, match="no NATS server answers"):
-        await NatsBus.connect(own, "svc_test", patience_s=0.3)
-    connecting = asyncio.create_task(NatsBus.connect(own, "svc_test"))
+        await NatsBus.connect(own, patience_s=0.3)
+    connecting = asyncio.create_task(NatsBus.connect(own))
     await asyncio.sleep(0)
     try:
         await asyncio.to_thread(broker.start)

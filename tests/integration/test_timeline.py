@@ -77,9 +77,9 @@ async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
 
 @pytest.fixture(scope="module")
 async def world(mesh_config: MeshConfig) -> AsyncIterator[RealWorld]:
-    config = replace(mesh_config, namespace=f"{mesh_config.namespace}tl")
-    cql = await Cql.connect(config, "timeline", Path(store_module.__file__).parent / "schema")
-    bus = await NatsBus.connect(config, producer="svc_timeline")
+    config = replace(mesh_config, area="timeline", namespace=f"{mesh_config.namespace}tl")
+    cql = await Cql.connect(config, Path(store_module.__file__).parent / "schema")
+    bus = await NatsBus.connect(config)
     await bus.declare([TweetCreated, FollowSet, FanoutChunk])
     redis = connect_redis(config)
     world = RealWorld(config, cql, redis, bus)

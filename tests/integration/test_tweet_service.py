@@ -1,6 +1,7 @@
 """svc_tweet as a real process: one tweet whatever is retried, nothing lost whatever is killed, deletions known before the answer."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -125,7 +126,7 @@ async def test_a_retry_writes_identical_cells(tweets: TweetProcess, mesh_config:
     """Every cell of a creation has the tweet's own time; a deletion writes later ones and lets the text expire."""
     alice = IDS.next()
     tweet_id = uuid.UUID((await tweets.post(alice, "hello")).tweet_id)
-    cql = await Cql.connect(mesh_config, "tweet", SCHEMA)
+    cql = await Cql.connect(dataclasses.replace(mesh_config, area="tweet"), SCHEMA)
     times = cql.prepare("SELECT WRITETIME(author_id), WRITETIME(body), TTL(body) FROM tweets WHERE tweet_id = ?")
     assert await cql.execute(times, (tweet_id,)) == [(born_us(tweet_id), born_us(tweet_id), None)]
     await tweets.delete(alice, str(tweet_id))

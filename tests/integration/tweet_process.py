@@ -174,7 +174,7 @@ async def hearing(config: MeshConfig) -> AsyncIterator[Heard]:
     async def signalled(message: TweetStatusSignal) -> None:
         heard.signals.append(message)
 
-    bus = await NatsBus.connect(config, producer="tests")
+    bus = await NatsBus.connect(config)
     await bus.declare([TweetCreated, TweetDeleted])
     await bus.listen(TweetStatusSignal, signalled)
     consuming = asyncio.create_task(Consumers(bus, [created, deleted], heard).run())
