@@ -4,6 +4,8 @@ What they were promised is remembered here. Who is killed, and whether the promi
 """
 
 import asyncio
+import itertools
+import time
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -14,10 +16,11 @@ from typing import Any
 import httpx
 
 from bench.people import Member
+from bench.soak.attempts import Attempt
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _API = "/api/v1"
-_PAUSE_S = 0.1
+PAUSE_S = 0.1
 _AWAY = (502, 503, 504)
 _PATIENCE_S = 120.0
 _DELETES_EVERY = 5
@@ -31,13 +34,25 @@ class Seen:
     """By author: what was posted and not deleted."""
     counts: Counter[str] = field(default_factory=Counter)
     """accepted, deleted, read, refused."""
+    attempts: list[Attempt] = field(default_factory=list)
+    """Every request."""
+
+    def forget(self) -> None:
+        """A cycle is over: what was promised stays, what was counted goes."""
+        self.counts.clear()
+        self.attempts.clear()
 
 
 class Traffic:
     """The people of a run. Between two `run`s nobody does anything."""
 
-    def __init__(self, client: httpx.AsyncClient, authors: list[Member], readers: list[Member]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, authors: list[Member], readers: list[Member], pause_s: float = PAUSE_S
+    ) -> None:
+        """Each waits `pause_s` seconds between what it does."""
         self._client = client
+        self._pause_s = pause_s
+        self._operations = itertools.count()
         self.authors = authors
         self._readers = readers
         self.seen = Seen(tweets={author.user_id: set() for author in authors})
@@ -57,7 +72,7 @@ class Traffic:
         path = f"/timeline/user/{uuid.UUID(bytes=author.user_id)}?limit=200"
         position = ""
         while True:
-            page = await self._done("GET", path + position, author)
+            page = await self._done("timeline", "GET", path + position, author)
             found += [tweet["tweet_id"] for tweet in page["tweets"]]
             if not page["has_more"]:
                 return found
@@ -69,45 +84,55 @@ class Traffic:
         while not stop.is_set():
             number += 1
             key = {"Idempotency-Key": uuid.uuid4().hex}
-            tweet = await self._done("POST", "/tweets", author, {"content": f"number {number}"}, key)
+            tweet = await self._done("post", "POST", "/tweets", author, {"content": f"number {number}"}, key)
             mine.add(tweet["tweet_id"])
             self.seen.counts["accepted"] += 1
             if number % _DELETES_EVERY == 0:
-                await self._done("DELETE", f"/tweets/{tweet['tweet_id']}", author)
+                await self._done("delete", "DELETE", f"/tweets/{tweet['tweet_id']}", author)
                 mine.discard(tweet["tweet_id"])
                 self.seen.counts["deleted"] += 1
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _read(self, reader: Member, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            page = await self._done("GET", "/timeline/home?limit=50", reader)
+            page = await self._done("home", "GET", "/timeline/home?limit=50", reader)
             ids = [tweet["tweet_id"] for tweet in page["tweets"]]
             if ids != sorted(set(ids), reverse=True):
                 raise RuntimeError(f"a home is out of order or holds a tweet twice: {ids}")
             self.seen.counts["read"] += 1
-            await asyncio.sleep(_PAUSE_S)
+            await asyncio.sleep(self._pause_s)
 
     async def _change_mind(self, reader: Member, author: Member, stop: asyncio.Event) -> None:
         path = f"/users/{uuid.UUID(bytes=author.user_id)}/follow"
         while not stop.is_set():
-            await self._done("DELETE", path, reader)
-            await self._done("POST", path, reader)
-            await asyncio.sleep(_PAUSE_S)
+            await self._done("unfollow", "DELETE", path, reader)
+            await self._done("follow", "POST", path, reader)
+            await asyncio.sleep(self._pause_s)
 
     async def _done(
-        self, method: str, path: str, member: Member, body: object = None, headers: Mapping[str, str] = NO_HEADERS
+        self,
+        kind: str,
+        method: str,
+        path: str,
+        member: Member,
+        body: object = None,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> Any:
         """The answer of a request that is repeated while a process is away. Raises RuntimeError for any other failure."""
         whole = {"Authorization": f"Bearer {member.token}", **headers}
+        operation = next(self._operations)
         async with asyncio.timeout(_PATIENCE_S):
             while True:
+                begun = time.monotonic()
                 try:
                     answer = await self._client.request(method, _API + path, headers=whole, json=body)
-                except httpx.TransportError:
-                    answer = None
+                    error = "" if answer.is_success else str(answer.status_code)
+                except httpx.TransportError as failure:
+                    answer, error = None, type(failure).__name__
+                self.seen.attempts.append(Attempt(operation, kind, begun, time.monotonic(), error))
                 if answer is not None and answer.is_success:
                     return answer.json()
                 if answer is not None and answer.status_code not in _AWAY:
                     raise RuntimeError(f"{method} {path} was answered {answer.status_code}: {answer.text}")
                 self.seen.counts["refused"] += 1
-                await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(PAUSE_S)
