@@ -18,7 +18,7 @@ from runtime.bus.envelope import (
     signal_subject,
     stream_name,
 )
-from runtime.bus.port import Answer, ConsumerState, Consumption, Deliver, Delivery, Outcome, Run, Stop
+from runtime.bus.port import Answer, ConsumerState, Consumption, Deliver, Delivery, Outcome, Stop, Subscription
 from runtime.contract import event
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
@@ -142,7 +142,7 @@ class MemoryBus:
         for tell in self._tell_reconnected:
             tell()
 
-    def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
+    def consume(self, consumption: Consumption, deliver: Deliver) -> Subscription:
         """The consuming end of a durable; consumers of one durable share its messages."""
         durable = self._durables.get(consumption.durable)
         if durable is None:
@@ -155,7 +155,7 @@ class MemoryBus:
                 await asyncio.sleep(_IDLE_S)
                 durable.wake()
 
-        return run
+        return Subscription(run)
 
     async def settle(self) -> None:
         """Deliver all, and what that publishes, until nothing is left but messages whose dependency is down."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from runtime.bus.port import Full
 from runtime.errors import Unavailable
 
 
@@ -56,7 +57,7 @@ class Acks:
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered, pending_msgs_limit=-1)
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Returns when every message is stored. Raises NoStream or Unavailable; waits for ever if nobody answers."""
+        """Returns when every message is stored. Raises NoStream, Full or Unavailable; waits for ever if nobody answers."""
         batch = _Batch(len(messages))
         tokens = [str(next(self._tokens)) for _ in messages]
         try:
@@ -76,7 +77,8 @@ class Acks:
         if not msg.data:
             batch.refused(NoStream("no stream takes the message", retry_after_s=1))
         elif b'"error"' in msg.data:
-            error = json.loads(msg.data)["error"]
-            batch.refused(Unavailable(f"the stream refused the message: {error.get('description')}", retry_after_s=1))
+            why = json.loads(msg.data)["error"].get("description", "")
+            kind = Full if why.endswith("exceeded") else Unavailable
+            batch.refused(kind(f"the stream refused the message: {why}", retry_after_s=1))
         else:
             batch.acknowledged()

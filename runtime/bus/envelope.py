@@ -17,6 +17,12 @@ PARTITIONS = 256
 DEAD = "dead"
 """Last part of the name of the dead-letter stream."""
 
+WHY, DURABLE, SUBJECT, PLACE = "aviary-why", "aviary-durable", "aviary-subject", "aviary-place"
+"""Headers of a dead letter: the failure, who set it aside, where it was published, and its place if order mattered."""
+
+ONLY_FOR = "aviary-only-for"
+"""Header of a replayed letter: the durable that set it aside; others have handled the message long ago."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:

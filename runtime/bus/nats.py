@@ -26,7 +26,7 @@ from runtime.bus.envelope import (
     listening_subject,
     signal_subject,
 )
-from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Ordered, Piece, Run, Stop, Subscription
+from runtime.bus.port import ConsumerState, Consumption, Deliver, Delivery, Stop, Subscription
 from runtime.bus.pull import PullSubscription
 from runtime.bus.streams import Streams, fill_of
 from runtime.config import MeshConfig

@@ -3,13 +3,13 @@
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
 from runtime.bus.envelope import Envelope
 from runtime.contract import Event, event
-from runtime.errors import FailedPrecondition
+from runtime.errors import FailedPrecondition, Unavailable
 
 M = TypeVar("M", bound=Message)
 D = TypeVar("D")
@@ -17,6 +17,10 @@ Handler = Callable[[Any, Any], Awaitable[None]]
 Run = Callable[[], Coroutine[Any, Any, None]]
 Stop = Callable[[], Awaitable[None]]
 _MARK = "aviary_consumption"
+
+
+class Full(Unavailable):
+    """The stream holds as much as it may: it refuses, and what was not stored stays where it was."""
 
 
 class Poison(FailedPrecondition):
@@ -89,6 +93,8 @@ class Delivery:
     """Names the message within its durable, the same at every delivery."""
     answer: Callable[[Answer, float], Awaitable[None]]
     """Raises Unavailable when the broker cannot hear it; the message then comes again by itself."""
+    at: int = 0
+    """Its place in an ordered stream; see Slice."""
 
 
 class Outcome(Enum):
@@ -98,6 +104,8 @@ class Outcome(Enum):
     FAILED = "failed"
     DEAD = "dead"
     DOWN = "down"
+    FULL = "full"
+    """It would be set aside, but the dead-letter stream takes no more: it is tried again later."""
 
 
 Deliver = Callable[[Delivery, float], Awaitable[Outcome]]
@@ -107,13 +115,84 @@ Deliver = Callable[[Delivery, float], Awaitable[Outcome]]
 @dataclass(frozen=True, slots=True)
 class ConsumerState:
     """How far behind a durable is: `pending` counts messages not delivered, or not acknowledged; `oldest_age_ms` is the age of
-    the oldest of them, 0 when there is none; `dead` counts messages set aside.
+    the oldest of them, 0 when there is none; `dead` counts messages set aside. Of the pending ones `in_hand` are with a
+    process; `progress` grows with each delivery or answer. `fill`: how full its stream or, if fuller, the dead-letter stream is.
     """
 
     durable: str
     pending: int
     oldest_age_ms: int
     dead: int
+    in_hand: int = 0
+    progress: int = 0
+    fill: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """The consuming end of a durable in one process."""
+
+    run: Run
+    """Consumes until cancelled."""
+    at_work: Callable[[], bool] = lambda: True
+    """Whether handlers have messages in hand, or a pause lasts for a missing dependency."""
+    silent_s: Callable[[], float] = lambda: 0.0
+    """For how long the broker has said nothing although it was asked for messages."""
+    renew: Callable[[], None] = lambda: None
+    """Subscribe anew; what is in hand goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What a bus hands over of a partition, in order; see Slice."""
+
+    partition: int
+    epoch: int
+    found: Sequence[Delivery]
+    until: int
+    lost: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Item(Generic[M]):
+    """A fact and its place `at`, which orders states for ever: a letter that is replayed keeps the place it had at first."""
+
+    event: M
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[M]):
+    """The next facts of a partition, in the order of their stream; maybe none, when only the position is to be moved.
+
+    A place is the creation of the stream in microseconds + the sequence in it: it grows with each message, also over a stream
+    that was made again. `until` is the place to store as position, in one write with the effect. Who took the partition over
+    later has the greater `epoch`: of two that work at once, it tells the stale one. `lost`: what stood behind the stored
+    position has aged out of the stream, unread.
+    """
+
+    partition: int
+    epoch: int
+    items: Sequence[Item[M]]
+    until: int
+    lost: bool
+
+
+class Ordered(Protocol):
+    """Work on facts of one family that must see those of a partition in their order, one slice after the other.
+
+    A process owns a partition by a lease, which saves work; correctness rests on the position alone, since for a moment a
+    stale owner may work beside the new one, and a slice may come again.
+    """
+
+    durable: str
+    messages: Sequence[type[Message]]
+
+    async def load(self, partition: int) -> int:
+        """The position stored last, 0 when there is none. Called when the partition was taken over."""
+
+    async def handle(self, piece: Slice[Any]) -> None:
+        """Do the work and store the position. May raise as handlers of `consumes` do: Poison is set aside, the rest comes again."""
 
 
 class Bus(Protocol):
@@ -146,11 +225,14 @@ class Bus(Protocol):
     def on_reconnected(self, tell: Callable[[], None]) -> None:
         """Call back whenever the broker is there again after it was away: signals between were lost."""
 
-    def consume(self, consumption: Consumption, deliver: Deliver) -> Run:
-        """The consuming end of a durable: run it until cancelled (over a memory bus `settle` does)."""
+    def consume(self, consumption: Consumption, deliver: Deliver) -> Subscription:
+        """The consuming end of a durable (over a memory bus `settle` runs it)."""
+
+    def partitions(self, work: Ordered, deliver: Callable[[Piece], Awaitable[None]]) -> Run:
+        """Own a fair share of the partitions while it runs; `deliver` returns when a piece is done, however long it takes."""
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
-        """Store the message in the dead-letter stream, once. Raises Unavailable."""
+        """Store the message in the dead-letter stream, once. Raises Unavailable, or Full when it takes no more."""
 
     async def backlog(self, consumption: Consumption) -> ConsumerState:
         """How far behind a durable is. Raises Unavailable."""

@@ -24,13 +24,21 @@ _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
 _NANO = 1_000_000_000
 _ANSWERS = {Answer.ACK: Msg.Ack.Ack, Answer.RETRY: Msg.Ack.Nak, Answer.DROP: Msg.Ack.Term}
+_RENEW = "renew"
 _BROKER_ERRORS = (errors.Error, TimeoutError, OSError, Unavailable)
 
 log = logger(__name__)
 
 
 class ConsumerGone(Exception):
-    """The durable consumer, its stream or the leader of either is not there."""
+    """The durable consumer, its stream or the leader of either is not there, or a new subscription is wanted."""
+
+
+def sequence_of(reply: str) -> int:
+    """The place in its stream of a message that JetStream delivered; `Msg.metadata` says the same at ten times the price."""
+    tokens = reply.split(".")
+    # Nine words, or eleven and more where the domain and the account stand before the stream's name.
+    return int(tokens[5 if len(tokens) == 9 else 7])
 
 
 class PullSubscription:
@@ -60,6 +68,7 @@ class PullSubscription:
         self._wanted = 0
         self._status: str | None = None
         self._heard_at = 0.0
+        self._answered_at = 0.0
         self._changed = asyncio.Event()
         self._pause_s = 0.0
         self._paused_until = 0.0
@@ -69,17 +78,34 @@ class PullSubscription:
         self._status = "reconnected"
         self._changed.set()
 
+    def renew(self) -> None:
+        """Begin with a new subscription; what is in hand goes on."""
+        self._status = _RENEW
+        self._changed.set()
+
+    def at_work(self) -> bool:
+        """Whether messages are in hand, or a pause lasts for a missing dependency."""
+        return bool(self._held) or self._paused_until > self._now()
+
+    def silent_s(self) -> float:
+        """How long ago the server last said something, 0 while nothing is asked of it."""
+        return 0.0 if self.at_work() else self._now() - self._answered_at
+
     async def run(self) -> None:
         """Pull and deliver until cancelled; broken connections, and a stream or consumer that vanished, are mended."""
         signs = asyncio.create_task(self._signs_of_life())
+        pause_s = _MENDING_S
+        self._answered_at = self._now()
         try:
             while True:
+                began = self._now()
                 try:
                     await self._ensure()
                     await self._pull()
                 except (*_BROKER_ERRORS, ConsumerGone) as error:
+                    pause_s = _MENDING_S if self._answered_at > began else min(2 * pause_s, _LONGEST_PAUSE_S)
                     log.warning("consumer_broken", durable=self._consumption.durable, error=repr(error))
-                    await asyncio.sleep(_MENDING_S)
+                    await asyncio.sleep(pause_s)
         finally:
             signs.cancel()
             for task in list(self._held):
@@ -123,23 +149,23 @@ class PullSubscription:
             self._changed.clear()
             silence_s = self._heard_at + _SILENCE_S - self._now()
             if silence_s <= 0:
-                break
+                raise ConsumerGone("nobody answers")
             try:
                 async with asyncio.timeout(silence_s):
                     await self._changed.wait()
             except TimeoutError:
                 continue
-        if self._status in ("404", "503") or (self._status or "").startswith("409 Consumer"):
+        if self._status in ("404", "503", _RENEW) or (self._status or "").startswith("409 Consumer"):
             raise ConsumerGone(self._status)
         if (self._status or "").startswith("409"):
             await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _received(self, msg: Msg) -> None:
-        self._heard_at = self._now()
+        self._heard_at = self._answered_at = self._now()
         status = (msg.headers or {}).get("Status") if not msg.reply.startswith("$JS.ACK") else None
         if status is None:
             self._wanted -= 1
-            subject, key = msg.subject.removeprefix(self._prefix), str(msg.metadata.sequence.stream)
+            subject, key = msg.subject.removeprefix(self._prefix), str(sequence_of(msg.reply))
             delivery = Delivery(msg.data, msg.headers or {}, subject, key, partial(self._answer, msg.reply))
             task = asyncio.create_task(self._work(delivery))
             self._held[task] = msg.reply
@@ -159,7 +185,7 @@ class PullSubscription:
                     return
             await self._give_back(delivery, left_s)
         except asyncio.CancelledError:
-            # The process stops: another one shall have the message now, not after ack_wait.
+            # The handler's task is only cancelled when the process stops: another one shall have the message now, not after ack_wait.
             await self._give_back(delivery, 0)
             raise
 

@@ -11,6 +11,7 @@ from nats.js.api import (
     RetentionPolicy,
     StorageType,
     StreamConfig,
+    StreamInfo,
 )
 from nats.js.errors import BadRequestError, NotFoundError
 
@@ -120,3 +121,8 @@ class Streams:
             num_replicas=self._replicas,
             duplicate_window=_DUPLICATES_S,
         )
+
+
+def fill_of(info: StreamInfo) -> float:
+    """How full a stream is, 0 to 1."""
+    return info.state.messages / info.config.max_msgs if (info.config.max_msgs or 0) > 0 else 0.0
