@@ -3,10 +3,9 @@
 import time
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING
 
 from aviary.graph.v1 import graph_pb2
-from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub, add_MeshServiceServicer_to_server
+from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub, MeshServiceStub, add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
 from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
@@ -30,9 +29,6 @@ from runtime.service import Process, check_peer, main
 from views.build import Channels, build_deps, listen
 from views.deps import Deps
 from views.servicer import ViewServicer
-
-if TYPE_CHECKING:
-    from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 
 
 async def build(process: Process, config: EdgeConfig) -> None:
@@ -87,7 +83,7 @@ async def start_stream(
     config: EdgeConfig,
     views: Deps,
     tokens: Tokens,
-    backlogs: "Mapping[str, MeshServiceAsyncStub]",
+    backlogs: Mapping[str, MeshServiceAsyncStub],
     bus: Bus,
     redis: Redis,
 ) -> Stream:

@@ -1,7 +1,9 @@
 """What an rpc or a worker of svc_timeline may use; server.py and tests build it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 
 from readers.presence import Readers
 from runtime.bus import Bus
@@ -15,11 +17,6 @@ from svc_timeline.rebuild import Rebuilds
 from svc_timeline.store import HomeStore
 from svc_timeline.windows import Windows
 
-if TYPE_CHECKING:
-    # The generated .pyi alone names the asynchronous stubs.
-    from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
-    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
-
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -29,8 +26,8 @@ class Deps:
     windows: Windows
     cache: HomeCache
     rebuilds: Rebuilds
-    graph: "GraphServiceAsyncStub"
-    tweets: "TweetServiceAsyncStub"
+    graph: GraphServiceAsyncStub
+    tweets: TweetServiceAsyncStub
     heads: Heads
     bus: Bus
     presence: Readers

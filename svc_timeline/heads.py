@@ -1,15 +1,11 @@
 """The newest tweets of followees, asked once for all backfills that want them at the same moment."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from aviary.tweet.v1.tweet_pb2 import ListAuthorTweetsRequest
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 
 from runtime.ids import split_ids
-
-if TYPE_CHECKING:
-    # The generated .pyi alone names the asynchronous stub.
-    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 
 
 class Heads:
@@ -19,7 +15,7 @@ class Heads:
     before it asked, and a read under way may have passed that tweet already.
     """
 
-    def __init__(self, tweets: "TweetServiceAsyncStub", length: int) -> None:
+    def __init__(self, tweets: TweetServiceAsyncStub, length: int) -> None:
         self._tweets = tweets
         self._length = length
         self._to_begin: dict[bytes, asyncio.Task[list[bytes]]] = {}

@@ -1,9 +1,9 @@
 """Builds windows from the store, one build of a home at a time; pages are answered without waiting for it."""
 
 import asyncio
-from typing import TYPE_CHECKING
 
 from aviary.tweet.v1.tweet_pb2 import ListAuthorTweetsRequest
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 from grpc import aio
 
 from runtime.context import Caller, acting
@@ -16,10 +16,6 @@ from svc_timeline.config import Limits
 from svc_timeline.domain import NO_ID, Entry, merged, span_asked
 from svc_timeline.store import HomeStore
 from svc_timeline.windows import EVERYTHING, Windows
-
-if TYPE_CHECKING:
-    # The generated .pyi alone names the asynchronous stub.
-    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 
 # Readers who return all at once read the store for their pages; so many of them at a time get windows again.
 _AT_ONCE = 16
@@ -39,7 +35,7 @@ class Rebuilds:
         self,
         windows: Windows,
         store: HomeStore,
-        tweets: "TweetServiceAsyncStub",
+        tweets: TweetServiceAsyncStub,
         *,
         limits: Limits,
         clock: Clock,

@@ -1,7 +1,8 @@
 """What an rpc of svc_tweet may use; server.py and tests build it."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
 from readers.recent import OwnWrites
 from runtime.faults import Faults
@@ -10,9 +11,6 @@ from runtime.outbox import Announcer
 from svc_tweet.signals import StatusSignals
 from svc_tweet.store import TweetStore
 
-if TYPE_CHECKING:
-    from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub  # exists for type checkers only
-
 
 @dataclass(frozen=True, slots=True)
 class Deps:
@@ -20,7 +18,7 @@ class Deps:
 
     store: TweetStore
     outbox: Announcer
-    users: "UserServiceAsyncStub"
+    users: UserServiceAsyncStub
     recent: OwnWrites
     signals: StatusSignals
     clock: Clock

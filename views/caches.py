@@ -3,13 +3,15 @@
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import grpc
 from aviary.graph.v1 import events_pb2 as graph_events_pb2
 from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
 from aviary.tweet.v1 import tweet_pb2
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 from aviary.user.v1 import user_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 from grpc import aio
 
 from runtime import telemetry
@@ -18,11 +20,6 @@ from views.flights import Flights
 from views.ids import raw_id
 from views.items import Author, CachedTweet
 from views.statuses import Statuses
-
-if TYPE_CHECKING:
-    from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
-    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
-    from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
 TWEETS = 100_000
 AUTHORS = 50_000
@@ -41,7 +38,7 @@ log = telemetry.logger(__name__)
 class TweetCache:
     """Tweets by id. Bodies are immutable and leave only for want of room; statuses are believed as `Statuses` allows."""
 
-    def __init__(self, tweets: "TweetServiceAsyncStub", statuses: Statuses, size: int = TWEETS) -> None:
+    def __init__(self, tweets: TweetServiceAsyncStub, statuses: Statuses, size: int = TWEETS) -> None:
         self._stub = tweets
         self._statuses = statuses
         self._size = size
@@ -101,7 +98,7 @@ class TweetCache:
 class AuthorCache:
     """Accounts by id, at most 60 seconds old; older ones serve only while their service does not answer."""
 
-    def __init__(self, users: "UserServiceAsyncStub", monotonic: Monotonic, size: int = AUTHORS) -> None:
+    def __init__(self, users: UserServiceAsyncStub, monotonic: Monotonic, size: int = AUTHORS) -> None:
         self._stub = users
         self._now = monotonic
         self._size = size
@@ -170,7 +167,7 @@ class Snapshot:
 class FollowCache:
     """Follow snapshots by follower: at most 30 seconds old, dropped when a change is heard of, never older than asked for."""
 
-    def __init__(self, graph: "GraphServiceAsyncStub", monotonic: Monotonic, room: int = FOLLOWED_IDS) -> None:
+    def __init__(self, graph: GraphServiceAsyncStub, monotonic: Monotonic, room: int = FOLLOWED_IDS) -> None:
         self._stub = graph
         self._now = monotonic
         self._room = room

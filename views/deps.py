@@ -1,26 +1,24 @@
 """What the functions of the view plane may use; how it is made stands in build.py."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
+from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceAsyncStub
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
+from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
 from views.caches import AuthorCache, FollowCache, TweetCache
 from views.statuses import Statuses
-
-if TYPE_CHECKING:
-    from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
-    from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceAsyncStub
-    from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
-    from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True)
 class Deps:
     """The data services, and the caches in front of them."""
 
-    timeline: "TimelineServiceAsyncStub"
-    tweet: "TweetServiceAsyncStub"
-    user: "UserServiceAsyncStub"
-    graph: "GraphServiceAsyncStub"
+    timeline: TimelineServiceAsyncStub
+    tweet: TweetServiceAsyncStub
+    user: UserServiceAsyncStub
+    graph: GraphServiceAsyncStub
     statuses: Statuses
     tweets: TweetCache
     authors: AuthorCache

@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
 
@@ -22,9 +23,6 @@ from runtime.bus.port import Bus, Stop
 from runtime.cursors import Cursors
 from runtime.ids import Clock
 from views.deps import Deps
-
-if TYPE_CHECKING:
-    from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 
 _TWEETS_KEPT = 2_000
 
@@ -68,7 +66,7 @@ def build_stream(
     attendees: Attendees,
     tokens: Tokens,
     cursors: Cursors,
-    backlogs: "Mapping[str, MeshServiceAsyncStub]",
+    backlogs: Mapping[str, MeshServiceAsyncStub],
     edge_id: bytes,
     clock: Clock,
     limits: StreamLimits,

@@ -2,17 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from aviary.mesh.v1 import mesh_pb2
+from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 from grpc import aio
 
 from runtime import telemetry
 from runtime.context import NOBODY, acting
 from runtime.ids import Clock
-
-if TYPE_CHECKING:
-    from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 
 ASK_EVERY_S = 10.0
 OVERLAP_MS = 60_000
@@ -29,7 +26,7 @@ class BacklogHorizon:
     holds a time later than horizon + 50 s: normally that is the present, and while fan-out lags it stands still.
     """
 
-    def __init__(self, services: Mapping[str, "MeshServiceAsyncStub"], clock: Clock) -> None:
+    def __init__(self, services: Mapping[str, MeshServiceAsyncStub], clock: Clock) -> None:
         self._services = services
         self._clock = clock
         # Nothing is known of a service that has not answered yet: what was posted before this process began may be on its way.
@@ -52,7 +49,7 @@ class BacklogHorizon:
             # One after another: what leaves the first meanwhile is counted by the next, never by none.
             await self._ask(name, stub)
 
-    async def _ask(self, name: str, stub: "MeshServiceAsyncStub") -> None:
+    async def _ask(self, name: str, stub: MeshServiceAsyncStub) -> None:
         asked_at = self._clock.now_ms()
         try:
             with acting(NOBODY, _ASK_WITHIN_S):

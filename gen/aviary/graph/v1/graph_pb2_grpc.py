@@ -452,3 +452,6 @@ class GraphService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+GraphServiceAsyncStub = GraphServiceStub

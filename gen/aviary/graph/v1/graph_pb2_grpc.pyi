@@ -54,7 +54,6 @@ class GraphServiceStub:
     Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, and then sets none.
     """
 
-@_typing.type_check_only
 class GraphServiceAsyncStub(GraphServiceStub):
     """Owns the follow edges, in both directions."""
 

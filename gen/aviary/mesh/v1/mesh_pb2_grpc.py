@@ -99,3 +99,6 @@ class MeshService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+MeshServiceAsyncStub = MeshServiceStub

@@ -36,7 +36,6 @@ class MeshServiceStub:
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_mesh_pb2.GetBacklogRequest, _mesh_pb2.GetBacklogResponse]
     """How much of what was accepted is still on its way: outbox rows not yet published, events and jobs not yet handled."""
 
-@_typing.type_check_only
 class MeshServiceAsyncStub(MeshServiceStub):
     """Questions that every service answers about itself."""
 

@@ -99,3 +99,6 @@ class TimelineService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+TimelineServiceAsyncStub = TimelineServiceStub

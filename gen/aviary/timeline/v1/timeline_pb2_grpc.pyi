@@ -36,7 +36,6 @@ class TimelineServiceStub:
     GetHome: _grpc.UnaryUnaryMultiCallable[_timeline_pb2.GetHomeRequest, _timeline_pb2.GetHomeResponse]
     """Skeleton of a home: ids only, newest first, before any rule of visibility. Goes on behind the hot window in the store."""
 
-@_typing.type_check_only
 class TimelineServiceAsyncStub(TimelineServiceStub):
     """Owns the stored home timelines and their hot windows."""
 

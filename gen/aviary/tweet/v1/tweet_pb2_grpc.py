@@ -232,3 +232,6 @@ class TweetService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+TweetServiceAsyncStub = TweetServiceStub

@@ -44,7 +44,6 @@ class TweetServiceStub:
     ListAuthorTweets: _grpc.UnaryUnaryMultiCallable[_tweet_pb2.ListAuthorTweetsRequest, _tweet_pb2.ListAuthorTweetsResponse]
     """Ids of one author's tweets, newest first; without those that are deleted, unless asked for."""
 
-@_typing.type_check_only
 class TweetServiceAsyncStub(TweetServiceStub):
     """Owns tweets."""
 

@@ -410,3 +410,6 @@ class UserService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+UserServiceAsyncStub = UserServiceStub

@@ -56,7 +56,6 @@ class UserServiceStub:
     Fails with USERNAME_TAKEN while somebody registers with the name.
     """
 
-@_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
     """Owns accounts, credentials and logins."""
 

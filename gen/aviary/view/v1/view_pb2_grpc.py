@@ -451,3 +451,6 @@ class ViewService:
             timeout,
             metadata,
             _registered_method=True)
+
+
+ViewServiceAsyncStub = ViewServiceStub

@@ -52,7 +52,6 @@ class ViewServiceStub:
     ListFollowing: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListFollowingRequest, _view_pb2.ListFollowingResponse]
     """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
 
-@_typing.type_check_only
 class ViewServiceAsyncStub(ViewServiceStub):
     """Turns ids into what a viewer may see. Runs inside the edge process; served over gRPC to internal callers."""
 
