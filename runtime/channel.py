@@ -11,7 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 from grpc import aio
 
-from runtime import contract
+from runtime import contract, telemetry
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
 from runtime.context import current_caller, current_trace, remaining_s
 from runtime.contract import Method
@@ -19,6 +19,12 @@ from runtime.errors import STATUS_KEY, ServiceError, to_status
 from runtime.guard import Behaviour, Guard
 from runtime.tls import DOMAIN, Tls
 
+log = telemetry.logger(__name__)
+
+_UNREACHABLE = (
+    "it does not run, or one side refuses the other: AVIARY_TLS_* set at one end only, a certificate that has expired, is of"
+    " another CA or for another name; the log of the other end has the handshake"
+)
 _OPTIONS = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
@@ -62,9 +68,11 @@ def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor,
     """
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
     if tls is None:
-        return MeshChannel(aio.insecure_channel(address, options=options), signer)
-    options.append(("grpc.default_authority", contracts[0].package.split(".")[1] + DOMAIN))
-    return MeshChannel(aio.secure_channel(address, tls.channel_credentials(), options=options), signer)
+        return MeshChannel(aio.insecure_channel(address, options=options), signer, address)
+    service = contracts[0].package.split(".")[1] + DOMAIN
+    options.append(("grpc.default_authority", service))
+    inner = aio.secure_channel(address, tls.channel_credentials(), options=options)
+    return MeshChannel(inner, signer, f"{address} as {service}")
 
 
 class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
@@ -106,11 +114,12 @@ class _UnaryChannel(aio.Channel):
 
 
 class MeshChannel(_UnaryChannel):
-    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace."""
+    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log."""
 
-    def __init__(self, inner: aio.Channel, signer: CallerSigner) -> None:
+    def __init__(self, inner: aio.Channel, signer: CallerSigner, peer: str) -> None:
         self._inner = inner
         self._signer = signer
+        self._watching = asyncio.ensure_future(self._watch(peer))
 
     def unary_unary(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
@@ -132,6 +141,7 @@ class MeshChannel(_UnaryChannel):
     async def close(self, grace: float | None = None) -> None:
         """Close the connections."""
         await self._inner.close(grace)
+        await asyncio.gather(self._watching, return_exceptions=True)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Connectivity of the channel."""
@@ -144,6 +154,15 @@ class MeshChannel(_UnaryChannel):
     async def channel_ready(self) -> None:
         """Wait until the channel is connected."""
         await self._inner.channel_ready()
+
+    async def _watch(self, peer: str) -> None:
+        """Say once for each time that the other end is lost what to look at: a refused handshake looks like a dead process."""
+        state = self.get_state()
+        while state is not grpc.ChannelConnectivity.SHUTDOWN:
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                log.warning("peer_unreachable", peer=peer, hint=_UNREACHABLE)
+            await self.wait_for_state_change(state)
+            state = self.get_state()
 
 
 class InProcessChannel(_UnaryChannel):
