@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 WEEK_MS = 7 * 24 * 3600 * 1000
@@ -41,8 +42,9 @@ class Ids(Protocol):
 class Uuid7Ids:
     """UUIDv7 of RFC 9562, method 2: the random part counts up within a millisecond, and a clock that goes back is not followed."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, random_bytes: Callable[[int], bytes] = os.urandom) -> None:
         self._clock = clock
+        self._random = random_bytes
         self._last_ms = 0
         self._rand = 0
 
@@ -51,9 +53,9 @@ class Uuid7Ids:
         now = self._clock.now_ms()
         if now > self._last_ms:
             # The top bit stays free, so that counting up does not overflow within a millisecond.
-            self._last_ms, self._rand = now, int.from_bytes(os.urandom(10)) >> 7
+            self._last_ms, self._rand = now, int.from_bytes(self._random(10)) >> 7
         else:
-            self._rand += 1 + int.from_bytes(os.urandom(4))
+            self._rand += 1 + int.from_bytes(self._random(4))
         return uuid7_of(self._last_ms, self._rand)
 
 

@@ -1,9 +1,10 @@
 """The promises of the cached windows kept in memory, for unit tests and simulation; their format in Redis is in windows.py."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from readers.recent import KEPT_S
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from svc_timeline.config import Limits
@@ -27,7 +28,7 @@ class _Kept:
 
 
 class MemoryWindows:
-    """Windows in a dictionary; `away` makes the cache not answer, `clear` empties it, `remember` is what a user did lately."""
+    """Windows in a dictionary, beside what users did lately; `away` makes the cache not answer, `clear` empties it."""
 
     def __init__(self, clock: Clock, limits: Limits) -> None:
         self._clock = clock
@@ -36,20 +37,22 @@ class MemoryWindows:
         self._ttl_ms = limits.window_ttl_s * 1000
         self._windows: dict[bytes, _Kept] = {}
         self._expiry_ms: dict[bytes, int] = {}
-        self._recent: dict[bytes, list[tuple[bytes, bytes]]] = {}
-        self._known = True
+        self._recent: dict[bytes, tuple[int, list[tuple[bytes, bytes]]]] = {}
+        # Since when nothing was forgotten; None after it was, until somebody looks.
+        self._since_ms: int | None = 0
         self.takeover_ms = TAKEOVER_MS
         self.away = False
 
-    def remember(self, user_id: bytes, writes: Iterable[tuple[bytes, bytes]]) -> None:
-        """Own writes of a user, newest first."""
-        self._recent[user_id] = list(writes)
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+        """As readers.recent.RecentWrites.record, but raises Unavailable while the cache is away."""
+        self._ensure_here()
+        self._recent[user_id] = (self._clock.now_ms(), [(kind, value), *self._recent_of(user_id)])
 
     def clear(self) -> None:
         """Empty the cache; what users did lately is not known from now on."""
         self._windows.clear()
         self._recent.clear()
-        self._known = False
+        self._since_ms = None
 
     async def push(self, user_ids: Sequence[bytes], entry: Entry) -> list[bytes]:
         """See Windows."""
@@ -113,8 +116,7 @@ class MemoryWindows:
         self._windows.pop(user_id, None)
 
     def _window(self, user_id: bytes) -> _Kept | None:
-        if self.away:
-            raise Unavailable("the cache does not answer", retry_after_s=1)
+        self._ensure_here()
         if self._expiry_ms.get(user_id, 0) <= self._clock.now_ms():
             self._windows.pop(user_id, None)
         return self._windows.get(user_id)
@@ -123,7 +125,18 @@ class MemoryWindows:
         self._expiry_ms[user_id] = self._clock.now_ms() + self._ttl_ms
 
     def _lately(self, user_id: bytes) -> Recent:
-        return recent_of(self._recent.get(user_id, []), self._known)
+        now = self._clock.now_ms()
+        if self._since_ms is None:
+            self._since_ms = now
+        return recent_of(self._recent_of(user_id), now - self._since_ms >= KEPT_S * 1000)
+
+    def _recent_of(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
+        last_ms, writes = self._recent.get(user_id, (0, []))
+        return writes if self._clock.now_ms() - last_ms < KEPT_S * 1000 else []
+
+    def _ensure_here(self) -> None:
+        if self.away:
+            raise Unavailable("the cache does not answer", retry_after_s=1)
 
     def _trim(self, kept: _Kept) -> None:
         dropped = [entry.entry_id for entry, _ in kept.arrivals[self._capacity :]]

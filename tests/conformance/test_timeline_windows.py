@@ -41,15 +41,13 @@ class InMemory:
     def __init__(self) -> None:
         self._memory = MemoryWindows(CLOCK, LIMITS)
         self.windows: Windows = self._memory
-        self._writes: dict[bytes, list[tuple[bytes, bytes]]] = {}
 
     def impatient(self) -> Windows:
         self._memory.takeover_ms = 0
         return self._memory
 
     async def write(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        self._writes.setdefault(user_id, []).insert(0, (kind, value))
-        self._memory.remember(user_id, self._writes[user_id])
+        await self._memory.record(user_id, kind, value)
 
     async def empty(self) -> None:
         self._memory.clear()

@@ -127,7 +127,7 @@ async def test_an_own_tweet_is_there_before_its_fan_out(world: MemoryWorld) -> N
     """P13: at its place, once, before and after the event was handled."""
     reader, author, tweets = await reader_of(world, 2)
     own = world.tweet(reader)
-    world.windows.remember(reader, [(OWN_TWEET, own.tweet_id)])
+    await world.windows.record(reader, OWN_TWEET, own.tweet_id)
     expected = [own.tweet_id, *tweets]
     assert split_ids((await world.page(reader)).tweet_ids) == expected
     newer = await world.post_each(author, 1)
@@ -141,7 +141,7 @@ async def test_an_own_tweet_shifts_no_other_off_the_list(world: MemoryWorld) -> 
     """P13: what no longer fits on the page is said to follow."""
     reader, _, tweets = await reader_of(world, 3)
     own = world.tweet(reader)
-    world.windows.remember(reader, [(OWN_TWEET, own.tweet_id)])
+    await world.windows.record(reader, OWN_TWEET, own.tweet_id)
     answer = await world.page(reader, limit=3)
     assert split_ids(answer.tweet_ids) == [own.tweet_id, *tweets[:2]]
     assert answer.has_more
@@ -185,8 +185,9 @@ async def test_without_the_cache_any_page_size_gives_the_same_whole(world: Memor
 
 async def test_what_the_reader_did_lately_is_told(world: MemoryWorld) -> None:
     reader, _, tweets = await reader_of(world, 1)
-    versions = [(GRAPH_VERSION, version.to_bytes(8)) for version in (77, 99, 88)]
-    world.windows.remember(reader, [(DELETED_TWEET, tweets[0]), *versions])
+    for version in (77, 99, 88):
+        await world.windows.record(reader, GRAPH_VERSION, version.to_bytes(8))
+    await world.windows.record(reader, DELETED_TWEET, tweets[0])
     answer = await world.page(reader)
     assert split_ids(answer.deleted_ids) == [tweets[0]]
     assert answer.graph_version == 99
