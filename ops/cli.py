@@ -33,7 +33,7 @@ COMMANDS = (
     Command("up", "ops.up", "start the servers and all services, and watch over them"),
     Command("down", "ops.down", "stop what `up` started"),
     Command("ps", "ops.ps", "list the processes of a running stack"),
-    Command("logs", "ops.logs", "show the ends of the logs"),
+    Command("logs", "ops.logs.command", "show the logs of all units, in the order of time"),
     Command("seed", "ops.seed.command", "bring real accounts, follows and tweets into a running stack"),
     Command("audit", "ops.audit.command", "hold every home against follows and tweets, and name what is wrong"),
     Command("stack", "ops.servers", "only the servers: Cassandra, Redis, NATS"),

@@ -33,6 +33,8 @@ def stop(home: Path) -> int:
     with contextlib.suppress(psutil.NoSuchProcess):
         supervisor = psutil.Process(pid)
         supervisor.terminate()
+        # One that was halted could not even hear it.
+        supervisor.resume()
         try:
             supervisor.wait(_PATIENCE_S)
         except psutil.TimeoutExpired:

@@ -4,6 +4,7 @@ import argparse
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +41,17 @@ def show(home: Path, *, as_json: bool) -> int:
     for row in rows:
         ports = " ".join(f"{kind}:{port}" for kind, port in row["ports"].items())
         pid = row["pid"] or "-"
-        print(f"{row['name']:<13} {pid:>8}  {row['state']:<10} {row['restarts']:>3} restarts  {ports}  {row['reason']}")
+        notes = [row["reason"], *([f"ended at {row['last_end_at']} with {row['last_end']}"] if row["last_end"] else [])]
+        print(
+            f"{row['name']:<13} {pid:>8}  {row['state']:<10} {row['restarts']:>3} restarts  {ports}  "
+            + "; ".join(filter(None, notes))
+        )
     return 0
 
 
 def look(stack: running.Running) -> list[dict[str, Any]]:
-    """What `ps --json` prints: name, role, pid, ports, state, restarts, log, and the reason when one is not ready.
+    """What `ps --json` prints: name, role, pid, ports, state, restarts, log, the reason when one is not ready, and with what
+    it ended last, and when.
 
     `ready` is asked of the process now; one that was and is not any more is `unready`.
     """
@@ -53,15 +59,24 @@ def look(stack: running.Running) -> list[dict[str, Any]]:
         reasons = list(pool.map(_why_unready, stack.processes))
     rows: list[dict[str, Any]] = [
         {"name": "supervisor", "role": "supervisor", "pid": stack.pid, "ports": {}, "state": stack.state}
-        | {"restarts": 0, "log": "", "reason": ""}
+        | {"restarts": 0, "log": "", "reason": "", "last_end": "", "last_end_at": None}
     ]
     for record, reason in zip(stack.processes, reasons, strict=True):
         rows.append(
             {"name": record.name, "role": record.role, "pid": record.pid, "ports": dict(record.ports)}
             | {"state": "unready" if reason else record.state, "restarts": record.restarts, "log": record.log}
-            | {"reason": reason or ""}
+            | {
+                "reason": reason or record.reason,
+                "last_end": record.last_end,
+                "last_end_at": _clock(record.last_end_at),
+            }
         )
     return rows
+
+
+def _clock(at: float | None) -> str | None:
+    """A time as the logs have it."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _why_unready(record: ProcessRecord) -> str | None:

@@ -1,4 +1,4 @@
-"""When a process that ended is started again, and when to give up. Pure: time is passed in."""
+"""When a process that ended is started again, when to give up, how long it may hang. Pure: time is passed in."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -16,9 +16,8 @@ class RestartPolicy:
     longest_s: float = 10.0
     limit: int = 10
     window_s: float = 60.0
-
-
-USUAL_POLICY = RestartPolicy()
+    hung_s: float = 10.0
+    """What answered no ping for so long (times the patience of its program) is ended; 0: nothing is."""
 
 
 @dataclass

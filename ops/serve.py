@@ -9,23 +9,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
-from ops.restarts import USUAL_POLICY, RestartPolicy
-from ops.state import ProcessRecord, RunRecord, hold, refuse_second, start_time
+from ops.keeper import Level
+from ops.logs.bounds import cut_long
+from ops.logs.journal import SUPERVISOR, Journal
+from ops.obstacles import taken_port
+from ops.restarts import RestartPolicy
+from ops.settings import DEFAULT_LOG_MB
+from ops.state import RUN_FILE, ProcessRecord, RunRecord, hold, refuse_second, start_time
 from ops.supervisor import Supervisor
-from ops.topology import ROOT, Stack, Unit
+from ops.topology import ROOT, Role, Stack
 from stack.errors import StackError, disk_problem
-from stack.ports import is_free
 from stack.process import exit_text, tied
 
+_MB = 1024 * 1024
 _NEEDED_DISK_MB = 1024
 _THEN_GRACE_S = 5.0
-_LOG_LIMIT_BYTES = 16 * 1024 * 1024
-SUPERVISOR_LOG = "supervisor.log"
+_HOUSEKEEPING_EVERY_S = 2.0
+# What a run in the background would have told its terminal; the same and more is in the supervisor's log.
+_TERMINAL = "terminal.out"
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,9 @@ class Plan:
     """What to print on standard output once everything is ready."""
     then: Sequence[str] = ()
     """A command to run once, after that; it is ended with the stack and not started again."""
-    policy: RestartPolicy = USUAL_POLICY
+    policy: RestartPolicy = field(default_factory=RestartPolicy)
+    log_mb: float = DEFAULT_LOG_MB
+    """A log longer than this many megabytes is moved to its older generation."""
 
 
 def serve(plan: Plan) -> None:
@@ -52,9 +58,8 @@ def serve(plan: Plan) -> None:
         plan.home.mkdir(parents=True, exist_ok=True)
         with hold(plan.home):
             check_disk(plan.home)
-            _set_aside_long_logs(plan.home / "logs")
             stack = plan.make()
-            check_ports(stack.units)
+            check_ports(stack)
             asyncio.run(_Run(plan, stack).run())
 
 
@@ -64,7 +69,10 @@ class _Run:
     def __init__(self, plan: Plan, stack: Stack) -> None:
         self.plan = plan
         self.stack = stack
+        self.logs = plan.home / "logs"
+        self.journal = Journal(self.logs)
         self.then: asyncio.Task[None] | None = None
+        self.unwritten = False
         self.began = time.monotonic()
         self.supervisor = Supervisor(stack.units, changed=self.write, say=self.say, policy=plan.policy)
         external = [ProcessRecord(name, "server", state="external") for name in stack.external]
@@ -85,15 +93,28 @@ class _Run:
             self.say(name, "given by the environment, not started")
         self.write()
         state = "failed"
+        housekeeping = asyncio.create_task(self.keep_house())
         try:
             await self.supervisor.run(stop, hurry, self.ready)
             state = "stopped"
+        except StackError as error:
+            self.journal.note(SUPERVISOR, f"gave up: {error.line}", "error")
+            raise
         finally:
-            if self.then is not None:
-                self.then.cancel()
-                await asyncio.gather(self.then, return_exceptions=True)
+            others = [housekeeping, *([self.then] if self.then is not None else [])]
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
             self.record.state = state
             self.write()
+
+    async def keep_house(self) -> None:
+        """For ever: keep the logs short, and write down what could not be written before."""
+        while True:
+            await asyncio.to_thread(cut_long, self.logs, int(self.plan.log_mb * _MB))
+            if self.unwritten:
+                self.write()
+            await asyncio.sleep(_HOUSEKEEPING_EVERY_S)
 
     def ready(self) -> None:
         """Everything is ready for the first time."""
@@ -121,29 +142,34 @@ class _Run:
                     process.kill()
                     await process.wait()
         if code != 0:
-            self.say("then", f"{' '.join(command[1:])} ended with {exit_text(code)}; the stack goes on")
+            self.say("then", f"{' '.join(command[1:])} ended with {exit_text(code)}; the stack goes on", "warning")
 
-    def say(self, name: str, text: str) -> None:
-        """One line with the time since the start; a closed terminal does not end the stack."""
+    def say(self, name: str, text: str, level: Level = "info") -> None:
+        """One line with the time since the start, and one in the log; a closed terminal does not end the stack."""
+        self.journal.note(name, text, level)
         with contextlib.suppress(OSError):
             print(f"{time.monotonic() - self.began:7.1f} s  {name:<13} {text}", file=sys.stderr, flush=True)
 
     def write(self) -> None:
-        """Replace run.json. A full disk must not end what runs; the next change writes it again."""
+        """Replace run.json. A full disk must not end what runs: it is told once, and written when there is room again."""
         try:
             self.record.write(self.plan.home)
         except OSError as error:
-            self.say("supervisor", f"cannot write run.json: {error}")
+            if not self.unwritten:
+                self.say(SUPERVISOR, f"cannot write {self.plan.home / RUN_FILE} ({error.strerror}): make room", "error")
+            self.unwritten = True
+        else:
+            self.unwritten = False
 
     def _handle_signals(self, stop: asyncio.Event, hurry: asyncio.Event) -> None:
         """The first signal stops gracefully, the second at once."""
 
         def on_signal(number: signal.Signals) -> None:
             if stop.is_set():
-                self.say("supervisor", "stopping at once")
+                self.say(SUPERVISOR, "stopping at once")
                 hurry.set()
             else:
-                self.say("supervisor", f"{number.name}: stopping services, then servers (again to stop at once)")
+                self.say(SUPERVISOR, f"{number.name}: stopping services, then servers (again to stop at once)")
                 self.record.state = "stopping"
                 self.write()
                 if self.then is not None:
@@ -159,50 +185,33 @@ class _Run:
 
 def check_disk(home: Path, needed_mb: int = _NEEDED_DISK_MB) -> None:
     """Refuse to start where the servers would soon stop for want of room."""
-    free_mb = shutil.disk_usage(home).free // (1024 * 1024)
+    free_mb = shutil.disk_usage(home).free // _MB
     if free_mb < needed_mb:
         raise StackError(
             f"only {free_mb} MB are free in {home}, {needed_mb} are needed: make room, or set AVIARY_HOME elsewhere"
         )
 
 
-def check_ports(units: Sequence[Unit]) -> None:
+def check_ports(stack: Stack) -> None:
     """Refuse to start when a port is taken, naming it, its user where visible, and what to change."""
-    taken: dict[tuple[str, int], str] = {}
-    for unit in units:
-        for kind, port in unit.program.ports.items():
-            place = unit.program.host, port
-            if place in taken:
+    wanted: dict[tuple[str, int], str] = {}
+    for unit in stack.units:
+        program = unit.program
+        for port in program.ports.values():
+            other = wanted.setdefault((program.host, port), program.name)
+            if other != program.name:
                 raise StackError(
-                    f"port {port} is wanted by {taken[place]} and by {unit.program.name}: set AVIARY_HTTP_PORT to another"
+                    f"port {port} is wanted by {other} and by {program.name}: set AVIARY_HTTP_PORT to another"
                 )
-            taken[place] = unit.program.name
-            if not is_free(port, unit.program.host):
-                owner = _listener(port)
-                change = (
-                    "AVIARY_HTTP_PORT=… to another port, or " if kind == "http" and unit.program.name == "edge" else ""
-                )
-                raise StackError(
-                    f"port {port} ({unit.program.name}, {kind}) is in use{owner}: stop what listens there,"
-                    f" or set {change}AVIARY_PORTS=free"
-                )
-
-
-def _listener(port: int) -> str:
-    """` by NAME (pid N)` of what listens on a port, where the system lets us see it."""
-    with contextlib.suppress(psutil.Error):
-        for connection in psutil.net_connections("tcp"):
-            listening = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port
-            if listening and connection.pid:
-                return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
-    return ""
-
-
-def _set_aside_long_logs(folder: Path) -> None:
-    """Keep one older generation of each log that has grown long."""
-    for log in folder.glob("*.log"):
-        if log.stat().st_size > _LOG_LIMIT_BYTES:
-            log.replace(log.with_suffix(".log.1"))
+        taken = taken_port(program)
+        if taken is not None:
+            kind, port, owner = taken
+            changes = ["AVIARY_HTTP_PORT=… to another port"] if kind == "http" and unit.role is Role.SERVICE else []
+            changes += [] if stack.free_ports else ["AVIARY_PORTS=free"]
+            raise StackError(
+                f"port {port} ({program.name}, {kind}) is in use{owner}: stop what listens there,"
+                f" or {'set ' + ', or '.join(changes) if changes else 'start again for other ports'}"
+            )
 
 
 @contextlib.contextmanager
@@ -214,7 +223,9 @@ def _disk_errors(home: Path) -> Iterator[None]:
         reason = disk_problem(error)
         if reason is None:
             raise
-        raise StackError(f"cannot write to {home} ({reason}): make room there, or set AVIARY_HOME") from error
+        raise StackError(
+            f"cannot write to {error.filename or home} ({reason}): make room there, or set AVIARY_HOME to another folder"
+        ) from error
 
 
 def detach(words: Sequence[str], base: Path, home: Path) -> int:
@@ -226,7 +237,8 @@ def detach(words: Sequence[str], base: Path, home: Path) -> int:
     refuse_second(home)
     with _disk_errors(home):
         (home / "logs").mkdir(parents=True, exist_ok=True)
-        log = home / "logs" / SUPERVISOR_LOG
+        log = home / "logs" / _TERMINAL
+        log.unlink(missing_ok=True)
         with log.open("ab") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "ops.cli", *words],
@@ -237,20 +249,18 @@ def detach(words: Sequence[str], base: Path, home: Path) -> int:
                 stderr=output,
                 start_new_session=True,
             )
-            position = output.tell()
     try:
-        return _follow_until_ready(process, home, log, position)
+        return _follow_until_ready(process, home, log)
     except KeyboardInterrupt:
         process.terminate()
         process.wait()
         raise
 
 
-def _follow_until_ready(process: subprocess.Popen[bytes], home: Path, log: Path, position: int) -> int:
+def _follow_until_ready(process: subprocess.Popen[bytes], home: Path, log: Path) -> int:
     """Show what the background process says until it is ready (0) or ended (its exit code)."""
     assert process.stdout is not None
     with process.stdout, log.open(encoding="utf-8", errors="replace") as lines:
-        lines.seek(position)
         while True:
             ended = process.poll()
             record = RunRecord.read(home)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ops import down, ps
+from ops.restarts import RestartPolicy
 from ops.serve import Plan, detach, serve
 from ops.settings import Settings
 from ops.topology import Stack, servers_only
@@ -33,7 +34,8 @@ def run(arguments: argparse.Namespace) -> int:
     def make() -> Stack:
         return servers_only(settings, home, os.environ)
 
-    serve(Plan(home, settings.namespace, make, ready_lines))
+    policy = RestartPolicy(hung_s=settings.hung_s)
+    serve(Plan(home, settings.namespace, make, ready_lines, policy=policy, log_mb=settings.log_mb))
     return 0
 
 

@@ -11,6 +11,8 @@ from stack.errors import StackError
 from stack.local import NODE_HEAP_MB, PROFILES
 
 DEFAULT_HTTP_PORT = 8080
+DEFAULT_HUNG_S = 10
+DEFAULT_LOG_MB = 16
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,10 @@ class Settings:
     """AVIARY_HTTP_PORT, the edge's public port; None leaves the choice to the table."""
     nodes: int
     """AVIARY_STACK_NODES: of Cassandra and of NATS, 1 or 3 (two lose their majority with either)."""
+    hung_s: int
+    """AVIARY_UNIT_HUNG_S: what answers no ping for so long is ended and started again; Cassandra has six times as long. 0: never."""
+    log_mb: int
+    """AVIARY_LOG_MB: a longer log is moved to its one older generation."""
     cassandra: CassandraSettings
     """AVIARY_CASSANDRA_HEAP_MB (512; 256 for each of three) and, for tests, AVIARY_CASSANDRA_SKIP_SYNC=1 and _QUICK_COMPILER=1."""
 
@@ -61,6 +67,8 @@ class Settings:
             free_ports=ports == "free",
             http_port=number("AVIARY_HTTP_PORT", None, 1, 65535),
             nodes=nodes,
+            hung_s=number("AVIARY_UNIT_HUNG_S", DEFAULT_HUNG_S, 0, 3600) or 0,
+            log_mb=number("AVIARY_LOG_MB", DEFAULT_LOG_MB, 1, 100_000) or DEFAULT_LOG_MB,
             cassandra=CassandraSettings(
                 heap_mb=number("AVIARY_CASSANDRA_HEAP_MB", heap_mb, 256, 65536) or heap_mb,
                 quick_compiler=env.get("AVIARY_CASSANDRA_QUICK_COMPILER") == "1",

@@ -32,9 +32,15 @@ class ProcessRecord:
     """Epoch seconds at which this pid was born; tells it from a later process of the same pid."""
     ports: Mapping[str, int] = field(default_factory=dict)
     state: str = "waiting"
-    """waiting, starting, ready, restarting, stopped; `external` for a server that is not ours."""
+    """waiting, starting, ready, restarting, blocked, stopped; `external` for a server that is not ours."""
     restarts: int = 0
     log: str = ""
+    reason: str = ""
+    """What is in the way of a start, when it is blocked."""
+    last_end: str = ""
+    """With what it ended before the latest restart: `exit code 1`, `signal SIGKILL (…)`."""
+    last_end_at: float | None = None
+    """When that was, epoch seconds."""
 
 
 @dataclass

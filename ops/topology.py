@@ -16,7 +16,7 @@ from stack import cassandra, nats, redis
 from stack.local import Addresses, ServerPorts, given_addresses, merge, programs
 from stack.nodes import nodes, parse
 from stack.ports import HOST, pick_free
-from stack.process import Probe, Program
+from stack.process import Ping, Probe, Program
 
 ROOT = Path(__file__).resolve().parent.parent
 _NO_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -96,6 +96,8 @@ class Stack:
     external: tuple[str, ...] = ()
     """Servers whose address the environment gives; they are not ours."""
     http_port: int | None = None
+    free_ports: bool = False
+    """Whether the ports were chosen now; else they are those of the table."""
 
 
 def choose_ports(settings: Settings, services: Sequence[Service] = SERVICES) -> Ports:
@@ -121,7 +123,7 @@ def servers_only(settings: Settings, home: Path, env: Mapping[str, str]) -> Stac
     """The servers without any service, with their state in a home of their own."""
     ports = choose_ports(settings, ())
     units, addresses, external = _servers(settings, home, ports.servers, env)
-    return Stack(units, addresses.environment(), external)
+    return Stack(units, addresses.environment(), external, free_ports=settings.free_ports)
 
 
 def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]) -> Stack:
@@ -131,7 +133,7 @@ def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]
     public = reach(settings, ports, addresses)
     given = {**env, **MALLOC, **public, **bind(ports), **secrets, "PYTHONUNBUFFERED": "1"}
     services = tuple(_service(service, settings.home, ports, given, servers) for service in SERVICES)
-    return Stack((*servers, *services), public, external, ports.http)
+    return Stack((*servers, *services), public, external, ports.http, settings.free_ports)
 
 
 def reach(settings: Settings, ports: Ports, addresses: Addresses) -> dict[str, str]:
@@ -192,6 +194,7 @@ def _service(service: Service, home: Path, ports: Ports, env: Mapping[str, str],
         log=home / "logs" / f"{service.name}.log",
         ports={**own, "http": ports.http} if service.name == EDGE else own,
         probe=probe_readyz(own["metrics"]),
+        ping=Ping(own["metrics"], b"GET /healthz HTTP/1.1\r\nhost: aviary\r\nconnection: close\r\n\r\n", "/healthz"),
         stop_grace_s=15.0,
     )
     started = [server.program.name for server in servers]

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from ops import secrets
+from ops.restarts import RestartPolicy
 from ops.serve import Plan, detach, serve
 from ops.settings import Settings
 from ops.topology import Stack, whole
@@ -29,7 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     def make() -> Stack:
         return whole(settings, secrets.load_or_make(settings.home, os.environ), os.environ)
 
-    serve(Plan(settings.home, settings.namespace, make, ready_lines, then=seed))
+    policy = RestartPolicy(hung_s=settings.hung_s)
+    serve(Plan(settings.home, settings.namespace, make, ready_lines, seed, policy, settings.log_mb))
     return 0
 
 

@@ -1,97 +1,22 @@
-"""The supervisor over real processes: fake programs that serve /readyz, killed and stopped in every way."""
+"""The supervisor over real processes: fake programs that serve /readyz, started, killed and stopped in every way."""
 
-import json
 import os
 import signal
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 
 from ops import down, running
 from ops.serve import check_ports
-from ops.state import RunRecord, is_alive
-from ops.topology import Role, Unit
+from ops.state import is_alive
+from ops.topology import Role, Stack, Unit
 from stack.errors import StackError
 from stack.ports import is_free, pick_free
 from stack.process import Program
-
-ROOT = Path(__file__).resolve().parents[2]
-FAKE = Path(__file__).with_name("fake_stack.py")
-PATIENCE_S = 60.0
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    """Wait for a condition; the limit is only there to end a broken run."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain until {what}"
-        time.sleep(0.02)
-
-
-@dataclass
-class Fake:
-    """A supervisor process over fake programs."""
-
-    home: Path
-    process: subprocess.Popen[str]
-
-    def ready(self) -> RunRecord:
-        until(lambda: self.record_state() == "ready" or self.process.poll() is not None, "all is ready")
-        record = RunRecord.read(self.home)
-        assert record is not None and self.process.poll() is None, self.process.communicate()
-        return record
-
-    def record_state(self) -> str | None:
-        record = RunRecord.read(self.home)
-        return record.state if record is not None and record.pid == self.process.pid else None
-
-    def child(self, name: str) -> Any:
-        record = RunRecord.read(self.home)
-        assert record is not None
-        return next(process for process in record.processes if process.name == name)
-
-    def pids(self) -> list[int]:
-        record = RunRecord.read(self.home)
-        return [process.pid for process in record.processes if process.pid] if record else []
-
-    def finish(self) -> tuple[int, str]:
-        """Its exit code and what it said, once it has ended."""
-        output, errors = self.process.communicate(timeout=PATIENCE_S)
-        return self.process.returncode, output + errors
-
-
-@contextmanager
-def supervised(home: Path, *programs: dict[str, Any], then: Sequence[str] = ()) -> Iterator[Fake]:
-    """Start a supervisor over the programs; whatever is left of it is killed."""
-    home.mkdir(exist_ok=True)
-    specification = json.dumps([{"role": "service", "needs": [], "script": "serves", **one} for one in programs])
-    process = subprocess.Popen(
-        [sys.executable, str(FAKE), str(home), specification, *then],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'gen'}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield Fake(home, process)
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def one(name: str, **values: Any) -> dict[str, Any]:
-    return {"name": name, "port": pick_free(1)[0], **values}
+from tests.integration.supervised import PATIENCE_S, one, supervised, until
 
 
 def test_a_killed_service_is_started_again(tmp_path: Path) -> None:
@@ -216,19 +141,19 @@ def test_the_public_port_in_use_names_its_own_setting(tmp_path: Path) -> None:
     edge = Program("edge", ("true",), {}, tmp_path, tmp_path / "edge.log", {"http": port}, probe=lambda: None)
     line = rf"port {port} \(edge, http\) is in use by .* or set AVIARY_HTTP_PORT"
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError, match=line):
-        check_ports([Unit(edge, Role.SERVICE)])
+        check_ports(Stack((Unit(edge, Role.SERVICE),), {}))
 
 
 def test_a_public_port_that_a_service_uses_is_named(tmp_path: Path) -> None:
     (port,) = pick_free(1)
-    units = [
+    units = tuple(
         Unit(
             Program(name, ("true",), {}, tmp_path, tmp_path / "x.log", {"http": port}, probe=lambda: None), Role.SERVICE
         )
         for name in ("svc_user", "edge")
-    ]
+    )
     with pytest.raises(StackError, match=f"port {port} is wanted by svc_user and by edge"):
-        check_ports(units)
+        check_ports(Stack(units, {}))
 
 
 def test_what_follows_is_run_once_when_all_is_ready_and_its_failure_ends_nothing(tmp_path: Path) -> None:
