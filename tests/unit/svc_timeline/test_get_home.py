@@ -130,7 +130,7 @@ async def test_an_own_tweet_is_there_before_its_fan_out(world: MemoryWorld) -> N
     await world.windows.record(reader, OWN_TWEET, own.tweet_id)
     expected = [own.tweet_id, *tweets]
     assert split_ids((await world.page(reader)).tweet_ids) == expected
-    newer = await world.post_each(author, 1)
+    newer = await world.post_each(author, 1, apart_ms=1_000)
     assert split_ids((await world.page(reader)).tweet_ids) == newer + expected
     await world.bus.publish(own)
     await world.settle()
