@@ -83,7 +83,8 @@ class MemoryBus:
         """(durable, payload, why) of each message that was set aside."""
         self._types: dict[str, type[Message]] = {}
         self._seen: set[tuple[str, bytes]] = set()
-        self._kept: dict[str, list[Envelope]] = defaultdict(list)
+        self.kept: dict[str, list[Envelope]] = defaultdict(list)
+        """What each stream holds, in its order."""
         self._durables: dict[str, _Durable] = {}
         self._listeners: dict[str, list[Callable[[Any], Awaitable[None]]]] = defaultdict(list)
         self._tell_reconnected: list[Callable[[], None]] = []
@@ -107,7 +108,7 @@ class MemoryBus:
             if identity in self._seen:
                 continue
             self._seen.add(identity)
-            self._kept[base].append(envelope)
+            self.kept[stream_name(contract)].append(envelope)
             for durable in self._durables.values():
                 if base_subject(durable.consumption.event) == base:
                     durable.ready.append(envelope)
@@ -147,7 +148,8 @@ class MemoryBus:
         durable = self._durables.get(consumption.durable)
         if durable is None:
             durable = self._durables[consumption.durable] = _Durable(consumption, deliver)
-            durable.ready.extend(self._kept[base_subject(consumption.event)])
+            stream, base = stream_name(consumption.event), base_subject(consumption.event)
+            durable.ready.extend(e for e in self.kept[stream] if e.subject.rpartition(".")[0] == base)
 
         async def run() -> None:
             while True:

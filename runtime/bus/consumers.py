@@ -165,10 +165,11 @@ async def set_aside(bus: Bus, delivery: Delivery, durable: str, cause: Exception
         await bus.bury(delivery, durable, why)
     except Full:
         # The durable goes on with others. Nothing is lost: whoever empties the stream sees this one arrive there.
-        log.error("dead_letters_full", durable=durable, subject=delivery.subject, why=why)
-        return False
-    log.error("dead_letter", durable=durable, subject=delivery.subject, why=why)
-    return True
+        fate = "dead_letters_full"
+    else:
+        fate = "dead_letter"
+    log.error(fate, durable=durable, subject=delivery.subject, why=why)
+    return fate == "dead_letter"
 
 
 def backoff_s(first_s: float, count: int) -> float:

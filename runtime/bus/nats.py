@@ -54,7 +54,7 @@ class NatsBus:
         self._client = client
         self._namespace = config.namespace
         self._js = client.jetstream(timeout=_API_S)
-        self._streams = Streams(self._js, config.namespace, config.nats_replicas, config.nats_stream_messages)
+        self.streams = Streams(self._js, config.namespace, config.nats_replicas, config.nats_stream_messages)
         self._acks = Acks(client)
         self._ack_wait_s = config.nats_ack_wait_s
         self._connected = asyncio.Event()
@@ -95,7 +95,7 @@ class NatsBus:
         while True:
             try:
                 async with self._translated(_API_S * 4):
-                    return await self._streams.declare(contracts)
+                    return await self.streams.declare(contracts)
             except Unavailable:
                 if time.monotonic() > end:
                     raise
@@ -155,9 +155,9 @@ class NatsBus:
 
         async def ensure() -> None:
             await self._connected.wait()
-            await self._streams.ensure_consumer(consumption)
+            await self.streams.ensure_consumer(consumption)
 
-        stream = self._streams.name(consumption.event)
+        stream = self.streams.name(consumption.event)
         pull = PullSubscription(self._client, self._namespace, stream, consumption, deliver, ensure)
         self.on_reconnected(pull.reconnected)
         return Subscription(pull.run, pull.at_work, pull.silent_s, pull.renew)
@@ -172,18 +172,18 @@ class NatsBus:
             SUBJECT: delivery.subject,
             DURABLE: durable,
         }
-        if delivery.at:
-            headers.setdefault(PLACE, str(delivery.at))
-        await self._store([Outgoing(self._streams.dead_subject(durable), delivery.payload, headers)])
+        if delivery.place:
+            headers.setdefault(PLACE, str(delivery.place))
+        await self._store([Outgoing(self.streams.dead_subject(durable), delivery.payload, headers)])
 
     async def backlog(self, consumption: Consumption) -> ConsumerState:
         """How far behind a durable is. Raises Unavailable."""
-        stream = self._streams.name(consumption.event)
+        stream = self.streams.name(consumption.event)
         async with self._translated(_API_S * 3):
             try:
                 info = await self._js.consumer_info(stream, consumption.durable)
             except NotFoundError:
-                await self._streams.ensure_consumer(self._impatient(consumption))
+                await self.streams.ensure_consumer(self._impatient(consumption))
                 info = await self._js.consumer_info(stream, consumption.durable)
             in_hand, floor, last = info.num_ack_pending or 0, info.ack_floor, info.delivered
             pending = (info.num_pending or 0) + in_hand
@@ -216,7 +216,7 @@ class NatsBus:
                 except NoStream:
                     # A broker that lost its store, or one without a leader for some seconds. The ids make repeating harmless.
                     await asyncio.sleep(_RESTORE_S)
-                    await self._streams.restore()
+                    await self.streams.restore()
 
     def _impatient(self, consumption: Consumption) -> Consumption:
         return replace(consumption, ack_wait_s=min(consumption.ack_wait_s, self._ack_wait_s))
@@ -224,9 +224,9 @@ class NatsBus:
     async def _age_ms(self, consumption: Consumption, sequence: int) -> int:
         try:
             message = await self._js.get_msg(
-                self._streams.name(consumption.event),
+                self.streams.name(consumption.event),
                 seq=sequence,
-                subject=self._streams.filter(consumption.event),
+                subject=self.streams.filter(consumption.event),
                 next=True,
             )
         except NotFoundError:
@@ -234,8 +234,8 @@ class NatsBus:
         return max(0, int((time.time() - message.time.timestamp()) * 1000)) if message.time else 0
 
     async def _dead(self, durable: str) -> tuple[int, float]:
-        subject = self._streams.dead_subject(durable)
-        info = await self._js.stream_info(self._streams.dead, subjects_filter=subject)
+        subject = self.streams.dead_subject(durable)
+        info = await self._js.stream_info(self.streams.dead, subjects_filter=subject)
         return (info.state.subjects or {}).get(subject, 0), fill_of(info)
 
     @contextlib.asynccontextmanager

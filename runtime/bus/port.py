@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
@@ -93,8 +93,8 @@ class Delivery:
     """Names the message within its durable, the same at every delivery."""
     answer: Callable[[Answer, float], Awaitable[None]]
     """Raises Unavailable when the broker cannot hear it; the message then comes again by itself."""
-    at: int = 0
-    """Its place in an ordered stream; see Slice."""
+    place: int = 0
+    """Where it stands in a stream whose order matters (package `ordered`)."""
 
 
 class Outcome(Enum):
@@ -142,59 +142,6 @@ class Subscription:
     """Subscribe anew; what is in hand goes on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """What a bus hands over of a partition, in order; see Slice."""
-
-    partition: int
-    epoch: int
-    found: Sequence[Delivery]
-    until: int
-    lost: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Item(Generic[M]):
-    """A fact and its place `at`, which orders states for ever: a letter that is replayed keeps the place it had at first."""
-
-    event: M
-    at: int
-
-
-@dataclass(frozen=True, slots=True)
-class Slice(Generic[M]):
-    """The next facts of a partition, in the order of their stream; maybe none, when only the position is to be moved.
-
-    A place is the creation of the stream in microseconds + the sequence in it: it grows with each message, also over a stream
-    that was made again. `until` is the place to store as position, in one write with the effect. Who took the partition over
-    later has the greater `epoch`: of two that work at once, it tells the stale one. `lost`: what stood behind the stored
-    position has aged out of the stream, unread.
-    """
-
-    partition: int
-    epoch: int
-    items: Sequence[Item[M]]
-    until: int
-    lost: bool
-
-
-class Ordered(Protocol):
-    """Work on facts of one family that must see those of a partition in their order, one slice after the other.
-
-    A process owns a partition by a lease, which saves work; correctness rests on the position alone, since for a moment a
-    stale owner may work beside the new one, and a slice may come again.
-    """
-
-    durable: str
-    messages: Sequence[type[Message]]
-
-    async def load(self, partition: int) -> int:
-        """The position stored last, 0 when there is none. Called when the partition was taken over."""
-
-    async def handle(self, piece: Slice[Any]) -> None:
-        """Do the work and store the position. May raise as handlers of `consumes` do: Poison is set aside, the rest comes again."""
-
-
 class Bus(Protocol):
     """Facts and jobs are kept until handled, at least once; signals reach who listens now, at most once."""
 
@@ -227,9 +174,6 @@ class Bus(Protocol):
 
     def consume(self, consumption: Consumption, deliver: Deliver) -> Subscription:
         """The consuming end of a durable (over a memory bus `settle` runs it)."""
-
-    def partitions(self, work: Ordered, deliver: Callable[[Piece], Awaitable[None]]) -> Run:
-        """Own a fair share of the partitions while it runs; `deliver` returns when a piece is done, however long it takes."""
 
     async def bury(self, delivery: Delivery, durable: str, why: str) -> None:
         """Store the message in the dead-letter stream, once. Raises Unavailable, or Full when it takes no more."""

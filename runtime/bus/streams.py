@@ -28,24 +28,24 @@ class Streams:
     """The streams of one namespace."""
 
     def __init__(self, jetstream: JetStreamContext, namespace: str, replicas: int, max_messages: int) -> None:
-        self._js = jetstream
-        self._namespace = namespace
-        self._replicas = replicas
+        self.js = jetstream
+        self.namespace = namespace
+        self.replicas = replicas
         self._max_messages = max_messages
         self._declared: dict[str, Event] = {}
 
     def name(self, contract: Event) -> str:
         """The stream of a fact or job."""
-        return f"{self._namespace}_{stream_name(contract)}"
+        return f"{self.namespace}_{stream_name(contract)}"
 
     @property
     def dead(self) -> str:
         """The dead-letter stream."""
-        return f"{self._namespace}_{DEAD}"
+        return f"{self.namespace}_{DEAD}"
 
     def dead_subject(self, durable: str) -> str:
         """Where a durable's messages are set aside."""
-        return f"{self._namespace}.{DEAD}.{durable}"
+        return f"{self.namespace}.{DEAD}.{durable}"
 
     async def declare(self, contracts: Iterable[Event]) -> None:
         """Make or update the streams of these facts and jobs, and the dead-letter stream."""
@@ -72,32 +72,32 @@ class Streams:
             max_deliver=-1,
         )
         try:
-            await self._js.add_consumer(stream, config)
+            await self.js.add_consumer(stream, config)
         except NotFoundError:
             await self.declare([consumption.event])
-            await self._js.add_consumer(stream, config)
+            await self.js.add_consumer(stream, config)
 
     def filter(self, contract: Event) -> str:
         """All partitions of a fact or job."""
-        return f"{self._namespace}.{base_subject(contract)}.*"
+        return f"{self.namespace}.{base_subject(contract)}.*"
 
     async def _ensure(self, config: StreamConfig) -> None:
         name = config.name or ""
         try:
-            found = (await self._js.stream_info(name)).config
+            found = (await self.js.stream_info(name)).config
         except NotFoundError:
             try:
-                await self._js.add_stream(config)
+                await self.js.add_stream(config)
             except BadRequestError:
                 # Another process made it between our look and our try.
-                found = (await self._js.stream_info(name)).config
+                found = (await self.js.stream_info(name)).config
             else:
                 return
         # Subjects are only added: an older process must not take away what a newer one declared.
         subjects = sorted({*(found.subjects or ()), *(config.subjects or ())})
         wanted = {"subjects": subjects, "num_replicas": config.num_replicas, "max_msgs": config.max_msgs}
         if any(getattr(found, key) != value for key, value in wanted.items()):
-            await self._js.update_stream(found.evolve(**wanted))
+            await self.js.update_stream(found.evolve(**wanted))
 
     def _config(self, contract: Event) -> StreamConfig:
         job = stream_name(contract) != contract.family
@@ -118,11 +118,11 @@ class Streams:
             # Refuse, never drop: what is refused stays in an outbox, or its source message is not acknowledged.
             discard=DiscardPolicy.NEW,
             storage=StorageType.FILE,
-            num_replicas=self._replicas,
+            num_replicas=self.replicas,
             duplicate_window=_DUPLICATES_S,
         )
 
 
 def fill_of(info: StreamInfo) -> float:
     """How full a stream is, 0 to 1."""
-    return info.state.messages / info.config.max_msgs if (info.config.max_msgs or 0) > 0 else 0.0
+    return info.state.messages / most if (most := info.config.max_msgs or 0) > 0 else 0.0
