@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def find(folder: Path, units: Sequence[str] | None) -> list[Path]:
     """The logs of the units, or all. Raises StackError when there is none of such a name, or none at all."""
-    logs = sorted(folder.glob("*.log"))
+    logs = sorted(folder.glob("*.log"), key=lambda log: log.stem)
     if not logs:
         raise StackError(f"there are no logs in {folder}: start something with `aviary up`, or set AVIARY_HOME")
     names = [log.stem for log in logs]

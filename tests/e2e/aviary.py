@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,8 @@ class Aviary:
             "AVIARY_PORTS": "free",
             "AVIARY_FAULT_DIR": str(self.faults),
             "AVIARY_CASSANDRA_QUICK_COMPILER": "1",
+            # Tests halt processes for a while and go on with them; the supervisor is to leave those alone.
+            "AVIARY_UNIT_HUNG_S": "300",
             "AVIARY_OUTBOX_RELAY_AGES_S": "2,6,20",
             # So that a few followers are several writes of one job, and a test can kill it between them.
             "AVIARY_TIMELINE_ROWS_AT_ONCE": "2",
@@ -77,13 +80,26 @@ class Aviary:
         """The pid of a process."""
         return self.running.process(name).pid
 
-    def arm(self, point: str, passes: int = 0) -> None:
-        """Make the next process that passes the point die there (SIGKILL)."""
-        (self.faults / point).write_text(str(passes))
+    def arm(self, point: str, command: str = "") -> None:
+        """Make the next process that passes the point die there (SIGKILL), or kill or stop another: `kill PID`, `stop PID`."""
+        # Moved into place whole: an empty file would be a command too.
+        new = self.home / "armed"
+        new.write_text(f"0 {command}")
+        new.rename(self.faults / point)
 
     async def fired(self, point: str) -> None:
         """Wait until a process died at the point."""
         await until(lambda: not (self.faults / point).exists(), f"nobody passed {point}")
+
+    @contextmanager
+    def hung(self, name: str) -> Iterator[None]:
+        """While a process does not run, and does not end either."""
+        pid = self.process(name)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
     async def back(self, name: str, old_pid: int) -> None:
         """Wait until a process runs again with another pid and everything is ready."""

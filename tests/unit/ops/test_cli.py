@@ -38,13 +38,22 @@ def test_listing_or_stopping_nothing_says_so(
     assert "aviary up" in capsys.readouterr().err
 
 
-def test_logs_show_the_end_of_the_one_asked_for(
+def test_logs_of_the_units_asked_for_are_shown_from_a_level_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("AVIARY_HOME", str(tmp_path))
     (tmp_path / "logs").mkdir()
-    (tmp_path / "logs" / "edge.log").write_text("one\ntwo\nthree\n", encoding="utf-8")
-    assert cli.main(["logs", "edge", "-n", "2"]) == 0
-    assert capsys.readouterr().out.splitlines()[1:] == ["two", "three"]
-    assert cli.main(["logs", "nobody"]) == 1
-    assert "there are edge" in capsys.readouterr().err
+    for unit in ("cassandra", "cassandra-2"):
+        lines = "".join(
+            f"2026-05-01 12:00:0{n},000 {level} {unit}\n" for n, level in enumerate(("INFO", "WARN", "ERROR"))
+        )
+        (tmp_path / "logs" / f"{unit}.log").write_text(lines, encoding="utf-8")
+    assert cli.main(["logs", "--unit", "cassandra", "--level", "warning"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "2026-05-01T12:00:01.000Z cassandra    WARNING  cassandra",
+        "2026-05-01T12:00:02.000Z cassandra    ERROR    cassandra",
+    ]
+    assert cli.main(["logs", "-n", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert cli.main(["logs", "--unit", "nobody"]) == 1
+    assert "there are cassandra, cassandra-2" in capsys.readouterr().err
