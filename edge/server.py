@@ -110,4 +110,4 @@ async def reach(redis: Redis) -> None:
 
 
 if __name__ == "__main__":
-    main(EdgeConfig.from_env, lambda config: config.mesh, build)
+    main(EdgeConfig.from_env, build)

@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Protocol, TypeVar
 
 import uvicorn
 import uvloop
@@ -25,7 +25,16 @@ from runtime.http import OpsApp, QuietServer
 from runtime.ids import SystemClock
 from runtime.tls import Tls
 
-C = TypeVar("C")
+
+class Configured(Protocol):
+    """The configuration of a process: its own part and the mesh's."""
+
+    @property
+    def mesh(self) -> MeshConfig:
+        """What every process of the mesh is told."""
+
+
+C = TypeVar("C", bound=Configured)
 Work = Callable[[], Awaitable[None]]
 
 CHECK_EVERY_S = 0.5
@@ -61,14 +70,16 @@ class Process:
 
     def serve(self, add_to_server: Callable[[Any, Any], None], servicer: object) -> None:
         """Serve a servicer on the gRPC port: `serve(add_TweetServiceServicer_to_server, servicer)`."""
-        add_to_server(servicer, self._server)
-        base = next(
-            b
-            for b in type(servicer).__mro__
-            if b.__name__.endswith("ServiceServicer") and b.__module__.startswith("aviary.")
-        )
-        package = base.__module__.rsplit(".", 1)[0]
-        self._names.append(f"{package}.{base.__name__.removesuffix('Servicer')}")
+        add_to_server(servicer, self)
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: dict[str, Any]) -> None:
+        """Part of a gRPC server's interface that generated code calls; here a service's full name is known."""
+        self._names.append(service_name)
+        self._server.add_registered_method_handlers(service_name, method_handlers)
+
+    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
+        """Part of a gRPC server's interface that generated code calls."""
+        self._server.add_generic_rpc_handlers(handlers)
 
     def open_channel(self, address: str, *contracts: FileDescriptor) -> aio.Channel:
         """A channel to another service of the mesh, as this one; see runtime/channel.py. The caller closes it."""
@@ -181,19 +192,15 @@ class Process:
             await close()
 
 
-def main(
-    read_config: Callable[[Mapping[str, str]], C],
-    mesh: Callable[[C], MeshConfig],
-    build: Callable[[Process, C], Awaitable[None]],
-) -> None:
+def main(read_config: Callable[[Mapping[str, str]], C], build: Callable[[Process, C], Awaitable[None]]) -> None:
     """Entry of every `svc_*/server.py`: read the configuration, run the process, exit 2 with one line when it is wrong."""
 
     async def start(config: C) -> None:
-        await Process(mesh(config)).run(lambda process: build(process, config))
+        await Process(config.mesh).run(lambda process: build(process, config))
 
     try:
         config = read_config(os.environ)
-        telemetry.configure_logging(mesh(config).area, os.environ.get("AVIARY_LOG_LEVEL", "INFO"))
+        telemetry.configure_logging(config.mesh.area, os.environ.get("AVIARY_LOG_LEVEL", "INFO"))
         uvloop.run(start(config))
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)

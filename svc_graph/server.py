@@ -59,4 +59,4 @@ async def build(process: Process, config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(Config.from_env, lambda config: config.mesh, build)
+    main(Config.from_env, build)
