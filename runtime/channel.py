@@ -140,8 +140,9 @@ class MeshChannel(_UnaryChannel):
 
     async def close(self, grace: float | None = None) -> None:
         """Close the connections."""
-        await self._inner.close(grace)
+        self._watching.cancel()
         await asyncio.gather(self._watching, return_exceptions=True)
+        await self._inner.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
         """Connectivity of the channel."""
