@@ -52,7 +52,10 @@ class Keeper:
             process = await self._start_when_possible()
             if process is None:
                 break
-            await self._until_ended(process, [self._watch_ready(began, restarts), self._watch_alive(process)])
+            liveness = self._liveness()
+            await self._until_ended(
+                process, [self._watch_ready(began, restarts, liveness), self._watch_alive(process, liveness)]
+            )
             self.record.pid = self.record.started = None
             if not self.stopping.is_set():
                 await self._pause(self._restart_delay(restarts, process.returncode))
@@ -154,7 +157,15 @@ class Keeper:
         self.changed()
         return self.process
 
-    async def _watch_ready(self, began: float, restarts: Restarts) -> None:
+    def _liveness(self) -> Liveness | None:
+        """How the next process is asked whether it is alive; None when nobody wants to know."""
+        program = self.unit.program
+        every_s = self.policy.hung_s * program.patience / PINGS
+        if program.ping is None or not every_s:
+            return None
+        return Liveness(every_s, at_start=int(program.ready_timeout_s / every_s) + PINGS)
+
+    async def _watch_ready(self, began: float, restarts: Restarts, liveness: Liveness | None) -> None:
         """Return when the probe is content; raise StackError when the first start takes too long."""
         program = self.unit.program
         while (reason := await asyncio.to_thread(program.probe)) is not None:
@@ -164,20 +175,20 @@ class Keeper:
         if self.stopping.is_set():
             return
         restarts.became_ready()
+        if liveness is not None:
+            liveness.answered = True
         ports = ", ".join(f"{name} {port}" for name, port in program.ports.items())
         self._note("ready", f"ready after {time.monotonic() - began:.1f} s (pid {self.record.pid}; {ports})")
         self.first_ready.set()
 
-    async def _watch_alive(self, process: asyncio.subprocess.Process) -> None:
-        """Return once the process had to be ended because it hangs; at once when nobody wants to know."""
+    async def _watch_alive(self, process: asyncio.subprocess.Process, liveness: Liveness | None) -> None:
+        """Return once the process had to be ended because it hangs."""
         program = self.unit.program
-        every_s = self.policy.hung_s * program.patience / PINGS
-        if program.ping is None or not every_s:
+        if program.ping is None or liveness is None:
             return
-        liveness = Liveness(every_s, at_start=int(program.ready_timeout_s / every_s) + PINGS)
         while not self.stopping.is_set():
             began = time.monotonic()
-            wrong = await ask(program.ping, program.host, every_s)
+            wrong = await ask(program.ping, program.host, liveness.every_s)
             took_s = time.monotonic() - began
             verdict = liveness.count(wrong, took_s)
             # What could not be started again is left as it is: it may still do a part of its work.
@@ -187,7 +198,7 @@ class Keeper:
                 with contextlib.suppress(ProcessLookupError):
                     process.kill()
                 return
-            await asyncio.sleep(max(0.0, every_s - took_s))
+            await asyncio.sleep(max(0.0, liveness.every_s - took_s))
 
     async def _until_ended(
         self, process: asyncio.subprocess.Process, watching: Sequence[Coroutine[Any, Any, None]]

@@ -36,6 +36,7 @@ class Liveness:
     at_start: int
     """So many pings may go unanswered before the first answer: a start takes its time."""
     answered: bool = False
+    """Whether it ever did; to have been ready counts."""
     missed: int = 0
 
     def count(self, wrong: str | None, took_s: float) -> str | None:

@@ -91,7 +91,8 @@ class Tail:
         text = b""
         try:
             if self.log.stat().st_size < self.position:
-                # It was cut, and has not grown by a whole log's length since the last look: what we had not read stands at the end of the older generation.
+                # It was cut, and has not grown by the length of a log since the last look. What we had not read stands at the
+                # end of the older generation.
                 text, self.position = _from(older(self.log), self.position), 0
             new = _from(self.log, self.position)
         except FileNotFoundError:

@@ -41,9 +41,6 @@ with (home / "came").open("a") as came: came.write(name + "\\n")
 server.serve_forever()
 """
 IGNORES_SIGTERM = SERVES.replace("signal.SIGTERM, leave", "signal.SIGTERM, signal.SIG_IGN")
-SILENT_AT_RESTART = (
-    "import pathlib, signal, sys\nif (pathlib.Path(sys.argv[3]) / 'came').exists(): signal.pause()" + SERVES
-)
 HANGS_ON_SIGTERM = SERVES.replace("threading.Thread(target=server.shutdown).start()", "pass")
 FAILS = "import sys; print('the config is wrong in line 7'); sys.exit(3)"
 SCRIPTS = {
@@ -51,7 +48,6 @@ SCRIPTS = {
     "ignores": IGNORES_SIGTERM,
     "hangs": HANGS_ON_SIGTERM,
     "fails": FAILS,
-    "silent": SILENT_AT_RESTART,
 }
 
 QUICK = RestartPolicy(first_s=0.05, longest_s=0.1, limit=3)
@@ -69,7 +65,6 @@ def unit(home: Path, name: str, role: str, port: int, needs: list[str], script: 
         probe=probe_readyz(port),
         ping=Ping(port, b"GET /healthz HTTP/1.0\r\n\r\n", "/healthz"),
         room_mb=room_mb,
-        ready_timeout_s=1.0 if script == "silent" else 60.0,
         stop_grace_s=0.5 if script == "ignores" else 30.0,
     )
     return Unit(program, Role(role), tuple(needs))
@@ -79,7 +74,7 @@ def main(home: Path, specification: str, then: list[str]) -> int:
     """Supervise until a signal; the result is the exit code."""
     asked = json.loads(specification)
     units = tuple(unit(home, **values) for values in asked["units"])
-    policy = replace(QUICK, hung_s=asked.get("hung_s", QUICK.hung_s))
+    policy = replace(QUICK, **{name: asked[name] for name in ("hung_s", "first_s") if name in asked})
     lines = ["ready: all"]
     try:
         serve(Plan(home, "fake", lambda: Stack(units, {}), lambda _: lines, then, policy, asked.get("log_mb", 16)))

@@ -78,7 +78,7 @@ class Fake:
 
 @contextmanager
 def supervised(home: Path, *programs: dict[str, Any], then: Sequence[str] = (), **options: float) -> Iterator[Fake]:
-    """Start a supervisor over the programs; whatever is left of it is killed. Options: `hung_s`, `log_mb`."""
+    """Start a supervisor over the programs; whatever is left of it is killed. Options: `hung_s`, `first_s`, `log_mb`."""
     units = [{"role": "service", "needs": [], "script": "serves", **one} for one in programs]
     specification = json.dumps({"units": units, **options})
     process = subprocess.Popen(

@@ -1,0 +1,63 @@
+"""Small disks that a test can fill and empty. What then happens is the tests' matter."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+_FILLER = "filler"
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A disk in memory, mounted on a folder."""
+
+    folder: Path
+
+    def shrink(self, size: str) -> None:
+        """Make it smaller while it is in use."""
+        subprocess.run(["mount", "-o", f"remount,size={size}", str(self.folder)], check=True)
+
+    def forbid_writing(self) -> None:
+        """Make it read-only."""
+        subprocess.run(["mount", "-o", "remount,ro", str(self.folder)], check=True)
+
+    def fill(self) -> None:
+        """Leave not a page of room, also when others freed some since the last filling."""
+        with (self.folder / _FILLER).open("ab", buffering=0) as filler:
+            try:
+                while True:
+                    filler.write(bytes(64 * 1024))
+            except OSError:
+                pass
+
+    def is_full(self) -> bool:
+        """Whether nothing can be written."""
+        return os.statvfs(self.folder).f_bavail == 0
+
+    def free(self) -> None:
+        """Give back what filling took."""
+        (self.folder / _FILLER).unlink()
+
+
+@contextmanager
+def disk(folder: Path, size: str) -> Iterator[Disk]:
+    """A disk of that size (`4m`) on the folder; the test is skipped where mounting is not permitted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "aviary-test", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        pytest.skip(f"a small disk needs the right to mount one: {done.stderr.strip()}")
+    try:
+        yield Disk(folder)
+    finally:
+        # Lazily: a process that is being ended may still have a file of it open.
+        subprocess.run(["umount", "-l", str(folder)], check=True)
