@@ -78,7 +78,9 @@ class Aviary:
 
     def process(self, name: str) -> int:
         """The pid of a process."""
-        return self.running.process(name).pid
+        pid = self.running.process(name).pid
+        assert pid is not None, f"{name} does not run"
+        return pid
 
     def arm(self, point: str, command: str = "") -> None:
         """Make the next process that passes the point die there (SIGKILL), or kill or stop another: `kill PID`, `stop PID`."""

@@ -1,0 +1,127 @@
+"""The cells of the kill matrix: which operation, at which point, loses which process, and how. What is done and checked is elsewhere."""
+
+from dataclasses import dataclass
+
+SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", "edge")
+SERVERS = ("cassandra", "redis", "nats")
+PROCESSES = (*SERVICES, *SERVERS)
+ITSELF = "itself"
+"""The process that passes the point, whichever it is."""
+
+# Each operation, its points in the order in which it passes them, and the victims that every run of the tests tries there;
+# the full matrix tries all.
+POINTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "register": {
+        "user.register.after_claims": ("svc_user",),
+        "user.register.after_batch": ("svc_user",),
+    },
+    "create": {
+        "tweet.create.after_claim": ("svc_tweet", "cassandra"),
+        "tweet.create.after_batch": ("svc_tweet", "nats"),
+        "tweet.create.after_publish": ("redis",),
+        "tweet.create.before_answer": ("svc_tweet", "edge"),
+    },
+    "publish": {
+        "outbox.publish.before_delete": ("svc_tweet",),
+    },
+    "relay": {
+        "outbox.relay.after_publish": ("svc_tweet", "nats"),
+        "outbox.relay.before_watermark": (ITSELF,),
+        "outbox.relay.after_watermark": (ITSELF,),
+    },
+    "plan": {
+        "timeline.plan.before_jobs": ("nats",),
+        "timeline.plan.after_jobs": ("svc_timeline",),
+    },
+    "chunk": {
+        "timeline.chunk.after_page": ("cassandra",),
+        "timeline.chunk.middle": ("svc_timeline",),
+        "timeline.chunk.after_stored": ("redis",),
+        "timeline.chunk.after_pushed": ("nats",),
+        "timeline.chunk.before_ack": ("svc_timeline", "svc_graph"),
+    },
+    "delete": {
+        "tweet.delete.before_batch": ("svc_tweet",),
+        "tweet.delete.after_batch": ("svc_tweet",),
+        "tweet.delete.before_answer": ("redis", "edge"),
+    },
+    "follow": {
+        "graph.follow.before_batch": ("cassandra",),
+        "graph.follow.after_batch": ("svc_graph", "redis"),
+        "graph.follow.before_answer": ("edge",),
+    },
+    "unfollow": {
+        "graph.follow.before_batch": ("svc_graph",),
+        "graph.follow.after_batch": ("nats",),
+        "graph.follow.before_answer": ("redis",),
+    },
+    "backfill": {
+        "timeline.backfill.after_stored": ("redis",),
+        "timeline.backfill.before_ack": ("svc_timeline",),
+    },
+    "rebuild": {
+        "timeline.rebuild.after_mark": ("svc_timeline", "svc_tweet"),
+        "timeline.rebuild.after_read": ("redis",),
+        "timeline.rebuild.after_merge": ("svc_timeline",),
+    },
+}
+
+# Where a victim that hangs instead of dying is tried, one point of each operation, and with whom in every run of the tests.
+HANGS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "create": ("tweet.create.after_claim", ("cassandra",)),
+    "chunk": ("timeline.chunk.after_page", ("redis",)),
+    "delete": ("tweet.delete.after_batch", ("nats",)),
+    "follow": ("graph.follow.after_batch", ("svc_timeline",)),
+    "rebuild": ("timeline.rebuild.after_mark", ("svc_tweet",)),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of the matrix: while `operation` is at `point`, `victim` is killed or begins to hang."""
+
+    operation: str
+    point: str
+    victim: str
+    how: str = "kill"
+    """kill (SIGKILL) or hang (SIGSTOP until others have seen it, then SIGCONT)."""
+
+    def __str__(self) -> str:
+        return f"{self.operation}-{self.point}-{self.victim}-{self.how}"
+
+
+def cells(*, full: bool) -> list[Cell]:
+    """The whole matrix, or the part that every run of the tests does."""
+    kills = [
+        Cell(operation, point, victim)
+        for operation, points in POINTS.items()
+        for point, tried in points.items()
+        for victim in (victims(operation) if full else tried)
+    ]
+    hangs = [
+        Cell(operation, point, victim, "hang")
+        for operation, (point, tried) in HANGS.items()
+        for victim in ([v for v in PROCESSES if v not in own(operation)] if full else tried)
+    ]
+    return spread(kills) + hangs
+
+
+def victims(operation: str) -> tuple[str, ...]:
+    """Whom an operation can lose: anybody, and what is at the point when that may be any of several."""
+    return (*PROCESSES, ITSELF) if operation == "relay" else PROCESSES
+
+
+def own(operation: str) -> tuple[str, ...]:
+    """The process that passes the points of an operation: it could not go on from the point if it hung there."""
+    first = next(iter(POINTS[operation]))
+    area = first.partition(".")[0]
+    return () if area == "outbox" else (f"svc_{area}",)
+
+
+def spread(some: list[Cell]) -> list[Cell]:
+    """The same cells, so that no process dies often within a minute: the supervisor would give it up."""
+    piles: dict[str, list[Cell]] = {}
+    for cell in some:
+        piles.setdefault(cell.victim, []).append(cell)
+    places = [((number + 0.5) / len(pile), cell) for pile in piles.values() for number, cell in enumerate(pile)]
+    return [cell for _, cell in sorted(places, key=lambda place: place[0])]

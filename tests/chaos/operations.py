@@ -1,0 +1,187 @@
+"""What is done at the points of the matrix, each as an operation with what its client is promised; where and whom it loses is cells.py."""
+
+import os
+import signal
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+import httpx
+import redis.asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime.redis import tag
+from tests.chaos.cast import Cast
+from tests.e2e.aviary import until_async
+
+Fired = Callable[[], Awaitable[object]]
+
+
+class Operation(Protocol):
+    """Made anew for each cell."""
+
+    async def prepare(self, cast: Cast) -> None:
+        """Bring about what the operation begins with, before the point is armed."""
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        """Do it until it is answered, see the own write at once, and be sure that the point was passed."""
+
+    async def after(self, cast: Cast) -> None:
+        """When all is back: what a repetition does, and the own write again."""
+
+
+class Create:
+    """A post; promises 1, 5, 7."""
+
+    async def prepare(self, cast: Cast) -> None:
+        """With a mention, so that svc_user is asked too."""
+        self._key, self._content = uuid.uuid4().hex, f"hello @{cast.third.username}, {uuid.uuid4().hex[:8]}"
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        self._tweet_id = await cast.post(self._key, self._content)
+        await cast.sees_own(self._tweet_id)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        assert await cast.post(self._key, self._content) == self._tweet_id
+        await cast.sees_own(self._tweet_id)
+
+
+class Relayed(Create):
+    """A post that the broker did not take, so that the relay publishes it."""
+
+    async def prepare(self, cast: Cast) -> None:
+        await super().prepare(cast)
+        port = cast.aviary.running.process("svc_tweet").ports["metrics"]
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as metrics:
+            before = await _left_to_the_relay(metrics)
+
+            async def left() -> bool:
+                return await _left_to_the_relay(metrics) > before
+
+            self._broker = cast.aviary.process("nats")
+            os.kill(self._broker, signal.SIGSTOP)
+            self._tweet_id = await cast.post(self._key, self._content)
+            await until_async(left, "svc_tweet did not leave the announcement to the relay")
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        # Only now: the relay must not pass before the point is armed.
+        os.kill(self._broker, signal.SIGCONT)
+        await fired()
+        await cast.sees_own(self._tweet_id)
+
+
+class Delete(Create):
+    """The end of a tweet that everybody has; promises 4, 5."""
+
+    async def prepare(self, cast: Cast) -> None:
+        await super().prepare(cast)
+        self._tweet_id = await cast.post(self._key, self._content)
+        await cast.aviary.settle()
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        cast.bystander.must.discard(self._tweet_id)
+        cast.accepted.discard(self._tweet_id)
+        await cast.insist(cast.author, "DELETE", f"/tweets/{self._tweet_id}")
+        cast.bystander.is_gone(self._tweet_id)
+        await cast.sees_own(self._tweet_id, there=False)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        await cast.insist(cast.author, "DELETE", f"/tweets/{self._tweet_id}")
+        await cast.sees_own(self._tweet_id, there=False)
+
+
+class Follow:
+    """A follow by somebody who did not; promises 1, 5, 7."""
+
+    following = True
+
+    async def prepare(self, cast: Cast) -> None:
+        await self._set(cast, not self.following)
+        await cast.aviary.settle()
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        await self._set(cast, self.following)
+        await self._check(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        await self._set(cast, self.following)
+        await self._check(cast)
+
+    async def _set(self, cast: Cast, following: bool) -> None:
+        await cast.insist(cast.fickle, "POST" if following else "DELETE", f"/users/{cast.author.user_id}/follow")
+
+    async def _check(self, cast: Cast) -> None:
+        assert await cast.follows() == self.following
+        if not self.following:
+            assert await cast.ids(cast.fickle, "/timeline/home") == []
+
+
+class Unfollow(Follow):
+    """The end of a follow: the home is without the author at once."""
+
+    following = False
+
+
+class Rebuild:
+    """A read of a home whose window is gone."""
+
+    async def prepare(self, cast: Cast) -> None:
+        addresses = cast.aviary.running.addresses
+        reader = uuid.UUID(cast.third.user_id).bytes
+        async with redis.asyncio.Redis.from_url(addresses["AVIARY_REDIS_URL"]) as client:
+            await client.delete(f"{addresses['AVIARY_NAMESPACE']}:{tag(reader)}:home:".encode() + reader)
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        await self.after(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        assert await cast.ids(cast.third, "/timeline/home") == sorted(cast.accepted, reverse=True)[:200]
+
+
+class Register:
+    """A registration: an account that works, or none that anybody can see."""
+
+    async def prepare(self, cast: Cast) -> None:
+        self._name = uuid.uuid4().hex[:12]
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        body = {"username": self._name, "email": f"{self._name}@aviary.example", "password": f"long {self._name}"}
+        answer = await cast.insist(cast.third, "POST", "/auth/register", json=body, also=(409,))
+        if answer.status_code == 201:
+            await self.after(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        body = {"login": self._name, "password": f"long {self._name}"}
+        login = await cast.insist(cast.third, "POST", "/auth/login", json=body, also=(401,))
+        shown = await cast.insist(cast.third, "GET", f"/users/by/username/{self._name}", also=(404,))
+        assert (login.status_code, shown.status_code) in ((200, 200), (401, 404))
+
+
+OPERATIONS: dict[str, type[Operation]] = {
+    "register": Register,
+    "create": Create,
+    "publish": Create,
+    "relay": Relayed,
+    "plan": Create,
+    "chunk": Create,
+    "delete": Delete,
+    "follow": Follow,
+    "unfollow": Unfollow,
+    "backfill": Follow,
+    "rebuild": Rebuild,
+}
+
+
+async def _left_to_the_relay(metrics: httpx.AsyncClient) -> float:
+    text = (await metrics.get("/metrics")).text
+    samples = [s for family in text_string_to_metric_families(text) for s in family.samples]
+    return sum(
+        s.value
+        for s in samples
+        if s.name == "aviary_mesh_outbox_published_total" and s.labels.get("outcome") == "later"
+    )

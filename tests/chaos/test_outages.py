@@ -1,0 +1,70 @@
+"""What the matrix has no place for: a write that nobody repeats, two losses at once, and readiness that names what is away."""
+
+import asyncio
+import json
+import os
+import signal
+
+import httpx
+
+from tests.e2e.aviary import Aviary, until_async
+
+
+async def audited(aviary: Aviary) -> None:
+    """Every home is right once everything that was accepted has arrived."""
+    await aviary.settle()
+    done = await asyncio.to_thread(aviary.command, "audit", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["clean"]
+
+
+async def test_a_tweet_stored_but_never_announced_is_announced_by_the_relay(aviary: Aviary) -> None:
+    """Promise 1: nobody repeats the request; the row in the outbox is enough."""
+    async with aviary.people(2) as (alice, bob):
+        await bob.follow(alice)
+        await aviary.settle()
+        pid = aviary.process("svc_tweet")
+        aviary.arm("tweet.create.after_batch")
+        answer = await alice.request("POST", "/tweets", json={"content": "stored, then silence"})
+        assert answer.status_code in (503, 504)
+        await aviary.back("svc_tweet", pid)
+        await audited(aviary)
+        stored = await alice.timeline(alice)
+        assert len(stored) == 1
+        assert await bob.home() == stored
+
+
+async def test_an_unfollow_is_seen_after_the_cache_and_the_service_that_reads_it_died_together(aviary: Aviary) -> None:
+    """Promise 5: what Redis remembered of own writes is lost, and the edge still knows the follows of before."""
+    async with aviary.people(2) as (alice, bob):
+        await bob.follow(alice)
+        tweet = await alice.post("seen until unfollowed")
+        await aviary.settle()
+        assert await bob.home() == [tweet]
+        await bob.unfollow(alice)
+        pids = {name: aviary.process(name) for name in ("redis", "svc_timeline")}
+        for pid in pids.values():
+            os.kill(pid, signal.SIGKILL)
+        for name, pid in pids.items():
+            await aviary.back(name, pid)
+        assert await bob.home() == []
+
+
+async def test_a_silent_broker_turns_readiness_red_by_name_and_back(aviary: Aviary) -> None:
+    """P59: posting still works, because the outbox keeps what cannot be published."""
+    async with aviary.people(2) as (alice, bob), httpx.AsyncClient() as client:
+        await bob.follow(alice)
+        await aviary.settle()
+        with aviary.hung("nats"):
+            await until_async(lambda: names(client, f"{aviary.url}/readyz", "nats"), "/readyz did not name NATS")
+            tweet = await alice.post("while the broker is silent")
+            assert await alice.timeline(alice) == [tweet]
+        await aviary.ready()
+        await audited(aviary)
+        assert await bob.home() == [tweet]
+
+
+async def names(client: httpx.AsyncClient, url: str, dependency: str) -> bool:
+    """Whether /readyz is red and names the dependency."""
+    answer = await client.get(url, timeout=10)
+    return answer.status_code == 503 and any(dependency in name for name in answer.json()["failing"])
