@@ -30,6 +30,7 @@ class Load:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
+        self.pid = process.pid
 
     async def go(self) -> Any:
         """Let it work; what it saw. Raises RuntimeError when it fails, having said why on standard error."""
@@ -40,14 +41,23 @@ class Load:
 @asynccontextmanager
 async def warmed(order: ReadOrder | PostOrder) -> AsyncIterator[Load]:
     """A load process with an order, up to the end of its warm-up; ended with the block."""
-    process = await _spawn("bench.load")
-    try:
-        await _tell(process, json.dumps(["read" if isinstance(order, ReadOrder) else "post", asdict(order)]))
-        if (line := await _heard(process)) != WARM:
-            raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
-        yield Load(process)
-    finally:
-        await _end(process)
+    async with _ordered("bench.load", ["read" if isinstance(order, ReadOrder) else "post", asdict(order)]) as process:
+        yield await _warm(process)
+
+
+@asynccontextmanager
+async def callee(ours: bool) -> AsyncIterator[tuple[int, int]]:
+    """Port and pid of a gRPC server (peers.py), guarded or bare; ended with the block."""
+    async with _ordered("bench.peers", ["serve", {"ours": ours}]) as process:
+        yield int(await _heard(process)), process.pid
+
+
+@asynccontextmanager
+async def caller(ours: bool, port: int, calls: int, in_flight: int) -> AsyncIterator[Load]:
+    """A process that calls such a server, up to the end of its warm-up; ended with the block."""
+    order = {"ours": ours, "port": port, "calls": calls, "in_flight": in_flight}
+    async with _ordered("bench.peers", ["call", order]) as process:
+        yield await _warm(process)
 
 
 async def reads(order: ReadOrder, meter: Meter) -> tuple[Latencies, dict[str, float]]:
@@ -71,20 +81,29 @@ async def posts(order: PostOrder, meter: Meter) -> tuple[Posted, dict[str, float
 @asynccontextmanager
 async def bare_server(body: bytes) -> AsyncIterator[Target]:
     """A bare uvicorn with this body (bare.py), ended with the block."""
-    process = await _spawn("bench.bare")
-    try:
-        await _tell(process, json.dumps(body.decode()))
+    async with _ordered("bench.bare", body.decode()) as process:
         port = int(await _heard(process))
         yield Target(HOST, port, Meter({"uvicorn": process.pid}))
+
+
+@asynccontextmanager
+async def _ordered(module: str, order: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A process that was told its order; ended with the block."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, stdin=pipe, stdout=pipe, limit=_LINE_BYTES
+    )
+    try:
+        await _tell(process, json.dumps(order))
+        yield process
     finally:
         await _end(process)
 
 
-async def _spawn(module: str) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, stdin=pipe, stdout=pipe, limit=_LINE_BYTES
-    )
+async def _warm(process: asyncio.subprocess.Process) -> Load:
+    if (line := await _heard(process)) != WARM:
+        raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
+    return Load(process)
 
 
 async def _tell(process: asyncio.subprocess.Process, line: str) -> None:

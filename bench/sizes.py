@@ -27,6 +27,8 @@ class Sizes:
     posts_seconds: float = 20
     sockets: int = 20
     post_authors: int = 10
+    calls: int = 6400
+    call_turns: int = 3
 
 
 FULL = Sizes()
@@ -47,4 +49,6 @@ QUICK = Sizes(
     posts_seconds=0.5,
     sockets=3,
     post_authors=2,
+    calls=640,
+    call_turns=1,
 )

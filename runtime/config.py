@@ -119,6 +119,8 @@ class MeshConfig:
     mesh_key: Secret
     fault_dir: str
     tls: TlsConfig | None = None
+    max_calls: int = 1000
+    """Calls at work at once in a process; ordinary ones are refused at 80 % of it."""
     nats_replicas: int = 1
     nats_stream_messages: int = 10_000_000
     nats_ack_wait_s: int = 30
@@ -142,6 +144,7 @@ class MeshConfig:
             mesh_key=env.secret("AVIARY_MESH_KEY"),
             fault_dir=env.text("AVIARY_FAULT_DIR", ""),
             tls=TlsConfig.read(env),
+            max_calls=env.number("AVIARY_MAX_CALLS", 1000),
             nats_replicas=env.number("AVIARY_NATS_REPLICAS", 1),
             nats_stream_messages=env.number("AVIARY_NATS_STREAM_MESSAGES", 10_000_000),
             nats_ack_wait_s=env.number("AVIARY_NATS_ACK_WAIT_S", 30),

@@ -2,10 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
+from typing import NamedTuple
 
 ALL_SCOPES = ("read", "write", "follow", "notifications")
 
@@ -24,39 +23,51 @@ class Caller:
 
 NOBODY = Caller()
 
-_caller: ContextVar[Caller] = ContextVar("caller", default=NOBODY)
-_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-_trace: ContextVar[str] = ContextVar("trace", default="")
+
+class _Work(NamedTuple):
+    caller: Caller
+    end: float | None
+    trace: str
+
+
+_NO_WORK = _Work(NOBODY, None, "")
+# One variable, not three: setting it is part of every call.
+_work: ContextVar[_Work] = ContextVar("work", default=_NO_WORK)
 
 
 def current_caller() -> Caller:
     """Who made the call that is being served; NOBODY outside of one."""
-    return _caller.get()
+    return _work.get().caller
 
 
 def current_trace() -> str:
     """The W3C traceparent of the work at hand, empty outside of any."""
-    return _trace.get()
+    return _work.get().trace
 
 
 def remaining_s() -> float | None:
     """Seconds until the deadline of the work at hand, None when it has none. May be negative."""
-    deadline = _deadline.get()
-    return None if deadline is None else deadline - asyncio.get_running_loop().time()
+    end = _work.get().end
+    return None if end is None else end - asyncio.get_running_loop().time()
 
 
-@contextmanager
-def acting(caller: Caller, deadline_s: float | None = None, trace: str = "") -> Iterator[None]:
+class acting:  # noqa: N801 - it is used as a function
     """Do the work of the block for `caller`; calls made in it carry the caller, the time left and the trace."""
-    tokens = (_caller.set(caller), _trace.set(trace or _trace.get()))
-    end = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
-    deadline = _deadline.set(end)
-    try:
-        yield
-    finally:
-        _caller.reset(tokens[0])
-        _trace.reset(tokens[1])
-        _deadline.reset(deadline)
+
+    __slots__ = ("_token", "_work")
+    _token: Token[_Work]
+
+    def __init__(self, caller: Caller, deadline_s: float | None = None, trace: str = "") -> None:
+        end = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
+        self._work = _Work(caller, end, trace or _work.get().trace)
+
+    def __enter__(self) -> None:
+        """Begin."""
+        self._token = _work.set(self._work)
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        _work.reset(self._token)
 
 
 def new_trace() -> str:

@@ -28,6 +28,8 @@ class Method:
     effect: int
     success: int
     deadline_s: float
+    first: bool
+    """Let in before the rest when a process has nearly too much to do."""
     http: HttpRule | None
     caller_fields: tuple[str, ...]
     defaults: tuple[tuple[str, int], ...]
@@ -94,6 +96,7 @@ def _method(descriptor: MethodDescriptor) -> Method:
         effect=policy.effect,
         success=policy.success or 200,
         deadline_s=(policy.deadline_ms or _DEFAULT_DEADLINE_MS) / 1000,
+        first=policy.priority == options_pb2.PRIORITY_FIRST,
         http=options.Extensions[annotations_pb2.http] if options.HasExtension(annotations_pb2.http) else None,
         caller_fields=tuple(f.name for f, o in marked if o.is_caller),
         defaults=tuple((f.name, o.default_value) for f, o in marked if o.default_value),

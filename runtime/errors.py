@@ -113,6 +113,12 @@ class Unavailable(ServiceError):
     reason = common(reason_pb2.REASON_DEPENDENCY_UNAVAILABLE)
 
 
+class Overloaded(Unavailable):
+    """Refused before anything was done: more is at work than a process takes at once."""
+
+    reason = common(reason_pb2.REASON_OVERLOADED)
+
+
 class DeadlineExceeded(ServiceError):
     """The time for the answer ran out; the effect is unknown."""
 

@@ -1,8 +1,9 @@
-"""What every served call passes, in one place and one order: caller, deadline, policy, defaults, validation, errors, metrics."""
+"""What every served call passes, in one place and one order: room, deadline, caller, policy, defaults, validation, errors, metrics."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 import protovalidate
@@ -10,6 +11,7 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from runtime import telemetry
+from runtime.admission import Admission
 from runtime.callers import (
     CALLER_KEY,
     TRACE_KEY,
@@ -25,6 +27,7 @@ from runtime.errors import (
     DeadlineExceeded,
     FieldProblem,
     InvalidArgument,
+    Overloaded,
     ServiceError,
     from_rpc,
     to_status,
@@ -35,6 +38,13 @@ from runtime.tls import Tls, services_of
 Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 _STANDARD = ("/grpc.health.v1.Health/", "/grpc.reflection.")
+_ROOM = 1000
+# gRPC rounds a deadline up when it sends it, by less than this.
+_ROUNDED = 1.05
+# Tells clients not to try a refused call again by themselves: retries are what an overloaded process needs least.
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+# Of the call that the interceptor was asked about last in this task: reading it a second time would parse it a second time.
+_metadata: ContextVar[Any] = ContextVar("metadata")
 
 log = telemetry.logger(__name__)
 
@@ -42,23 +52,43 @@ log = telemetry.logger(__name__)
 class Guard:
     """Runs rpcs under their contract. The same object serves the ordinary port and the in-process channel."""
 
-    def __init__(self, signer: CallerSigner) -> None:
+    def __init__(self, signer: CallerSigner, room: int = _ROOM) -> None:
         self.signer = signer
+        self.admission = Admission(room)
 
     async def run(
-        self, rpc: Method, behaviour: Behaviour, request: Message, caller: Caller, time_left: float | None, trace: str
+        self,
+        rpc: Method,
+        behaviour: Behaviour,
+        request: Message,
+        caller: Caller,
+        time_left: float | None,
+        trace: str,
+        *,
+        ends_by_itself: bool = False,
     ) -> Message:
-        """Answer one call, or raise a ServiceError; whatever else goes wrong inside becomes INTERNAL and a log line."""
+        """Answer one call, or raise a ServiceError; whatever else goes wrong inside becomes INTERNAL and a log line.
+
+        `ends_by_itself`: who calls this cancels it when the time left is over.
+        """
         started = time.perf_counter()
-        reason = "OK"
+        reason = "CANCELLED"
         deadline = rpc.deadline_s if time_left is None else min(rpc.deadline_s, time_left)
+        entered = False
         try:
+            self.admission.enter(rpc.name, rpc.first)
+            entered = True
+            if deadline <= 0:
+                raise DeadlineExceeded(f"the time for {rpc.name} was over before it began")
             with acting(caller, deadline, trace):
                 ensure_may_call(rpc, caller)
                 request = with_defaults(rpc, request)
                 ensure_valid(request)
                 ensure_own_ids(rpc, request, caller)
-                return await self._bounded(rpc, behaviour, request, deadline)
+                if ends_by_itself and time_left is not None and time_left <= rpc.deadline_s * _ROUNDED:
+                    answer = await _worked(behaviour, request)
+                else:
+                    answer = await _bounded(rpc, behaviour, request, deadline)
         except ServiceError as error:
             reason = error.reason
             raise
@@ -70,23 +100,35 @@ class Guard:
             reason = ServiceError.reason
             log.exception("rpc_failed", rpc=rpc.name)
             raise ServiceError("something went wrong here; the log has it under the request id") from error
+        else:
+            reason = "OK"
+            return answer
         finally:
-            telemetry.RPCS.labels(rpc.name, reason).inc()
-            telemetry.RPC_SECONDS.labels(rpc.name).observe(time.perf_counter() - started)
+            if entered:
+                self.admission.leave()
+            taken = time.perf_counter() - started
+            if reason == "CANCELLED" and taken >= deadline:
+                reason = DeadlineExceeded.reason
+            telemetry.SERVED.count(rpc.name, reason, taken)
 
-    async def _bounded(self, rpc: Method, behaviour: Behaviour, request: Message, deadline: float) -> Message:
-        try:
-            async with asyncio.timeout(deadline) as limit:
-                try:
-                    answer: Message = await behaviour(request, None)
-                except ExceptionGroup as group:
-                    # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.
-                    raise _first(group) from group
-                return answer
-        except TimeoutError as error:
-            if not limit.expired():
-                raise
-            raise DeadlineExceeded(f"{rpc.name} took longer than {deadline:.3g} s") from error
+
+async def _worked(behaviour: Behaviour, request: Message) -> Message:
+    try:
+        answer: Message = await behaviour(request, None)
+    except ExceptionGroup as group:
+        # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.
+        raise _first(group) from group
+    return answer
+
+
+async def _bounded(rpc: Method, behaviour: Behaviour, request: Message, deadline: float) -> Message:
+    try:
+        async with asyncio.timeout(deadline) as limit:
+            return await _worked(behaviour, request)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise DeadlineExceeded(f"{rpc.name} took longer than {deadline:.3g} s") from error
 
 
 class GuardInterceptor(aio.ServerInterceptor):
@@ -104,6 +146,7 @@ class GuardInterceptor(aio.ServerInterceptor):
     async def intercept_service(self, continuation: Any, handler_call_details: Any) -> Any:
         """The handler of the call, guarded."""
         path: str = handler_call_details.method
+        _metadata.set(handler_call_details.invocation_metadata)
         known = self._wrapped.get(path)
         if known is not None:
             return known
@@ -115,14 +158,17 @@ class GuardInterceptor(aio.ServerInterceptor):
 
     def _guarded(self, rpc: Method, behaviour: Behaviour) -> Behaviour:
         async def serve(request: Message, context: aio.ServicerContext[Any, Any]) -> Any:
-            metadata: dict[str, Any] = dict(context.invocation_metadata() or ())
+            metadata: dict[str, Any] = dict(_metadata.get())
             trace = metadata.get(TRACE_KEY, "")
             try:
                 caller = self._caller(metadata.get(CALLER_KEY), context)
-                return await self._guard.run(rpc, behaviour, request, caller, context.time_remaining(), trace)
+                left = context.time_remaining()
+                return await self._guard.run(rpc, behaviour, request, caller, left, trace, ends_by_itself=True)
             except ServiceError as error:
-                packed = to_status(error).SerializeToString()
-                await context.abort(error.status, error.detail, ((STATUS_KEY, packed),))
+                trailing: tuple[tuple[str, Any], ...] = ((STATUS_KEY, to_status(error).SerializeToString()),)
+                if isinstance(error, Overloaded):
+                    trailing = (*trailing, _NO_RETRY)
+                await context.abort(error.status, error.detail, trailing)
 
         return serve
 

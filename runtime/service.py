@@ -52,7 +52,7 @@ class Process:
         self.config = config
         self.clock = SystemClock()
         self.signer = CallerSigner(config.mesh_key, config.area, self.clock)
-        self.guard = Guard(self.signer)
+        self.guard = Guard(self.signer, config.max_calls)
         self.tls = Tls(config.tls, config.area) if config.tls else None
         self.faults = Faults(config.fault_dir)
         self.ops = OpsApp(lambda: self._states)

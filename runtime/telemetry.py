@@ -2,11 +2,16 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterator, MutableMapping
+from itertools import accumulate
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from runtime.context import current_trace
 
@@ -16,10 +21,39 @@ QUIET = ("cassandra", "nats", "picows", "httpx", "grpc")
 # Anybody could fill the log: a warning for each request that is no HTTP, for each batch over several partitions.
 QUIETER = ("cassandra.protocol", "uvicorn")
 
-RPCS = Counter("aviary_mesh_rpcs_total", "Calls served.", ["rpc", "reason"])
-RPC_SECONDS = Histogram("aviary_mesh_rpc_seconds", "Time of a served call.", ["rpc"], buckets=SECONDS)
 EVENTS = Counter("aviary_mesh_events_total", "Events handled.", ["event", "outcome"])
 READY = Gauge("aviary_mesh_ready", "1 while every dependency answers.")
+
+
+class Served(Collector):
+    """Counts served calls and their times on the event loop alone: with counters that lock it would cost ten times as much."""
+
+    def __init__(self) -> None:
+        self._calls: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self._buckets: defaultdict[str, list[int]] = defaultdict(lambda: [0] * (len(SECONDS) + 1))
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def count(self, rpc: str, reason: str, seconds: float) -> None:
+        """A call has ended; the reason of one that did not fail is OK."""
+        self._calls[rpc, reason] += 1
+        self._buckets[rpc][bisect_left(SECONDS, seconds)] += 1
+        self._seconds[rpc] += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """What Prometheus reads."""
+        calls = CounterMetricFamily("aviary_mesh_rpcs", "Calls served.", labels=["rpc", "reason"])
+        for labels, count in self._calls.items():
+            calls.add_metric(labels, count)
+        yield calls
+        times = HistogramMetricFamily("aviary_mesh_rpc_seconds", "Time of a served call.", labels=["rpc"])
+        for rpc, counts in self._buckets.items():
+            bounds = [*(str(float(bound)) for bound in SECONDS), "+Inf"]
+            times.add_metric([rpc], list(zip(bounds, accumulate(counts), strict=True)), self._seconds[rpc])
+        yield times
+
+
+SERVED = Served()
+REGISTRY.register(SERVED)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

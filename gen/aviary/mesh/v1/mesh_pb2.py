@@ -26,7 +26,7 @@ from aviary.options.v1 import options_pb2 as aviary_dot_options_dot_v1_dot_optio
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/mesh/v1/mesh.proto\x12\x0e\x61viary.mesh.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetBacklogRequest\"\x83\x01\n\x12GetBacklogResponse\x12\x13\n\x0boutbox_rows\x18\x01 \x01(\x04\x12\x32\n\tconsumers\x18\x02 \x03(\x0b\x32\x1f.aviary.mesh.v1.ConsumerBacklog\x12\x0e\n\x06lag_ms\x18\x03 \x01(\x04\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x04 \x01(\x04\"3\n\x0f\x43onsumerBacklog\x12\x0f\n\x07\x64urable\x18\x01 \x01(\t\x12\x0f\n\x07pending\x18\x02 \x01(\x04\"\xa1\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04role\x18\x06 \x01(\x0e\x32\x14.aviary.mesh.v1.Role\"t\n\x06\x43ursor\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06viewer\x18\x02 \x01(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\x0c*@\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_MODERATOR\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32o\n\x0bMeshService\x12`\n\nGetBacklog\x12!.aviary.mesh.v1.GetBacklogRequest\x1a\".aviary.mesh.v1.GetBacklogResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\x88\'b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/mesh/v1/mesh.proto\x12\x0e\x61viary.mesh.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x13\n\x11GetBacklogRequest\"\x83\x01\n\x12GetBacklogResponse\x12\x13\n\x0boutbox_rows\x18\x01 \x01(\x04\x12\x32\n\tconsumers\x18\x02 \x03(\x0b\x32\x1f.aviary.mesh.v1.ConsumerBacklog\x12\x0e\n\x06lag_ms\x18\x03 \x01(\x04\x12\x14\n\x0c\x64\x65\x61\x64_letters\x18\x04 \x01(\x04\"3\n\x0f\x43onsumerBacklog\x12\x0f\n\x07\x64urable\x18\x01 \x01(\t\x12\x0f\n\x07pending\x18\x02 \x01(\x04\"\xa1\x01\n\x06\x43\x61ller\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x12\n\nsession_id\x18\x02 \x01(\x0c\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x0f\n\x07service\x18\x04 \x01(\t\x12-\n\tissued_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\"\n\x04role\x18\x06 \x01(\x0e\x32\x14.aviary.mesh.v1.Role\"t\n\x06\x43ursor\x12\r\n\x05route\x18\x01 \x01(\t\x12\x0e\n\x06viewer\x18\x02 \x01(\x0c\x12\x0b\n\x03key\x18\x03 \x01(\x0c\x12-\n\tissued_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07subject\x18\x05 \x01(\x0c*@\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x12\n\x0eROLE_MODERATOR\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32q\n\x0bMeshService\x12\x62\n\nGetBacklog\x12!.aviary.mesh.v1.GetBacklogRequest\x1a\".aviary.mesh.v1.GetBacklogResponse\"\r\xca\xf3\x18\t\x08\x03\x18\x01(\x88\'0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aviary.mesh.v1.mesh_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESHSERVICE'].methods_by_name['GetBacklog']._loaded_options = None
-  _globals['_MESHSERVICE'].methods_by_name['GetBacklog']._serialized_options = b'\312\363\030\007\010\003\030\001(\210\''
+  _globals['_MESHSERVICE'].methods_by_name['GetBacklog']._serialized_options = b'\312\363\030\t\010\003\030\001(\210\'0\001'
   _globals['_ROLE']._serialized_start=601
   _globals['_ROLE']._serialized_end=665
   _globals['_GETBACKLOGREQUEST']._serialized_start=111
@@ -48,5 +48,5 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CURSOR']._serialized_start=483
   _globals['_CURSOR']._serialized_end=599
   _globals['_MESHSERVICE']._serialized_start=667
-  _globals['_MESHSERVICE']._serialized_end=778
+  _globals['_MESHSERVICE']._serialized_end=780
 # @@protoc_insertion_point(module_scope)

@@ -83,6 +83,26 @@ EFFECT_CREATE: Effect.ValueType  # 3
 """Makes something new; repeatable only with an idempotency key."""
 Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """An ordinary call: refused when a process is at 80 % of its bound."""
+    PRIORITY_FIRST: _Priority.ValueType  # 1
+    """Served up to the bound: home reads, and questions of the mesh about itself."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """Who is let in when a process has nearly too much to do."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""An ordinary call: refused when a process is at 80 % of its bound."""
+PRIORITY_FIRST: Priority.ValueType  # 1
+"""Served up to the bound: home reads, and questions of the mesh about itself."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 class _EventKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -122,6 +142,7 @@ class RpcOptions(_message.Message):
     EFFECT_FIELD_NUMBER: _builtins.int
     SUCCESS_FIELD_NUMBER: _builtins.int
     DEADLINE_MS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call."""
     scope: _builtins.str
@@ -132,6 +153,8 @@ class RpcOptions(_message.Message):
     """HTTP status of success; 0 means 200."""
     deadline_ms: _builtins.int
     """Longest time the server works on a call, in milliseconds; 0 means 5000."""
+    priority: Global___Priority.ValueType
+    """Who is let in first."""
     def __init__(
         self,
         *,
@@ -140,10 +163,11 @@ class RpcOptions(_message.Message):
         effect: Global___Effect.ValueType = ...,
         success: _builtins.int = ...,
         deadline_ms: _builtins.int = ...,
+        priority: Global___Priority.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "deadline_ms", b"deadline_ms", "effect", b"effect", "scope", b"scope", "success", b"success"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "deadline_ms", b"deadline_ms", "effect", b"effect", "priority", b"priority", "scope", b"scope", "success", b"success"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
