@@ -8,7 +8,7 @@ from grpc import aio
 
 from edge import openapi, pages
 from edge.app import App, Target
-from edge.auth import Tokens
+from edge.auth import TokenVerifier
 from edge.cors import Cors
 from edge.json_codec.encode import Encoder
 from edge.routes import RouteTable, routes_of
@@ -19,7 +19,7 @@ from runtime.http import OpsApp
 _TWEETS_KEPT = 10_000
 
 
-def endpoints_of(contracts: Sequence[tuple[FileDescriptor, aio.Channel]], tokens: Tokens) -> list[Endpoint]:
+def endpoints_of(contracts: Sequence[tuple[FileDescriptor, aio.Channel]], tokens: TokenVerifier) -> list[Endpoint]:
     """One endpoint for each HTTP route that the contracts state; each contract is called over its channel."""
     encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: _TWEETS_KEPT})
     return [

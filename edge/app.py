@@ -12,9 +12,10 @@ from edge.compression import compressed
 from edge.cors import Cors
 from edge.problems import Overloaded
 from edge.routes import RouteTable
-from edge.web import Receive, Request, Response, Scope, Send, send_response
+from edge.web import Request, Response, send_response
 from runtime.context import acting, current_caller
 from runtime.errors import FieldProblem, ServiceError
+from runtime.http import Receive, Scope, Send
 from runtime.telemetry import SECONDS, logger
 
 log = logger(__name__)

@@ -36,35 +36,35 @@ class TokenExpired(Unauthenticated):
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class Grant:
     """What a genuine token says."""
 
     caller: Caller
     expires_at_ms: int
 
 
-class Tokens:
+class TokenVerifier:
     """Verifies access tokens against the public keys of svc_user. A verification costs 190 us, a remembered token 0.3."""
 
     def __init__(self, keys: Mapping[str, Ed25519PublicKey], clock: Clock) -> None:
         self._keys = dict(keys)
         self._clock = clock
-        self._remembered: dict[str, Session] = {}
+        self._remembered: dict[str, Grant] = {}
 
-    def verify(self, token: str) -> Session:
+    def verify(self, token: str) -> Grant:
         """Whose token it is and until when. Raises TokenInvalid or TokenExpired."""
-        session = self._remembered.get(token)
-        if session is None:
-            session = self._open(token)
+        grant = self._remembered.get(token)
+        if grant is None:
+            grant = self._open(token)
             if len(self._remembered) >= _REMEMBERED:
                 del self._remembered[next(iter(self._remembered))]
-            self._remembered[token] = session
-        if session.expires_at_ms <= self._clock.now_ms():
+            self._remembered[token] = grant
+        if grant.expires_at_ms <= self._clock.now_ms():
             self._remembered.pop(token, None)
             raise TokenExpired("the access token has expired")
-        return session
+        return grant
 
-    def _open(self, token: str) -> Session:
+    def _open(self, token: str) -> Grant:
         if len(token) > _LONGEST:
             raise TokenInvalid("the access token is longer than any of ours")
         try:
@@ -78,19 +78,19 @@ class Tokens:
                 # Expiry is judged by our own clock, on every use.
                 options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "strict_aud": True},
             )
-            return _session(claims)
+            return _grant(claims)
         except (jwt.InvalidTokenError, KeyError, ValueError, TypeError, AttributeError):
             # Which check failed helps only who forges tokens.
             raise TokenInvalid("the access token is not one of ours") from None
 
 
-def _session(claims: Mapping[str, Any]) -> Session:
+def _grant(claims: Mapping[str, Any]) -> Grant:
     caller = Caller(
         user_id=uuid.UUID(claims["sub"]).bytes,
         session_id=uuid.UUID(claims["sid"]).bytes,
         scopes=tuple(claims["scope"].split()),
     )
-    return Session(caller, int(claims["exp"]) * 1000)
+    return Grant(caller, int(claims["exp"]) * 1000)
 
 
 def bearer(authorization: bytes) -> str:

@@ -6,10 +6,9 @@ from typing import Any
 
 import uvicorn
 
-from edge.protocol import EdgeProtocol
-from edge.web import App
+from edge.http_protocol import EdgeProtocol
 from runtime.config import ConfigError
-from runtime.http import QuietServer
+from runtime.http import App, QuietServer
 
 DRAIN_S = 4
 _KEEP_ALIVE_S = 30

@@ -13,7 +13,7 @@ from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
 from edge.api import build_app, endpoints_of
-from edge.auth import Tokens
+from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
@@ -51,7 +51,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
     process.serve(add_ViewServiceServicer_to_server, servicer)
     process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
 
-    tokens = Tokens(config.token_keys, process.clock)
+    tokens = TokenVerifier(config.token_keys, process.clock)
     contracts = [
         (user_pb2.DESCRIPTOR, user),
         (graph_pb2.DESCRIPTOR, graph),
@@ -82,7 +82,7 @@ async def start_stream(
     process: Process,
     config: EdgeConfig,
     views: Deps,
-    tokens: Tokens,
+    tokens: TokenVerifier,
     backlogs: Mapping[str, MeshServiceAsyncStub],
     bus: Bus,
     redis: Redis,

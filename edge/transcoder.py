@@ -9,7 +9,7 @@ from aviary.options.v1 import options_pb2
 from google.protobuf.message import Message
 from grpc import aio
 
-from edge.auth import Tokens, bearer
+from edge.auth import TokenVerifier, bearer
 from edge.binding import Binding, parse_query, refusal
 from edge.json_codec.encode import Encoder
 from edge.routes import Route
@@ -24,7 +24,7 @@ _SHARED = b"no-cache"
 class Endpoint:
     """Answers one route by one call of its rpc over `channel`."""
 
-    def __init__(self, route: Route, channel: aio.Channel, encoder: Encoder, tokens: Tokens) -> None:
+    def __init__(self, route: Route, channel: aio.Channel, encoder: Encoder, tokens: TokenVerifier) -> None:
         rpc = route.rpc
         self.name = rpc.name
         self.route = route

@@ -1,16 +1,11 @@
-"""One HTTP request and one answer as values, and the ASGI words for them; routes and JSON are elsewhere."""
+"""One HTTP request and one answer as values; routes and JSON are elsewhere."""
 
 import re
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 from runtime.context import new_trace
+from runtime.http import Receive, Scope, Send
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 JSON = b"application/json"

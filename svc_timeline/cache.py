@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
-from svc_timeline.domain import LAST_ID, Entry, Recent, Span, merged, read_window, span_behind
+from svc_timeline.domain import LAST_ID, Entry, OwnRecent, Span, merged, read_window, span_behind
 from svc_timeline.windows import EVERYTHING, Windows
 
 # Arrivals read beyond those of a first page: so many may come within the skew of clocks before a second look is needed.
@@ -25,7 +25,7 @@ class Cached:
 
     entries: Sequence[Entry] | None
     behind: Span
-    recent: Recent
+    recent: OwnRecent
     reachable: bool = True
 
     @property
@@ -59,7 +59,7 @@ class HomeCache:
                     return Cached(entries, span_behind(window, span), glance.recent)
         except Unavailable as error:
             log.warning("cache_away", error=str(error))
-            return Cached(None, span, Recent(known=False), reachable=False)
+            return Cached(None, span, OwnRecent(unknown=True), reachable=False)
         return Cached(None, span, glance.recent)
 
     async def insert(self, user_id: bytes, entries: Sequence[Entry]) -> None:

@@ -88,13 +88,13 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Recent:
-    """What the reader did within the last minute. `known` is false when the cache that remembers it may have lost some."""
+class OwnRecent:
+    """What the reader did within the last minute. `unknown`: the cache that remembers it may have lost some."""
 
     tweet_ids: Sequence[bytes] = ()
     deleted_ids: Sequence[bytes] = ()
     graph_version: int = 0
-    known: bool = True
+    unknown: bool = False
 
 
 def following(entry_id: bytes) -> bytes:

@@ -24,9 +24,9 @@ from svc_timeline.cache import HomeCache
 from svc_timeline.config import Config
 from svc_timeline.deps import Deps
 from svc_timeline.heads import Heads
-from svc_timeline.live import LiveSignals
 from svc_timeline.rebuild import Rebuilds
 from svc_timeline.servicer import TimelineServicer
+from svc_timeline.signals import LiveSignals
 from svc_timeline.store import CqlHomeStore
 from svc_timeline.windows import RedisWindows
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout

@@ -14,7 +14,7 @@ from runtime.errors import Unavailable
 from runtime.redis import HASH_TAGS, Functions, Redis, tag
 from runtime.telemetry import logger
 from svc_timeline.config import Limits
-from svc_timeline.domain import PLACED, Entry, Recent, Window, arrived_ms
+from svc_timeline.domain import PLACED, Entry, OwnRecent, Window, arrived_ms
 
 # Keys of one call that pushes: Redis serves nobody else meanwhile, about half a millisecond.
 KEYS_A_CALL = 500
@@ -41,7 +41,7 @@ class Glance:
     """What the cache knows of a reader: the window, None when there is none, and what the reader did lately."""
 
     window: Window | None
-    recent: Recent
+    recent: OwnRecent
 
 
 class Windows(Protocol):
@@ -134,7 +134,7 @@ class RedisWindows:
         keys = (self._key(user_id), self._witnesses[tag(user_id)], self._recent.key(user_id))
         known, own, header, length, packed = await self._call("read", keys, (count, self._ttl_ms, KEPT_S * 1000))
         window = _window(header, length, packed) if header else None
-        return Glance(window, recent_of(RecentWrites.parse(own), bool(known)))
+        return Glance(window, recent_of(RecentWrites.parse(own), unknown=not known))
 
     async def mark_building(self, user_id: bytes, token: bytes) -> bool:
         """See Windows."""
@@ -167,13 +167,13 @@ class RedisWindows:
         return self._prefixes[tag(user_id)] + user_id
 
 
-def recent_of(writes: Iterable[tuple[bytes, bytes]], known: bool) -> Recent:
+def recent_of(writes: Iterable[tuple[bytes, bytes]], unknown: bool) -> OwnRecent:
     """Own writes of the last minute, sorted by what they are."""
     by_kind: dict[bytes, list[bytes]] = {OWN_TWEET: [], DELETED_TWEET: [], GRAPH_VERSION: []}
     for kind, value in writes:
         by_kind.setdefault(kind, []).append(value)
     version = max(map(int.from_bytes, by_kind[GRAPH_VERSION]), default=0)
-    return Recent(by_kind[OWN_TWEET], by_kind[DELETED_TWEET], version, known)
+    return OwnRecent(by_kind[OWN_TWEET], by_kind[DELETED_TWEET], version, unknown)
 
 
 def _by_tag(user_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

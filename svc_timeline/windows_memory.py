@@ -8,7 +8,7 @@ from readers.recent import KEPT_S
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from svc_timeline.config import Limits
-from svc_timeline.domain import NO_ID, Entry, Recent, Window
+from svc_timeline.domain import NO_ID, Entry, OwnRecent, Window
 from svc_timeline.windows import TAKEOVER_MS, Glance, recent_of
 
 
@@ -124,11 +124,11 @@ class MemoryWindows:
     def _touch(self, user_id: bytes) -> None:
         self._expiry_ms[user_id] = self._clock.now_ms() + self._ttl_ms
 
-    def _lately(self, user_id: bytes) -> Recent:
+    def _lately(self, user_id: bytes) -> OwnRecent:
         now = self._clock.now_ms()
         if self._since_ms is None:
             self._since_ms = now
-        return recent_of(self._recent_of(user_id), now - self._since_ms >= KEPT_S * 1000)
+        return recent_of(self._recent_of(user_id), unknown=now - self._since_ms < KEPT_S * 1000)
 
     def _recent_of(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
         last_ms, writes = self._recent.get(user_id, (0, []))

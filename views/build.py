@@ -11,7 +11,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
-from runtime.bus.port import Bus, Stop
+from runtime.bus import Bus, Stop
 from views.caches import AuthorCache, FollowCache, TweetCache
 from views.deps import Deps
 from views.statuses import Statuses

@@ -10,16 +10,16 @@ from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
 
-from edge.auth import Tokens
+from edge.auth import TokenVerifier
 from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
 from edge.stream.doorkeeper import Doorkeeper, StreamLimits
 from edge.stream.horizon import BacklogHorizon
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors, tweet_json
-from edge.stream.protocol import upgrades
+from edge.stream.websocket import upgrades
 from readers.presence import Attendees
-from runtime.bus.port import Bus, Stop
+from runtime.bus import Bus, Stop
 from runtime.cursors import Cursors
 from runtime.ids import Clock
 from views.deps import Deps
@@ -64,7 +64,7 @@ def build_stream(
     *,
     views: Deps,
     attendees: Attendees,
-    tokens: Tokens,
+    tokens: TokenVerifier,
     cursors: Cursors,
     backlogs: Mapping[str, MeshServiceAsyncStub],
     edge_id: bytes,

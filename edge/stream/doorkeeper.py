@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aviary.mesh.v1 import reason_pb2
 
-from edge.auth import Session, TokenInvalid, Tokens
+from edge.auth import Grant, TokenInvalid, TokenVerifier
 from edge.stream.attendance import Attendance
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
@@ -33,7 +33,7 @@ class Doorkeeper:
 
     def __init__(
         self,
-        tokens: Tokens,
+        tokens: TokenVerifier,
         cursors: StreamCursors,
         horizon: Horizon,
         hub: Hub,
@@ -52,22 +52,22 @@ class Doorkeeper:
         self._slots = itertools.count()
         self._slot_of: dict[Socket, int] = {}
 
-    def session(self, token: str) -> Session:
+    def grant(self, token: str) -> Grant:
         """Whose token it is. Raises TokenInvalid, TokenExpired, Unauthenticated for none, InsufficientScope."""
         if not token:
             raise Unauthenticated("a stream needs an access token")
-        session = self._tokens.verify(token)
-        if READ not in session.caller.scopes:
+        grant = self._tokens.verify(token)
+        if READ not in grant.caller.scopes:
             raise InsufficientScope("a stream needs the scope read", scope=READ)
-        return session
+        return grant
 
-    def resume_ms(self, cursor: str, session: Session) -> int | None:
+    def resume_ms(self, cursor: str, grant: Grant) -> int | None:
         """The time to continue from, None for no cursor. Raises InvalidCursor."""
-        return self._cursors.open(cursor, session.caller.user_id) if cursor else None
+        return self._cursors.open(cursor, grant.caller.user_id) if cursor else None
 
-    def enter(self, wire: Wire, session: Session, since_ms: int | None) -> Socket:
+    def enter(self, wire: Wire, grant: Grant, since_ms: int | None) -> Socket:
         """Open the stream of a reader. The first message follows as soon as the mesh knows that the reader is here."""
-        socket = Socket(wire, session, self._cursors, self._horizon)
+        socket = Socket(wire, grant, self._cursors, self._horizon)
         self._slot_of[socket] = next(self._slots)
         self._hub.spawn(self._arrive(socket, since_ms))
         return socket
@@ -80,11 +80,11 @@ class Doorkeeper:
             self._hub.spawn(self._attendance.leave(socket.viewer))
 
     def renew(self, socket: Socket, token: str) -> None:
-        """Another token for a stream that is open; raises what `session` raises, and TokenInvalid for another user's."""
-        session = self.session(token)
-        if session.caller.user_id != socket.viewer:
+        """Another token for a stream that is open; raises what `grant` raises, and TokenInvalid for another user's."""
+        grant = self.grant(token)
+        if grant.caller.user_id != socket.viewer:
             raise TokenInvalid("the token is another user's")
-        socket.expires_at_ms = session.expires_at_ms
+        socket.expires_at_ms = grant.expires_at_ms
 
     async def run(self) -> None:
         """Sweep every second until cancelled; then say goodbye to everybody."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from typing import Protocol
 
-from edge.auth import Session
+from edge.auth import Grant
 from edge.stream.messages import NOTHING, StreamCursors, Type, hello, message, revoked
 
 REMEMBERED = 512
@@ -45,9 +45,9 @@ class Horizon(Protocol):
 class Socket:
     """Sends messages to one connection of one reader; drops repeats; closes a connection that does not read."""
 
-    def __init__(self, wire: Wire, session: Session, cursors: StreamCursors, horizon: Horizon) -> None:
-        self.viewer = session.caller.user_id
-        self.expires_at_ms = session.expires_at_ms
+    def __init__(self, wire: Wire, grant: Grant, cursors: StreamCursors, horizon: Horizon) -> None:
+        self.viewer = grant.caller.user_id
+        self.expires_at_ms = grant.expires_at_ms
         self.heard = True
         self.closed = False
         self._wire = wire

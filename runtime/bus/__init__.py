@@ -3,7 +3,7 @@
 from runtime.bus.consumers import Consumers
 from runtime.bus.envelope import Envelope, envelope_of
 from runtime.bus.nats import NatsBus
-from runtime.bus.port import Bus, ConsumerState, Consumption, Poison, consumes
+from runtime.bus.port import Bus, ConsumerState, Consumption, Poison, Stop, consumes
 
 __all__ = [
     "Bus",
@@ -13,6 +13,7 @@ __all__ = [
     "Envelope",
     "NatsBus",
     "Poison",
+    "Stop",
     "consumes",
     "envelope_of",
 ]

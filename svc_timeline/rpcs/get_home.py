@@ -9,7 +9,7 @@ from runtime.context import Caller
 from runtime.ids import split_ids
 from svc_timeline import metrics
 from svc_timeline.deps import Deps
-from svc_timeline.domain import LAST_ID, Entry, Page, Recent, Span, page_of, preceding, span_asked
+from svc_timeline.domain import LAST_ID, Entry, OwnRecent, Page, Span, page_of, preceding, span_asked
 
 
 async def get_home(request: GetHomeRequest, _: Caller, deps: Deps) -> GetHomeResponse:
@@ -54,12 +54,12 @@ def _entries(tweet_ids: bytes, author_id: bytes) -> list[Entry]:
     return [Entry(tweet_id, author_id) for tweet_id in split_ids(tweet_ids)]
 
 
-def _answer(page: Page, recent: Recent) -> GetHomeResponse:
+def _answer(page: Page, recent: OwnRecent) -> GetHomeResponse:
     return GetHomeResponse(
         tweet_ids=b"".join([entry.entry_id for entry in page.entries]),
         author_ids=b"".join([entry.author_id for entry in page.entries]),
         has_more=page.has_more,
         graph_version=recent.graph_version,
         deleted_ids=b"".join(recent.deleted_ids),
-        recent_unknown=not recent.known,
+        recent_unknown=recent.unknown,
     )

@@ -19,7 +19,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
 from edge.api import build_app, endpoints_of
-from edge.auth import Tokens
+from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from runtime import errors
 from runtime.callers import CallerSigner
@@ -229,7 +229,7 @@ async def serving(
     contracts: Sequence[tuple[FileDescriptor, aio.Channel]], fakes: Fakes, max_in_flight: int = 100
 ) -> AsyncIterator[World]:
     """Start the port, stop it at the end."""
-    endpoints = endpoints_of(contracts, Tokens({"k1": KEY.public_key()}, SystemClock()))
+    endpoints = endpoints_of(contracts, TokenVerifier({"k1": KEY.public_key()}, SystemClock()))
     app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
     server = HttpServer(app, "127.0.0.1", 0)
     running = asyncio.create_task(server.run())

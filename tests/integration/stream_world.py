@@ -15,7 +15,7 @@ from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
 from websockets.asyncio.client import ClientConnection, connect
 
 from edge.api import build_app
-from edge.auth import Tokens
+from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
@@ -186,7 +186,7 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
     stream = build_stream(
         views=world.deps,
         attendees=presence,
-        tokens=Tokens({"k1": KEY.public_key()}, CLOCK),
+        tokens=TokenVerifier({"k1": KEY.public_key()}, CLOCK),
         cursors=Cursors({1: Secret(b"c" * 32)}, CLOCK),
         backlogs={"all": mesh_pb2_grpc.MeshServiceStub(mesh)},
         edge_id=uuid.uuid4().bytes,

@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from edge.auth import TokenExpired, TokenInvalid, Tokens, bearer, read_keys
+from edge.auth import TokenExpired, TokenInvalid, TokenVerifier, bearer, read_keys
 
 KEY = Ed25519PrivateKey.generate()
 RAW = KEY.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
@@ -35,8 +35,8 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def tokens(clock: Clock) -> Tokens:
-    return Tokens({"k1": KEY.public_key()}, clock)
+def tokens(clock: Clock) -> TokenVerifier:
+    return TokenVerifier({"k1": KEY.public_key()}, clock)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -57,13 +57,13 @@ def signed(key: Any = KEY, kid: Any = "k1", algorithm: str = "EdDSA", **changes:
     return jwt.encode(claims(**changes), key, algorithm=algorithm, headers={"kid": kid} if kid else {})
 
 
-def test_a_genuine_token_names_user_login_scopes_and_end(tokens: Tokens) -> None:
-    session = tokens.verify(signed())
-    assert session.caller.user_id == USER.bytes
-    assert session.caller.session_id == LOGIN.bytes
-    assert session.caller.scopes == ("read", "write")
-    assert session.caller.service == ""
-    assert session.expires_at_ms == (NOW_S + 60) * 1000
+def test_a_genuine_token_names_user_login_scopes_and_end(tokens: TokenVerifier) -> None:
+    grant = tokens.verify(signed())
+    assert grant.caller.user_id == USER.bytes
+    assert grant.caller.session_id == LOGIN.bytes
+    assert grant.caller.scopes == ("read", "write")
+    assert grant.caller.service == ""
+    assert grant.expires_at_ms == (NOW_S + 60) * 1000
 
 
 def unsigned() -> str:
@@ -103,12 +103,12 @@ def changed() -> str:
         "x" * 5000,
     ],
 )
-def test_any_other_token_is_invalid(tokens: Tokens, token: str) -> None:
+def test_any_other_token_is_invalid(tokens: TokenVerifier, token: str) -> None:
     with pytest.raises(TokenInvalid):
         tokens.verify(token)
 
 
-def test_a_remembered_token_expires_on_time(tokens: Tokens, clock: Clock) -> None:
+def test_a_remembered_token_expires_on_time(tokens: TokenVerifier, clock: Clock) -> None:
     token = signed()
     clock.s = NOW_S + 59
     tokens.verify(token)
@@ -120,7 +120,7 @@ def test_a_remembered_token_expires_on_time(tokens: Tokens, clock: Clock) -> Non
 
 def test_what_is_remembered_is_bounded(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge.auth._REMEMBERED", 2)
-    tokens = Tokens({"k1": KEY.public_key()}, clock)
+    tokens = TokenVerifier({"k1": KEY.public_key()}, clock)
     several = [signed(sid=str(uuid.uuid4())) for _ in range(4)]
     for token in several:
         tokens.verify(token)

@@ -5,7 +5,7 @@ from typing import Any
 
 from aviary.view.v1 import view_pb2
 
-from edge.auth import Session
+from edge.auth import Grant
 from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
 from edge.stream.hub import Hub
@@ -113,7 +113,7 @@ class Rig:
     def socket(self, viewer: bytes) -> tuple[Socket, FakeWire]:
         """An open stream."""
         wire = FakeWire()
-        socket = Socket(wire, Session(caller(viewer), self.clock.ms + 900_000), self.cursors, StillHorizon(self.clock))
+        socket = Socket(wire, Grant(caller(viewer), self.clock.ms + 900_000), self.cursors, StillHorizon(self.clock))
         self.hub.add(socket)
         return socket, wire
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.auth import Session, Tokens
+from edge.auth import Grant, TokenVerifier
 from edge.stream.doorkeeper import Doorkeeper, StreamLimits
 from edge.stream.socket import Socket
 from runtime.errors import Unauthenticated
@@ -12,7 +12,7 @@ from tests.unit.views.world import caller, text
 
 def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
     return Doorkeeper(
-        Tokens({}, rig.clock),
+        TokenVerifier({}, rig.clock),
         rig.cursors,
         StillHorizon(rig.clock),
         rig.hub,
@@ -24,7 +24,7 @@ def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
 
 async def entered(rig: Rig, door: Doorkeeper, viewer: bytes, since_ms: int | None = None) -> tuple[Socket, FakeWire]:
     wire = FakeWire()
-    socket = door.enter(wire, Session(caller(viewer), rig.clock.ms + 60_000), since_ms)
+    socket = door.enter(wire, Grant(caller(viewer), rig.clock.ms + 60_000), since_ms)
     await rig.world.until(lambda: not rig.hub._tasks)
     return socket, wire
 
@@ -85,7 +85,7 @@ async def test_who_leaves_is_forgotten_even_before_having_arrived() -> None:
     alice = rig.world.user("alice")
     door = doorkeeper(rig)
     await rig.attendance.beat()
-    socket = door.enter(FakeWire(), Session(caller(alice), rig.clock.ms + 60_000), None)
+    socket = door.enter(FakeWire(), Grant(caller(alice), rig.clock.ms + 60_000), None)
     door.leave(socket)
     await rig.world.until(lambda: not rig.hub._tasks)
     assert list(rig.hub) == [] and await rig.presence.edges_of([alice]) == {}
@@ -93,4 +93,4 @@ async def test_who_leaves_is_forgotten_even_before_having_arrived() -> None:
 
 async def test_nobody_comes_in_without_a_token() -> None:
     with pytest.raises(Unauthenticated):
-        doorkeeper(Rig()).session("")
+        doorkeeper(Rig()).grant("")

@@ -5,7 +5,7 @@ import pytest
 from edge.auth import TokenInvalid
 from edge.problems import RouteNotFound
 from edge.stream.handshake import missing_of_handshake, read_opening
-from edge.stream.protocol import read_message
+from edge.stream.websocket import read_message
 from runtime.errors import InvalidArgument
 
 PATH = b"/api/v1/stream"

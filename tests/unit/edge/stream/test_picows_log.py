@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from edge.stream.protocol import PicowsLog
+from edge.stream.websocket import PicowsLog
 
 
 def test_a_clients_bad_frame_is_not_logged_and_a_defect_is(caplog: pytest.LogCaptureFixture) -> None:

@@ -19,7 +19,7 @@ from picows import (
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # its stubs leave it out
 
-from edge.auth import Session
+from edge.auth import Grant
 from edge.problems import http_status, render
 from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.handshake import SUBPROTOCOL, Opening, read_opening
@@ -104,12 +104,12 @@ class StreamListener(WSListener):
     """One connection: waits for its token, then hands it to the doorkeeper."""
 
     def __init__(
-        self, doorkeeper: Doorkeeper, opening: Opening, session: Session | None, refused: ServiceError | None
+        self, doorkeeper: Doorkeeper, opening: Opening, grant: Grant | None, refused: ServiceError | None
     ) -> None:
         super().__init__()
         self._doorkeeper = doorkeeper
         self._opening = opening
-        self._session = session
+        self._grant = grant
         self._refused = refused
         self._wire: PicowsWire | None = None
         self._socket: Socket | None = None
@@ -120,8 +120,8 @@ class StreamListener(WSListener):
         self._wire = PicowsWire(transport)
         if self._refused is not None:
             self._close(CLOSE_POLICY, self._refused.reason)
-        elif self._session is not None:
-            self._enter(self._session)
+        elif self._grant is not None:
+            self._enter(self._grant)
         else:
             within = self._doorkeeper.limits.token_within_s
             self._waiting = asyncio.get_running_loop().call_later(
@@ -172,16 +172,16 @@ class StreamListener(WSListener):
         if token is None:
             return
         if self._socket is None:
-            self._enter(self._doorkeeper.session(token))
+            self._enter(self._doorkeeper.grant(token))
         else:
             self._doorkeeper.renew(self._socket, token)
 
-    def _enter(self, session: Session) -> None:
+    def _enter(self, grant: Grant) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
         if self._wire is not None:
-            since_ms = self._doorkeeper.resume_ms(self._opening.cursor, session)
-            self._socket = self._doorkeeper.enter(self._wire, session, since_ms)
+            since_ms = self._doorkeeper.resume_ms(self._opening.cursor, grant)
+            self._socket = self._doorkeeper.enter(self._wire, grant, since_ms)
 
     def _close(self, code: int, reason: str) -> None:
         if self._socket is not None:
@@ -209,9 +209,9 @@ def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeRespon
     request_id = new_trace()[3:35]
     try:
         opening = read_opening(request.path, {name.lower(): value for name, value in request.headers.items()})
-        session, refused = _session(doorkeeper, opening)
-        if session is not None:
-            doorkeeper.resume_ms(opening.cursor, session)
+        grant, refused = _grant(doorkeeper, opening)
+        if grant is not None:
+            doorkeeper.resume_ms(opening.cursor, grant)
     except ServiceError as error:
         response = render(error, request_id)
         headers = {"Content-Type": response.content_type.decode(), "X-Request-Id": request_id}
@@ -221,15 +221,15 @@ def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeRespon
     headers = {"X-Request-Id": request_id}
     if opening.subprotocol:
         headers["Sec-WebSocket-Protocol"] = SUBPROTOCOL
-    listener = StreamListener(doorkeeper, opening, session, refused)
+    listener = StreamListener(doorkeeper, opening, grant, refused)
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), listener)
 
 
-def _session(doorkeeper: Doorkeeper, opening: Opening) -> tuple[Session | None, ServiceError | None]:
+def _grant(doorkeeper: Doorkeeper, opening: Opening) -> tuple[Grant | None, ServiceError | None]:
     if not (opening.authorization or opening.access_token):
         return None, None
     try:
-        return doorkeeper.session(opening.token()), None
+        return doorkeeper.grant(opening.token()), None
     except ServiceError as error:
         return None, error
 
