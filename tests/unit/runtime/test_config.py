@@ -1,8 +1,10 @@
 """Configuration names everything that is wrong at once and prints no secret."""
 
+from pathlib import Path
+
 import pytest
 
-from runtime.config import ConfigError, Env, MeshConfig, address
+from runtime.config import ConfigError, Env, MeshConfig, TlsConfig, address
 
 GOOD = {
     "AVIARY_TWEET_PORT": "7001",
@@ -40,3 +42,33 @@ def test_everything_missing_or_malformed_is_named_at_once() -> None:
 
 def test_secrets_do_not_print() -> None:
     assert "ab" * 4 not in repr(MeshConfig.read("tweet", Env(GOOD)))
+
+
+def tls_of(**values: str) -> MeshConfig:
+    env = Env({**GOOD, **values})
+    config = MeshConfig.read("tweet", env)
+    env.done()
+    return config
+
+
+def test_without_certificates_there_is_no_tls() -> None:
+    assert tls_of().tls is None
+
+
+def test_certificates_come_all_three_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "cert").write_text("x")
+    with pytest.raises(ConfigError) as raised:
+        tls_of(AVIARY_TLS_CERT=str(tmp_path / "cert"), AVIARY_TLS_KEY=str(tmp_path / "nowhere"))
+    assert "AVIARY_TLS_KEY: cannot read" in str(raised.value)
+    assert "AVIARY_TLS_CA is not set" in str(raised.value)
+    assert "AVIARY_TLS_CERT" not in str(raised.value)
+
+
+def test_who_may_speak_for_users_is_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "pem"
+    file.write_text("x")
+    files = dict.fromkeys(("AVIARY_TLS_CERT", "AVIARY_TLS_KEY", "AVIARY_TLS_CA"), str(file))
+    assert tls_of(**files).tls == TlsConfig(file, file, file)
+    some = tls_of(**files, AVIARY_MESH_MAY_ASSERT_USERS="edge, seed").tls
+    assert some is not None
+    assert some.may_assert_users == {"edge", "seed"}
