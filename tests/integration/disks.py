@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 _FILLER = "filler"
+_MOUNT, _NAME = ("mount", "-t", "tmpfs"), ("aviary-test",)
 
 
 @dataclass(frozen=True)
@@ -44,18 +46,22 @@ class Disk:
         (self.folder / _FILLER).unlink()
 
 
+def may_mount() -> bool:
+    """Whether disks can be had here."""
+    with tempfile.TemporaryDirectory(prefix="av") as folder:
+        if subprocess.run([*_MOUNT, "-o", "size=1m", *_NAME, folder], capture_output=True, check=False).returncode != 0:
+            return False
+        subprocess.run(["umount", folder], check=True)
+    return True
+
+
 @contextmanager
 def disk(folder: Path, size: str) -> Iterator[Disk]:
     """A disk of that size (`4m`) on the folder; the test is skipped where mounting is not permitted."""
     folder.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "aviary-test", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        pytest.skip(f"a small disk needs the right to mount one: {done.stderr.strip()}")
+    if not may_mount():
+        pytest.skip("a small disk needs the right to mount one")
+    subprocess.run([*_MOUNT, "-o", f"size={size}", *_NAME, str(folder)], check=True)
     try:
         yield Disk(folder)
     finally:
