@@ -82,7 +82,7 @@ def _arrivals(what: str, ours: Posted, bare: Posted) -> list[Row]:
 
 def _bare_batches(stage: Stage, count: int) -> Latencies:
     """What the four inserts of a post take, one batch after the other, by the driver alone."""
-    opened = open_session(stage.config(f"{NAMESPACE}_bare"), "tweet", SCHEMA, 60)
+    opened = open_session(stage.config(f"{NAMESPACE}_bare", "tweet"), SCHEMA, 60)
     inserts = [opened.session.prepare(text) for text in _INSERTS]
     taken = []
     for _ in range(_WARM_BATCHES + count):

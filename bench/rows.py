@@ -34,7 +34,7 @@ _BATCHES_AT_ONCE = 8
 async def run(stage: Stage) -> list[Row]:
     """CPU of one stored row. The two take turns, so that whatever else Cassandra does hits both."""
     limits, clock = Limits(), SystemClock()
-    opened = await asyncio.to_thread(open_session, stage.config(f"{NAMESPACE}_rows"), "timeline", _SCHEMA, 60)
+    opened = await asyncio.to_thread(open_session, stage.config(f"{NAMESPACE}_rows"), _SCHEMA, 60)
     cql = Cql(opened)
     ours = store.CqlHomeStore(cql, clock, limits.stored_ttl_s)
     insert = opened.session.prepare(_INSERT)

@@ -49,10 +49,10 @@ class Stage:
         """Where the edge listens, on HOST."""
         return int(self.stack.addresses["AVIARY_HTTP_PORT"])
 
-    def config(self, namespace: str) -> MeshConfig:
-        """The configuration of a process of svc_timeline's on the same servers, whose names begin with another namespace."""
-        ports = {"AVIARY_TIMELINE_PORT": "0", "AVIARY_TIMELINE_METRICS_PORT": "0"}
-        return replace(MeshConfig.read("timeline", Env({**self.stack.environment(), **ports})), namespace=namespace)
+    def config(self, namespace: str, area: str = "timeline") -> MeshConfig:
+        """The configuration of a process of an area's on the same servers, whose names begin with another namespace."""
+        ports = {f"AVIARY_{area.upper()}_{name}": "0" for name in ("PORT", "METRICS_PORT")}
+        return replace(MeshConfig.read(area, Env({**self.stack.environment(), **ports})), namespace=namespace)
 
     def server_meter(self, name: str) -> Meter:
         """The meter of one process alone, by its name in `aviary ps`."""

@@ -1,18 +1,25 @@
 """The rpc with which every service says how much of what it accepted is still on its way; the numbers come from outbox and bus."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from grpc import aio
 
 from runtime.bus import Consumers
-from runtime.outbox import Announcer
+
+
+class Written(Protocol):
+    """What keeps announcements until they are published: an outbox."""
+
+    async def backlog(self) -> tuple[int, int]:
+        """How many are not yet published, and the age in milliseconds of the oldest (0 without). Raises Unavailable."""
 
 
 class Backlog(mesh_pb2_grpc.MeshServiceServicer):
     """Serves aviary.mesh.v1.MeshService over the outboxes and consumers of the process."""
 
-    def __init__(self, outboxes: Sequence[Announcer], consumers: Sequence[Consumers]) -> None:
+    def __init__(self, outboxes: Sequence[Written], consumers: Sequence[Consumers]) -> None:
         self._outboxes = outboxes
         self._consumers = consumers
 

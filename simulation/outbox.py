@@ -5,11 +5,11 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from outbox import Outbox, OutboxRow
+from outbox.table import BUCKET_MS, ROWS_PER_READ
 from runtime.bus import Bus
 from runtime.faults import NO_FAULTS
 from runtime.ids import Clock
-from runtime.outbox import Outbox
-from runtime.outbox_relay import BUCKET_MS, ROWS_PER_READ, OutboxRow
 
 Place = tuple[int, int, bytes]
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from outbox import Announcer
 from readers.recent import OwnWrites
 from runtime.cursors import Cursors
 from runtime.faults import Faults
 from runtime.ids import Clock
-from runtime.outbox import Announcer
 from svc_graph.accounts import KnownAccounts
 from svc_graph.store import GraphStore
 from svc_graph.turns import Turns

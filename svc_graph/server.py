@@ -5,13 +5,12 @@ from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 
+from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.cursors import Cursors
-from runtime.outbox import Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from runtime.service import Process, check_peer, main
 from svc_graph.accounts import KnownAccounts

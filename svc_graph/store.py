@@ -8,8 +8,8 @@ from typing import Protocol
 
 from aviary.graph.v1.events_pb2 import FollowSet
 
+from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
-from runtime.outbox import CqlOutbox
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.time_lists import Row, TimeLists
 

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
+from outbox import Announcer
 from readers.recent import OwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
-from runtime.outbox import Announcer
 from svc_tweet.signals import StatusSignals
 from svc_tweet.store import TweetStore
 

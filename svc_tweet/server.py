@@ -6,13 +6,12 @@ from aviary.tweet.v1.tweet_pb2_grpc import add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.outbox import Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from runtime.service import Process, main
 from svc_tweet.config import Config

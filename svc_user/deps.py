@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from outbox import Announcer
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
-from runtime.outbox import Announcer
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords
 from svc_user.store import UserStore

@@ -4,12 +4,11 @@ from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1.events_pb2 import UserRegistered
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
+from outbox import CqlOutboxTable, Outbox
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.outbox import Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from runtime.service import Process, main
 from svc_user.config import Config
 from svc_user.deps import Deps

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from aviary.user.v1.events_pb2 import UserRegistered
 
+from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
 from runtime.errors import InvalidCursor
-from runtime.outbox import CqlOutbox
 from svc_user.domain import Claim, Session, User, UserPage
 
 SCHEMA = Path(__file__).parent / "schema"

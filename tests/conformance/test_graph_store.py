@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import CqlOutbox, Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together

@@ -9,12 +9,11 @@ from pathlib import Path
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
-from runtime.outbox import CqlOutbox, Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from tests.outbox_schema import OUTBOX_TABLES

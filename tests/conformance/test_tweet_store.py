@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
+from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
-from runtime.outbox import CqlOutbox, Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_tweet.domain.tweets import CLAIM_TTL_S, NEWEST, OLDEST, Claim, Tweet, deletion_us

@@ -9,13 +9,12 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from outbox import Announcer, CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.errors import InvalidCursor
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import Announcer, CqlOutbox, Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from stack import Addresses

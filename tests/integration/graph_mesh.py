@@ -14,6 +14,7 @@ from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
+from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.bus import Consumers, NatsBus, consumes
 from runtime.callers import CallerSigner
@@ -25,8 +26,6 @@ from runtime.cursors import Cursors, parse_keys
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.outbox import Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from runtime.redis import connect_redis
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps

@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc import aio
 
+from outbox import CqlOutboxTable, Outbox
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import MeshConfig, Secret
@@ -32,8 +33,6 @@ from runtime.cql import Cql
 from runtime.errors import from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of
-from runtime.outbox import Outbox
-from runtime.outbox_relay import CqlOutboxTable
 from runtime.service import check_peer
 from simulation.bus import MemoryBus
 from stack.ports import pick_free

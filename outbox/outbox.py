@@ -1,6 +1,6 @@
 """The transactional outbox: announcements written in the batch of what they announce, published soon, and by the relay in any case.
 
-Its tables `outbox` and `outbox_watermark` are part of each owner's schema/0001, the same text everywhere; outbox_relay.py reads them.
+Its tables `outbox` and `outbox_watermark` are part of each owner's schema/0001, the same text everywhere; table.py reads them.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from typing import Any, Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 from prometheus_client import Counter
 
+from outbox.relay import Relay
+from outbox.table import BUCKET_MS, SHARDS, OutboxRow, OutboxTable
 from runtime.bus import Bus, Envelope, envelope_of
 from runtime.cql import Statement
 from runtime.errors import Unavailable
 from runtime.faults import Faults
 from runtime.ids import Clock
-from runtime.outbox_relay import BUCKET_MS, SHARDS, OutboxRow, OutboxTable, Relay
 from runtime.telemetry import logger
 
 SOON_S = 0.05

@@ -1,0 +1,109 @@
+"""The tables of an outbox: what the relay and the writer of rows need of them, and how they lie in CQL."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from runtime.bus import Envelope
+from runtime.cql import Cql, Statement
+from runtime.ids import Clock
+
+BUCKET_MS = 10_000
+SHARDS = 4
+BUCKETS_PER_READ = 25
+ROWS_PER_READ = 2000
+_DELETE_AHEAD_US = 60_000_000
+
+W_co = TypeVar("W_co", covariant=True)
+"""How a store takes the write of a row into the batch of what the row announces."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An announcement that lies in the outbox."""
+
+    shard: int
+    bucket: int
+    created_ms: int
+    envelope: Envelope
+
+
+class OutboxTable(Protocol[W_co]):
+    """Rows by shard and bucket, and the watermark. Every method raises Unavailable while the database is away."""
+
+    def insert(self, row: OutboxRow) -> W_co:
+        """The write of a row, for the same batch as what it announces."""
+
+    async def rows(self, first: int, last: int) -> list[OutboxRow]:
+        """What lies in the buckets from `first` to `last`, both included, 25 of them at most; 2,000 rows at most."""
+
+    async def count(self, first: int, last: int) -> tuple[int, int | None]:
+        """How many rows the buckets from `first` to `last` hold, and when the oldest was written, in milliseconds."""
+
+    async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Delete published rows (shard, bucket, event_id). A write of one that arrives late does not bring it back."""
+
+    async def watermark(self) -> int:
+        """The first bucket that the last pass has not finished; before any pass, the bucket in which the tables were made."""
+
+    async def move_watermark(self, bucket: int) -> None:
+        """Remember that everything before `bucket` is published. Two relays may move it back and forth; both are right."""
+
+
+class CqlOutboxTable:
+    """The tables `outbox` and `outbox_watermark` of an area's keyspace."""
+
+    def __init__(self, cql: Cql, clock: Clock) -> None:
+        self._cql = cql
+        self._clock = clock
+        self._insert = cql.prepare(
+            "INSERT INTO outbox (shard, bucket, event_id, subject, payload, created_at) VALUES (?, ?, ?, ?, ?, ?)"
+        )
+        self._read = cql.prepare(
+            "SELECT shard, bucket, event_id, subject, payload, created_at FROM outbox"
+            f" WHERE shard IN ? AND bucket IN ? LIMIT {ROWS_PER_READ}"
+        )
+        self._count = cql.prepare("SELECT COUNT(*), MIN(created_at) FROM outbox WHERE shard IN ? AND bucket IN ?")
+        self._delete = cql.prepare("DELETE FROM outbox WHERE shard = ? AND bucket = ? AND event_id = ?")
+        self._watermark = cql.prepare("SELECT bucket FROM outbox_watermark WHERE id = 0")
+        self._set_watermark = cql.prepare("INSERT INTO outbox_watermark (id, bucket) VALUES (0, ?)")
+        self._first_use = cql.prepare("SELECT applied_at FROM schema_versions WHERE version = 1")
+
+    def insert(self, row: OutboxRow) -> tuple[Statement, Sequence[Any]]:
+        """See OutboxTable: a statement with its values."""
+        sent = row.envelope
+        return self._insert, (row.shard, row.bucket, sent.event_id, sent.subject, sent.payload, row.created_ms)
+
+    async def rows(self, first: int, last: int) -> list[OutboxRow]:
+        """See OutboxTable."""
+        found = await self._cql.execute(self._read, (range(SHARDS), range(first, last + 1)))
+        return [
+            OutboxRow(shard, bucket, at, Envelope(subj, eid, data, "")) for shard, bucket, eid, subj, data, at in found
+        ]
+
+    async def count(self, first: int, last: int) -> tuple[int, int | None]:
+        """See OutboxTable."""
+        rows, oldest = 0, None
+        for start in range(first, last + 1, BUCKETS_PER_READ):
+            buckets = range(start, min(start + BUCKETS_PER_READ, last + 1))
+            ((some, at_ms),) = await self._cql.execute(self._count, (range(SHARDS), buckets))
+            rows += some
+            oldest = min(at_ms, oldest or at_ms) if some else oldest
+        return rows, oldest
+
+    async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
+        """See OutboxTable."""
+        # Ahead of our clock: the row's timestamp is its writer's, which may have had a reason to be ahead of the time.
+        await self._cql.write_rows(self._delete, rows, timestamp_us=self._clock.now_us() + _DELETE_AHEAD_US)
+
+    async def watermark(self) -> int:
+        """See OutboxTable."""
+        found = await self._cql.execute(self._watermark)
+        if found:
+            return int(found[0][0])
+        made = await self._cql.execute(self._first_use)
+        return int(made[0][0].timestamp() * 1000) // BUCKET_MS - 1
+
+    async def move_watermark(self, bucket: int) -> None:
+        """See OutboxTable."""
+        await self._cql.execute(self._set_watermark, (bucket,))
