@@ -10,7 +10,20 @@ from google.protobuf.descriptor import FieldDescriptor
 from runtime import contract
 from tests.contract.contracts import ROOT, messages, reasons, services, sources
 
-CODE = ("runtime", "readers", "svc_user", "svc_graph", "svc_tweet", "svc_timeline", "views", "edge", "ops")
+CODE = (
+    "runtime",
+    "outbox",
+    "readers",
+    "ordered",
+    "readers",
+    "svc_user",
+    "svc_graph",
+    "svc_tweet",
+    "svc_timeline",
+    "views",
+    "edge",
+    "ops",
+)
 RPCS = [rpc for service in services() for rpc in contract.methods(service.full_name)]
 EVENTS = [m for m in messages() if m.DESCRIPTOR.GetOptions().HasExtension(options_pb2.event)]
 
