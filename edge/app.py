@@ -16,6 +16,7 @@ from edge.web import Request, Response, send_response
 from runtime.context import acting, current_caller
 from runtime.errors import FieldProblem, ServiceError
 from runtime.http import Receive, Scope, Send
+from runtime.policy import Policy
 from runtime.telemetry import SECONDS, logger
 
 log = logger(__name__)
@@ -31,6 +32,10 @@ class Target(Protocol):
 
     name: str
     """For metrics: the rpc, or the page."""
+
+    @property
+    def policy(self) -> Policy:
+        """Who may use it; judged where it is served, by runtime/policy.py."""
 
     def __call__(self, request: Request, values: Sequence[str], /) -> Awaitable[Response]:
         """The answer; raises ServiceError. `values` are those of the path's variables."""

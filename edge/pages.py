@@ -10,10 +10,13 @@ from swagger_ui_bundle import swagger_ui_path
 
 from edge.binding import refusal
 from edge.compression import chosen
+from edge.policies import open_to_all
 from edge.stream.handshake import missing_of_handshake
 from edge.stream.messages import ROUTE
 from edge.web import Header, Request, Response
+from runtime.context import NOBODY
 from runtime.http import OpsApp
+from runtime.policy import ensure_may_call
 
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _FOR_A_DAY: Header = (b"cache-control", b"public, max-age=86400")
@@ -51,14 +54,16 @@ _VENDORED = {
 
 
 class Page:
-    """A page at a fixed path."""
+    """A page at a fixed path. It looks at no token: one that is not open to all is refused to everybody."""
 
     def __init__(self, name: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
         self.name = name
+        self.policy = open_to_all(name)
         self._answer = answer
 
     async def __call__(self, request: Request, values: Sequence[str]) -> Response:
         """The page."""
+        ensure_may_call(self.policy, NOBODY)
         return await self._answer(request)
 
 

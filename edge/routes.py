@@ -90,6 +90,10 @@ class RouteTable(Generic[T]):
             raise MethodNotAllowed(verb, _methods(node))
         return target, values
 
+    def __iter__(self) -> Iterator[tuple[str, str, T]]:
+        """Every target with its method and path, sorted by path."""
+        return _below(self._root, "")
+
     def methods(self, raw_path: bytes) -> tuple[str, ...]:
         """What may be done at a path, OPTIONS included. Raises RouteNotFound."""
         return _methods(self._place(raw_path)[0])
@@ -115,6 +119,15 @@ def _walk(node: _Node[T], segments: list[str], at: int) -> tuple[_Node[T], list[
         return None
     rest = _walk(node.variable, segments, at + 1)
     return None if rest is None else (rest[0], [segment, *rest[1]])
+
+
+def _below(node: _Node[T], path: str) -> Iterator[tuple[str, str, T]]:
+    for verb, target in sorted(node.targets.items()):
+        yield verb, path, target
+    for segment, static in sorted(node.static.items()):
+        yield from _below(static, f"{path}/{segment}")
+    if node.variable is not None:
+        yield from _below(node.variable, path + "/{}")
 
 
 def _methods(node: _Node[T]) -> tuple[str, ...]:

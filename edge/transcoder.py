@@ -28,6 +28,7 @@ class Endpoint:
         rpc = route.rpc
         self.name = rpc.name
         self.route = route
+        self.policy = rpc
         self.binding = Binding(route)
         self._rpc = rpc
         self._tokens = tokens
