@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.machine import Machine
-from bench.soak import kills
+from bench.soak import kills, matrix
 from bench.soak.scenario import Options, Outcome, Scenario
 from bench.stage import cancel_on_sigterm
 
@@ -16,6 +16,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 SCENARIOS: dict[str, Scenario] = {
     "kills": kills.run,
+    "matrix": matrix.run,
 }
 
 
