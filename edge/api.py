@@ -1,7 +1,8 @@
 """Constructor calls that make the public application out of contracts and channels; used by server.py and by tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+import orjson
 from aviary.view.v1 import view_pb2
 from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
@@ -19,9 +20,21 @@ from runtime.http import OpsApp
 _TWEETS_KEPT = 10_000
 
 
-def endpoints_of(contracts: Sequence[tuple[FileDescriptor, aio.Channel]], tokens: TokenVerifier) -> list[Endpoint]:
+def public_encoder() -> Encoder:
+    """JSON of everything that is shown; finished JSON of tweets is kept, for pages and for the stream."""
+    return Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: _TWEETS_KEPT})
+
+
+def tweet_renderer(encoder: Encoder) -> Callable[[view_pb2.Tweet], bytes]:
+    """Gives a whole tweet as JSON text, as a page of REST would show it."""
+    encode = encoder.of(view_pb2.Tweet.DESCRIPTOR)
+    return lambda tweet: orjson.dumps(encode(tweet))
+
+
+def endpoints_of(
+    contracts: Sequence[tuple[FileDescriptor, aio.Channel]], tokens: TokenVerifier, encoder: Encoder
+) -> list[Endpoint]:
     """One endpoint for each HTTP route that the contracts state; each contract is called over its channel."""
-    encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: _TWEETS_KEPT})
     return [
         Endpoint(route, channel, encoder, tokens)
         for file, channel in contracts
@@ -38,10 +51,15 @@ def build_app(
     public_metrics: bool = True,
 ) -> App:
     """The application of the public port."""
+    return App(public_routes(endpoints, ops, public_metrics), Cors(cors_origins), max_in_flight)
+
+
+def public_routes(endpoints: Sequence[Endpoint], ops: OpsApp, public_metrics: bool = True) -> RouteTable[Target]:
+    """Everything that the public port answers to ordinary requests; the WebSocket of the stream has its own way in."""
     table: RouteTable[Target] = RouteTable()
     for endpoint in endpoints:
         table.add(endpoint.route.verb, endpoint.route.template, endpoint)
     extra = pages.operations(ops, public_metrics) | pages.stream() | pages.documentation(openapi.document(endpoints))
     for path, page in extra.items():
         table.add("GET", path, page)
-    return App(table, Cors(cors_origins), max_in_flight)
+    return table

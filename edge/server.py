@@ -12,10 +12,11 @@ from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
-from edge.api import build_app, endpoints_of
+from edge.api import build_app, endpoints_of, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
+from edge.json_codec.encode import Encoder
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from readers.presence import Presence
@@ -51,7 +52,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
     process.serve(add_ViewServiceServicer_to_server, servicer)
     process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
 
-    tokens = TokenVerifier(config.token_keys, process.clock)
+    tokens, encoder = TokenVerifier(config.token_keys, process.clock), public_encoder()
     contracts = [
         (user_pb2.DESCRIPTOR, user),
         (graph_pb2.DESCRIPTOR, graph),
@@ -59,14 +60,14 @@ async def build(process: Process, config: EdgeConfig) -> None:
         (view_pb2.DESCRIPTOR, view),
     ]
     app = build_app(
-        endpoints_of(contracts, tokens),
+        endpoints_of(contracts, tokens, encoder),
         process.ops,
         cors_origins=config.cors_origins,
         max_in_flight=config.max_in_flight,
         public_metrics=config.public_metrics,
     )
     backlogs = {"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)}
-    stream = await start_stream(process, config, deps, tokens, backlogs, bus, redis)
+    stream = await start_stream(process, config, deps, encoder, tokens, backlogs, bus, redis)
     http = HttpServer(app, config.http_host, config.http_port, stream.upgrades)
     process.background("http", http.run)
 
@@ -82,6 +83,7 @@ async def start_stream(
     process: Process,
     config: EdgeConfig,
     views: Deps,
+    encoder: Encoder,
     tokens: TokenVerifier,
     backlogs: Mapping[str, MeshServiceAsyncStub],
     bus: Bus,
@@ -91,6 +93,7 @@ async def start_stream(
     clock = process.clock
     stream = build_stream(
         views=views,
+        render=tweet_renderer(encoder),
         attendees=Presence(redis, config.mesh.namespace, clock),
         tokens=tokens,
         cursors=Cursors(dict(config.cursor_keys), clock),

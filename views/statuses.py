@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from aviary.tweet.v1 import events_pb2
 
@@ -40,13 +41,16 @@ class Statuses:
         self._epoch = 1
         self._silent: set[bytes] = set()
         self._deleted: dict[bytes, None] = {}
-        self._on_deleted: list[Deleted] = []
-        self._on_lost: list[Lost] = []
+        self._watchers: list[tuple[Deleted, Lost]] = []
 
-    def watch(self, on_deleted: Deleted, on_lost: Lost) -> None:
-        """Call back with tweet and author of every deletion that is heard for the first time, and when signals were lost."""
-        self._on_deleted.append(on_deleted)
-        self._on_lost.append(on_lost)
+    def watch(self, on_deleted: Deleted, on_lost: Lost) -> Callable[[], None]:
+        """Call back with tweet and author of every deletion that is heard for the first time, and when signals were lost.
+
+        Call the result to stop.
+        """
+        watcher = (on_deleted, on_lost)
+        self._watchers.append(watcher)
+        return partial(self._watchers.remove, watcher)
 
     def epoch(self) -> int | None:
         """The epoch in which statuses that are learned now are true; None while nothing may be believed."""
@@ -93,7 +97,7 @@ class Statuses:
 
     def _learn(self, tweet_id: bytes, author_id: bytes) -> None:
         if self._remember(tweet_id):
-            for tell in self._on_deleted:
+            for tell, _ in self._watchers:
                 tell(tweet_id, author_id)
 
     def _notice_silence(self, now: float) -> None:
@@ -111,7 +115,7 @@ class Statuses:
         log.info("statuses_unknown", why=why)
 
     def _tell_lost(self) -> None:
-        for tell in self._on_lost:
+        for _, tell in self._watchers:
             tell()
 
     def _remember(self, tweet_id: bytes) -> bool:

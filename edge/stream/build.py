@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
@@ -11,20 +10,21 @@ from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
 
 from edge.auth import TokenVerifier
-from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
+from edge.stream.catchup import CatchUp
 from edge.stream.doorkeeper import Doorkeeper, StreamLimits
 from edge.stream.horizon import BacklogHorizon
 from edge.stream.hub import Hub
-from edge.stream.messages import StreamCursors, tweet_json
+from edge.stream.messages import StreamCursors
+from edge.stream.tasks import Tasks
 from edge.stream.websocket import upgrades
 from readers.presence import Attendees
 from runtime.bus import Bus, Stop
 from runtime.cursors import Cursors
 from runtime.ids import Clock
+from views import feeds
 from views.deps import Deps
-
-_TWEETS_KEPT = 2_000
+from views.statuses import Statuses
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Stream:
 
     upgrades: Callable[..., Any]
     hub: Hub
+    tasks: Tasks
+    statuses: Statuses
     doorkeeper: Doorkeeper
     attendance: Attendance
     horizon: BacklogHorizon
@@ -41,6 +43,7 @@ class Stream:
     async def listen(self, bus: Bus) -> Stop:
         """Hear what is for this edge: one subscription, however many sockets. Await the result to stop."""
         bus.on_reconnected(self.hub.link_restored)
+        unwatch = self.statuses.watch(self.hub.deleted, self.hub.deletions_lost)
         stop = await bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
         # Before the first reader comes: the edge must be known to live, or nobody signals to it; and how far fan-out is.
         await self.attendance.beat()
@@ -48,7 +51,8 @@ class Stream:
 
         async def close() -> None:
             await stop()
-            await self.hub.close()
+            unwatch()
+            await self.tasks.close()
 
         return close
 
@@ -63,6 +67,7 @@ class Stream:
 def build_stream(
     *,
     views: Deps,
+    render: Callable[[view_pb2.Tweet], bytes],
     attendees: Attendees,
     tokens: TokenVerifier,
     cursors: Cursors,
@@ -71,10 +76,13 @@ def build_stream(
     clock: Clock,
     limits: StreamLimits,
 ) -> Stream:
-    """The stream over the view plane of the same process. `backlogs`: the services through which a tweet reaches a home."""
-    encode = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: _TWEETS_KEPT}).of(view_pb2.Tweet.DESCRIPTOR)
-    horizon = BacklogHorizon(backlogs, clock)
-    hub = Hub(views, partial(tweet_json, encode), clock)
+    """The stream over the view plane of the same process.
+
+    `render` gives a tweet's JSON, as REST shows it; `backlogs` are the services through which a tweet reaches a home.
+    """
+    tasks, horizon = Tasks(), BacklogHorizon(backlogs, clock)
+    catch_up = CatchUp(feeds.home(views), render, clock, tasks)
+    hub = Hub(views, render, catch_up, tasks, clock)
     attendance = Attendance(attendees, edge_id, clock, hub.missed)
-    doorkeeper = Doorkeeper(tokens, StreamCursors(cursors), horizon, hub, attendance, clock, limits)
-    return Stream(upgrades(doorkeeper), hub, doorkeeper, attendance, horizon, edge_id)
+    doorkeeper = Doorkeeper(tokens, StreamCursors(cursors), horizon, hub, catch_up, tasks, attendance, clock, limits)
+    return Stream(upgrades(doorkeeper), hub, tasks, views.statuses, doorkeeper, attendance, horizon, edge_id)

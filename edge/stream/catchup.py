@@ -1,14 +1,14 @@
 """Brings a socket up to date from a time on, out of the reader's stored home: after a reconnect and after lost signals."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from aviary.view.v1 import view_pb2
 from grpc import aio
 
 from edge.stream.horizon import OVERLAP_MS
 from edge.stream.socket import Socket
+from edge.stream.tasks import Tasks
 from runtime import telemetry
 from runtime.context import NOBODY, acting
 from runtime.ids import Clock, uuid7_of
@@ -28,8 +28,6 @@ _BURST = 32
 
 log = telemetry.logger(__name__)
 
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
-
 
 class CatchUp:
     """Reads the home of a socket's reader and sends what the socket has not sent, oldest first; eight sockets at a time.
@@ -38,11 +36,11 @@ class CatchUp:
     cannot be caught up with (older than 10 minutes, more than 800 tweets, a home that cannot be read) becomes `gap`.
     """
 
-    def __init__(self, home: Pipeline, render: Callable[[view_pb2.Tweet], bytes], clock: Clock, spawn: Spawn) -> None:
+    def __init__(self, home: Pipeline, render: Callable[[view_pb2.Tweet], bytes], clock: Clock, tasks: Tasks) -> None:
         self._home = home
         self._render = render
         self._clock = clock
-        self._spawn = spawn
+        self._tasks = tasks
         self._room = asyncio.Semaphore(_AT_ONCE)
         self._wanted: dict[Socket, int] = {}
         self._busy: set[Socket] = set()
@@ -53,7 +51,7 @@ class CatchUp:
         self._wanted[socket] = min(since_ms, self._wanted.get(socket, since_ms))
         if socket not in self._busy:
             self._busy.add(socket)
-            self._spawn(self._work(socket))
+            self._tasks.spawn(self._work(socket))
 
     async def _work(self, socket: Socket) -> None:
         try:

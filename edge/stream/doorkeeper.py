@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from aviary.mesh.v1 import reason_pb2
 
 from edge.auth import Grant, TokenInvalid, TokenVerifier
+from edge.policies import STREAM
 from edge.stream.attendance import Attendance
+from edge.stream.catchup import CatchUp
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
 from edge.stream.socket import CLOSE_GOING_AWAY, Horizon, Socket, Wire
+from edge.stream.tasks import Tasks
 from runtime.errors import Unauthenticated, common
 from runtime.ids import Clock
-from runtime.policy import InsufficientScope
+from runtime.policy import ensure_may_call
 
-READ = "read"
 SWEEP_EVERY_S = 1.0
 
 
@@ -37,6 +39,8 @@ class Doorkeeper:
         cursors: StreamCursors,
         horizon: Horizon,
         hub: Hub,
+        catch_up: CatchUp,
+        tasks: Tasks,
         attendance: Attendance,
         clock: Clock,
         limits: StreamLimits,
@@ -46,6 +50,8 @@ class Doorkeeper:
         self._cursors = cursors
         self._horizon = horizon
         self._hub = hub
+        self._catch_up = catch_up
+        self._tasks = tasks
         self._attendance = attendance
         self._clock = clock
         self._sweeps = 0
@@ -57,8 +63,7 @@ class Doorkeeper:
         if not token:
             raise Unauthenticated("a stream needs an access token")
         grant = self._tokens.verify(token)
-        if READ not in grant.caller.scopes:
-            raise InsufficientScope("a stream needs the scope read", scope=READ)
+        ensure_may_call(STREAM, grant.caller)
         return grant
 
     def resume_ms(self, cursor: str, grant: Grant) -> int | None:
@@ -69,7 +74,7 @@ class Doorkeeper:
         """Open the stream of a reader. The first message follows as soon as the mesh knows that the reader is here."""
         socket = Socket(wire, grant, self._cursors, self._horizon)
         self._slot_of[socket] = next(self._slots)
-        self._hub.spawn(self._arrive(socket, since_ms))
+        self._tasks.spawn(self._arrive(socket, since_ms))
         return socket
 
     def leave(self, socket: Socket) -> None:
@@ -77,7 +82,7 @@ class Doorkeeper:
         socket.closed = True
         if self._slot_of.pop(socket, None) is not None:
             self._hub.remove(socket)
-            self._hub.spawn(self._attendance.leave(socket.viewer))
+            self._tasks.spawn(self._attendance.leave(socket.viewer))
 
     def renew(self, socket: Socket, token: str) -> None:
         """Another token for a stream that is open; raises what `grant` raises, and TokenInvalid for another user's."""
@@ -123,4 +128,4 @@ class Doorkeeper:
         self._hub.add(socket)
         socket.hello(self.limits.heartbeat_s)
         if since_ms is not None:
-            self._hub.catch_up.start(socket, since_ms)
+            self._catch_up.start(socket, since_ms)

@@ -1,8 +1,8 @@
 """Takes signals of the mesh to the sockets of this process: one subscription for all of them, one rendering for each tweet."""
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Iterator
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterator
 
 from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
@@ -11,10 +11,10 @@ from prometheus_client import Counter, Gauge
 from edge.stream.catchup import CatchUp
 from edge.stream.messages import tweet_deleted
 from edge.stream.socket import Socket
+from edge.stream.tasks import Tasks
 from runtime import telemetry
 from runtime.context import NOBODY, acting
 from runtime.ids import Clock, split_ids
-from views import feeds
 from views.deps import Deps
 from views.ids import text_id
 from views.items import Item
@@ -23,6 +23,7 @@ from views.live import LiveTweet, follows_or_is, load_live, may_see
 _TWEETS_AT_ONCE = 64
 _READERS_AT_ONCE = 64
 _LOAD_WITHIN_S = 5.0
+_PUBLISHERS = 1_000
 
 SOCKETS = Gauge("aviary_edge_sockets", "Open streams.")
 LIVE = Counter("aviary_edge_live_total", "Signals of new tweets, by what became of them.", ["outcome"])
@@ -33,20 +34,21 @@ log = telemetry.logger(__name__)
 class Hub:
     """Knows the sockets of every reader, and which signals were lost."""
 
-    def __init__(self, views: Deps, render: Callable[[view_pb2.Tweet], bytes], clock: Clock) -> None:
+    def __init__(
+        self, views: Deps, render: Callable[[view_pb2.Tweet], bytes], catch_up: CatchUp, tasks: Tasks, clock: Clock
+    ) -> None:
         self._views = views
         self._render = render
+        self._catch_up = catch_up
+        self._tasks = tasks
         self._clock = clock
         self._sockets: dict[bytes, set[Socket]] = {}
-        self._publishers: dict[bytes, tuple[int, int]] = {}
+        self._publishers: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         self._started_ms = clock.now_ms()
         self._linked_ms = self._started_ms
-        self._tasks: set[asyncio.Task[None]] = set()
         self._latest: dict[bytes, asyncio.Task[None]] = {}
         self._tweets = asyncio.Semaphore(_TWEETS_AT_ONCE)
         self._readers = asyncio.Semaphore(_READERS_AT_ONCE)
-        self.catch_up = CatchUp(feeds.home(views), render, clock, self.spawn)
-        views.statuses.watch(self.deleted, self.deletions_lost)
 
     def __iter__(self) -> Iterator[Socket]:
         """Every socket."""
@@ -66,20 +68,6 @@ class Hub:
             if not sockets:
                 del self._sockets[socket.viewer]
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Do something beside; what it raises is logged."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return task
-
-    async def close(self) -> None:
-        """Stop what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def heard(self, signal: events_pb2.HomeSignal) -> None:
         """A tweet reached homes of readers who are connected here. Waits while too many are being worked on."""
         self._count(signal)
@@ -90,14 +78,14 @@ class Hub:
         await self._tweets.acquire()
         # What one author posts quickly is loaded at once and sent in order.
         before = self._latest.get(signal.author_id)
-        task = self.spawn(self._deliver(Item(signal.tweet_id, signal.author_id), readers, before))
+        task = self._tasks.spawn(self._deliver(Item(signal.tweet_id, signal.author_id), readers, before))
         self._latest[signal.author_id] = task
         task.add_done_callback(lambda done: self._forget(signal.author_id, done))
 
     def deleted(self, tweet_id: bytes, author_id: bytes) -> None:
         """A tweet was deleted: tell who could have it on the screen."""
         if self._sockets:
-            self.spawn(self._tell_deleted(author_id, tweet_deleted(text_id(tweet_id))))
+            self._tasks.spawn(self._tell_deleted(author_id, tweet_deleted(text_id(tweet_id))))
 
     def deletions_lost(self) -> None:
         """A deletion may have gone unheard; what is on the screens cannot be checked from here."""
@@ -118,12 +106,16 @@ class Hub:
         log.warning("signals_missed", readers=len(viewers))
         for viewer in viewers:
             for socket in self._sockets.get(viewer, ()):
-                self.catch_up.start(socket, since_ms)
+                self._catch_up.start(socket, since_ms)
 
     def _count(self, signal: events_pb2.HomeSignal) -> None:
         """Notice that signals of this publisher to this edge are missing."""
         before, heard_ms = self._publishers.get(signal.publisher_id, (0, self._started_ms))
         self._publishers[signal.publisher_id] = (max(before, signal.sequence), self._clock.now_ms())
+        self._publishers.move_to_end(signal.publisher_id)
+        if len(self._publishers) > _PUBLISHERS:
+            # Publishers are new at each start of their process; one that is not gone after all counts as a gap.
+            self._publishers.popitem(last=False)
         if signal.sequence > before + 1:
             LIVE.labels("gap").inc()
             self.missed(list(self._sockets), heard_ms)
@@ -171,8 +163,3 @@ class Hub:
     def _forget(self, author_id: bytes, task: asyncio.Task[None]) -> None:
         if self._latest.get(author_id) is task:
             del self._latest[author_id]
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("stream_work_failed", exc_info=error)

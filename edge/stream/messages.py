@@ -1,10 +1,8 @@
 """The JSON messages of the stream and the cursors in them; who gets which is the hub's matter."""
 
-from collections.abc import Callable
 from enum import Enum
 
 import orjson
-from aviary.view.v1 import view_pb2
 
 from runtime.cursors import Cursors
 from runtime.errors import FieldProblem, InvalidCursor
@@ -44,11 +42,6 @@ def tweet_deleted(tweet_id: str) -> bytes:
 def revoked(reason: str) -> bytes:
     """Data that says why the stream ends."""
     return orjson.dumps({"reason": reason})
-
-
-def tweet_json(encode: Callable[[view_pb2.Tweet], object], tweet: view_pb2.Tweet) -> bytes:
-    """A whole tweet as REST shows it."""
-    return orjson.dumps(encode(tweet))
 
 
 class StreamCursors:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
-from edge.api import build_app, endpoints_of
+from edge.api import build_app, endpoints_of, public_encoder
 from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from runtime import errors
@@ -229,7 +229,7 @@ async def serving(
     contracts: Sequence[tuple[FileDescriptor, aio.Channel]], fakes: Fakes, max_in_flight: int = 100
 ) -> AsyncIterator[World]:
     """Start the port, stop it at the end."""
-    endpoints = endpoints_of(contracts, TokenVerifier({"k1": KEY.public_key()}, SystemClock()))
+    endpoints = endpoints_of(contracts, TokenVerifier({"k1": KEY.public_key()}, SystemClock()), public_encoder())
     app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
     server = HttpServer(app, "127.0.0.1", 0)
     running = asyncio.create_task(server.run())

@@ -14,7 +14,7 @@ from aviary.timeline.v1 import events_pb2 as timeline_events_pb2
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
 from websockets.asyncio.client import ClientConnection, connect
 
-from edge.api import build_app
+from edge.api import build_app, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
@@ -185,6 +185,7 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
     presence = Presence(redis, config.namespace, CLOCK)
     stream = build_stream(
         views=world.deps,
+        render=tweet_renderer(public_encoder()),
         attendees=presence,
         tokens=TokenVerifier({"k1": KEY.public_key()}, CLOCK),
         cursors=Cursors({1: Secret(b"c" * 32)}, CLOCK),

@@ -3,19 +3,21 @@
 import json
 from typing import Any
 
-from aviary.view.v1 import view_pb2
-
+from edge.api import tweet_renderer
 from edge.auth import Grant
 from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
+from edge.stream.catchup import CatchUp
 from edge.stream.hub import Hub
-from edge.stream.messages import StreamCursors, tweet_json
+from edge.stream.messages import StreamCursors
 from edge.stream.socket import Socket
+from edge.stream.tasks import Tasks
 from runtime.config import Secret
 from runtime.cursors import Cursors
 from runtime.errors import Unavailable
 from simulation.presence import MemoryPresence
 from tests.unit.views.world import T0, World, caller
+from views import feeds
 
 EDGE = b"e" * 16
 
@@ -104,8 +106,11 @@ class Rig:
     def __init__(self) -> None:
         self.clock = Clock()
         self.world = World(now_ms=self.clock.now_ms)
-        encode = Encoder().of(view_pb2.Tweet.DESCRIPTOR)
-        self.hub = Hub(self.world.deps, lambda tweet: tweet_json(encode, tweet), self.clock)
+        self.tasks = Tasks()
+        render = tweet_renderer(Encoder())
+        self.catch_up = CatchUp(feeds.home(self.world.deps), render, self.clock, self.tasks)
+        self.hub = Hub(self.world.deps, render, self.catch_up, self.tasks, self.clock)
+        self.world.deps.statuses.watch(self.hub.deleted, self.hub.deletions_lost)
         self.presence = FailingPresence()
         self.attendance = Attendance(self.presence, EDGE, self.clock, self.hub.missed)
         self.cursors = StreamCursors(Cursors({1: Secret(b"c" * 32)}, self.clock))

@@ -16,6 +16,8 @@ def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
         rig.cursors,
         StillHorizon(rig.clock),
         rig.hub,
+        rig.catch_up,
+        rig.tasks,
         rig.attendance,
         rig.clock,
         StreamLimits(heartbeat_s=heartbeat_s),
@@ -25,7 +27,7 @@ def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
 async def entered(rig: Rig, door: Doorkeeper, viewer: bytes, since_ms: int | None = None) -> tuple[Socket, FakeWire]:
     wire = FakeWire()
     socket = door.enter(wire, Grant(caller(viewer), rig.clock.ms + 60_000), since_ms)
-    await rig.world.until(lambda: not rig.hub._tasks)
+    await rig.world.until(lambda: not rig.tasks)
     return socket, wire
 
 
@@ -76,7 +78,7 @@ async def test_a_reader_who_comes_while_redis_is_away_is_caught_up_with_later() 
     rig.clock.ms += 5000
     rig.presence.down = False
     await rig.attendance.beat()
-    await rig.world.until(lambda: not rig.hub._tasks)
+    await rig.world.until(lambda: not rig.tasks)
     assert wire.tweets() == [text(missed)] and socket.held_at_ms is None
 
 
@@ -87,7 +89,7 @@ async def test_who_leaves_is_forgotten_even_before_having_arrived() -> None:
     await rig.attendance.beat()
     socket = door.enter(FakeWire(), Grant(caller(alice), rig.clock.ms + 60_000), None)
     door.leave(socket)
-    await rig.world.until(lambda: not rig.hub._tasks)
+    await rig.world.until(lambda: not rig.tasks)
     assert list(rig.hub) == [] and await rig.presence.edges_of([alice]) == {}
 
 

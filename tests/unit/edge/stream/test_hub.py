@@ -26,7 +26,7 @@ def signal(sequence: int, tweet: bytes, author: bytes, *readers: bytes, publishe
 
 async def idle(rig: Rig) -> None:
     """Wait until the hub has nothing under way."""
-    await rig.world.until(lambda: not rig.hub._tasks)
+    await rig.world.until(lambda: not rig.tasks)
 
 
 async def test_signals_for_readers_who_are_not_here_load_nothing() -> None:
@@ -102,7 +102,7 @@ async def test_more_than_a_stream_takes_is_a_gap() -> None:
     for _ in range(801):
         rig.world.tweet(bob)
     socket, wire = rig.socket(alice)
-    rig.hub.catch_up.start(socket, rig.clock.ms)
+    rig.catch_up.start(socket, rig.clock.ms)
     await idle(rig)
     assert wire.types() == ["gap"] and socket.held_at_ms is None
 
@@ -116,7 +116,7 @@ async def test_cursors_stand_still_until_a_catch_up_is_done() -> None:
     socket, wire = rig.socket(alice)
     since = rig.clock.ms - 5000
     missed = rig.world.tweet(bob)
-    rig.hub.catch_up.start(socket, since)
+    rig.catch_up.start(socket, since)
     await gate.arrived.wait()
     live = rig.world.tweet(bob)
     await rig.hub.heard(signal(1, live, bob, alice))
