@@ -80,6 +80,8 @@ class Leases:
         roll = roll.without(self._dead(roll, began))
         claimed = roll.claimed(self._me, given_up)
         changed = claimed.owners != roll.owners or claimed.beats.keys() != roll.beats.keys()
+        # A write that we gave up waiting for may have been done: what the roll says is ours is taken with an epoch of now.
+        changed = changed or len(mine) < len(roll.owners.get(self._me, ()))
         if changed or began - self._renewed_at >= RENEW * self._ttl_s:
             revision = await self._write(claimed, revision)
             epoch = self._created_us + revision

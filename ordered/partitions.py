@@ -50,6 +50,8 @@ class _Partition:
     reader: object | None = None
     """None: to be opened."""
     heard_at: float = field(default_factory=time.monotonic)
+    empty_to: int = 0
+    """When it was opened it held nothing up to this place, which is still to be stored; 0 when there is nothing to store."""
     lost: bool = False
     ending: bool = False
     """What is in hand is finished, and nothing else begun."""
@@ -135,9 +137,10 @@ class Partitions:
         while not partition.ending:
             partition.filled.clear()
             found = [d for d in _taken(partition.queue) if d.place > partition.at]
-            if found:
-                await self._hand(Piece(partition.number, partition.epoch, found, found[-1].place, partition.lost))
-                partition.at, partition.lost = found[-1].place, False
+            until, partition.empty_to = found[-1].place if found else partition.empty_to, 0
+            if until:
+                await self._hand(Piece(partition.number, partition.epoch, found, until, partition.lost))
+                partition.at, partition.lost = until, False
             if partition.reader is None:
                 self._to_open.set()
             if not partition.queue and not partition.ending:
@@ -153,9 +156,8 @@ class Partitions:
             try:
                 if some:
                     await self._open(some)
-            except (
-                Exception
-            ) as error:  # of the broker, or of `load`: whatever it is, trying again later is all there is
+            except Exception as error:
+                # Of the broker, or of `load`: whatever it is, trying again is all there is.
                 log.warning("partitions_not_read", partitions=len(some), error=repr(error))
             try:
                 async with asyncio.timeout(self._tick_s):
@@ -182,18 +184,20 @@ class Partitions:
         """The sequence from which a partition is to be read; if it holds nothing now, its position moves to the stream's end."""
         stored = partition.at or await self._work.load(partition.number)
         after = stored - created
-        if stored and not first - 1 <= after <= last:
-            partition.lost = True
-            log.error("messages_lost_unread", stream=self._stream, partition=partition.number, after=after, first=first)
-        after = after if first - 1 <= after <= last else first - 1
+        if not first - 1 <= after <= last:
+            if stored:
+                partition.lost = True
+                where = {"stream": self._stream, "partition": partition.number}
+                log.error("messages_lost_unread", **where, after=after, first=first)
+            after = first - 1
+        partition.at = created + after
         try:
             subject = self._subject(partition.number)
             return (await self._js.get_msg(self._stream, seq=after + 1, subject=subject, next=True)).seq or first
         except NotFoundError:
-            end = created + last
-            if last > after or partition.lost:
-                await self._hand(Piece(partition.number, partition.epoch, (), end, partition.lost))
-            partition.at, partition.lost = end, False
+            if created + last != stored or partition.lost:
+                partition.empty_to = created + last
+                partition.filled.set()
             return last + 1
 
     async def _read(self, some: Sequence[_Partition], first: int, created: int) -> None:

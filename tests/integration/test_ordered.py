@@ -1,0 +1,249 @@
+"""Ordered work in several processes over a real NATS: who owns what, and what happens when one is killed, frozen or joins."""
+
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import json
+import os
+import signal
+import sys
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+from aviary.tweet.v1.events_pb2 import TweetCreated
+from google.protobuf.message import Message
+from redis.asyncio import Redis
+
+from ordered import OrderedConsumer, Slice
+from ordered.leases import Roll
+from ordered.nats import NatsSource
+from runtime.bus import NatsBus
+from runtime.bus.envelope import PARTITIONS
+from runtime.config import MeshConfig
+from tests.waiting import until
+
+NUMBERS = itertools.count()
+TTL_S = 4.0
+AUTHORS = [bytes([n]) * 16 for n in range(60)]
+
+
+class Mesh:
+    """A bus to publish on, the processes that work, and the journal they write."""
+
+    def __init__(self, bus: NatsBus, redis: "Redis[bytes]", config: MeshConfig, env: dict[str, str]) -> None:
+        self.bus = bus
+        self.published: list[str] = []
+        self._redis = redis
+        self._namespace = config.namespace
+        self._env = {**os.environ, **env, "AVIARY_NAMESPACE": config.namespace}
+        self._env |= {"AVIARY_TEST_PORT": "0", "AVIARY_TEST_METRICS_PORT": "0"}
+        self._processes: list[asyncio.subprocess.Process] = []
+
+    async def start(self, name: str) -> asyncio.subprocess.Process:
+        """Begin a process of ordered work."""
+        words = ("-m", "tests.integration.ordered_process", name, str(TTL_S))
+        process = await asyncio.create_subprocess_exec(sys.executable, *words, env=self._env)
+        self._processes.append(process)
+        return process
+
+    async def publish(self) -> None:
+        """One fact of each author."""
+        events = [TweetCreated(event_id=os.urandom(16), tweet_id=b"t" * 16, author_id=author) for author in AUTHORS]
+        await self.bus.publish(*events)
+        self.published += [event.event_id.hex() for event in events]
+
+    async def lines(self) -> list[dict[str, Any]]:
+        """The journal so far."""
+        return [json.loads(line) for line in await self._redis.lrange(f"{self._namespace}:journal", 0, -1)]  # type: ignore[misc]
+
+    async def handled(self) -> list[str]:
+        """Event ids in the order of the journal."""
+        return [event_id for line in await self.lines() for event_id in line["ids"]]
+
+    async def all_handled(self) -> bool:
+        """Whether nothing is left."""
+        return set(self.published) <= set(await self.handled())
+
+    async def shares(self) -> Counter[int]:
+        """How many processes own how many partitions."""
+        with contextlib.suppress(Exception):
+            entry = await (await self.bus._js.key_value(f"{self._namespace}_leases")).get("journal")
+            roll = Roll(**json.loads(entry.value or b"{}"))
+            return Counter(len(owned) for owned in roll.owners.values())
+        return Counter()
+
+    async def close(self) -> None:
+        """Kill what lives and forget what was kept."""
+        for process in self._processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
+        for stream in await self.bus._js.streams_info():
+            if self._namespace in (stream.config.name or ""):
+                await self.bus._js.delete_stream(stream.config.name or "")
+        await self.bus.close()
+        await self._redis.aclose()  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+async def mesh(mesh_config: MeshConfig, mesh_env: dict[str, str]) -> AsyncIterator[Mesh]:
+    config = dataclasses.replace(mesh_config, namespace=f"{mesh_config.namespace}r{next(NUMBERS)}")
+    bus = await NatsBus.connect(config)
+    await bus.declare([TweetCreated])
+    mesh = Mesh(bus, Redis.from_url(config.redis_url), config, mesh_env)
+    yield mesh
+    await mesh.close()
+
+
+def split_evenly(among: int) -> Counter[int]:
+    """The shares of so many processes."""
+    share = -(-PARTITIONS // among)
+    return Counter([share] * (among - 1) + [PARTITIONS - share * (among - 1)])
+
+
+async def in_order(mesh: Mesh) -> bool:
+    """Whether the journal has each partition's facts in the order of their stream."""
+    at: dict[int, int] = defaultdict(int)
+    for line in await mesh.lines():
+        if line["until"] < at[line["partition"]]:
+            return False
+        at[line["partition"]] = line["until"]
+    return True
+
+
+async def test_two_processes_share_the_partitions_a_third_joins_and_order_is_kept(mesh: Mesh) -> None:
+    await mesh.start("a")
+    await mesh.start("b")
+    await until(lambda: shared(mesh, 2))
+    await mesh.publish()
+    await mesh.start("c")
+    while not await shared(mesh, 3):
+        await mesh.publish()
+    await until(mesh.all_handled)
+    assert {line["name"] for line in await mesh.lines()} == {"a", "b", "c"}
+    assert await in_order(mesh)
+    # Who gives up a partition has finished what it had in hand: nothing came twice.
+    assert max(Counter(await mesh.handled()).values()) == 1
+
+
+async def shared(mesh: Mesh, among: int) -> bool:
+    return await mesh.shares() == split_evenly(among)
+
+
+async def test_what_a_killed_process_owned_is_taken_over_within_the_lease(mesh: Mesh) -> None:
+    killed = await mesh.start("killed")
+    await mesh.start("other")
+    await until(lambda: shared(mesh, 2))
+    await mesh.publish()
+    await until(mesh.all_handled)
+    killed.send_signal(signal.SIGKILL)
+    await killed.wait()
+    loop = asyncio.get_running_loop()
+    dead_at = loop.time()
+    await mesh.publish()
+    await until(lambda: shared(mesh, 1))
+    await until(mesh.all_handled)
+    assert loop.time() - dead_at < TTL_S
+    assert await in_order(mesh)
+
+
+async def test_a_process_that_was_frozen_shows_by_its_epoch_that_it_is_stale(mesh: Mesh) -> None:
+    frozen = await mesh.start("frozen")
+    await until(lambda: mesh_owned_by_one(mesh))
+    await mesh.publish()
+    await until(mesh.all_handled)
+    frozen.send_signal(signal.SIGSTOP)
+    await mesh.start("other")
+    await mesh.publish()
+    await until(mesh.all_handled)
+    frozen.send_signal(signal.SIGCONT)
+    await until(lambda: shared(mesh, 2))
+    await mesh.publish()
+    await until(mesh.all_handled)
+    epochs: dict[int, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
+    for line in await mesh.lines():
+        epochs[line["partition"]][line["name"]].add(line["epoch"])
+    taken_over = [names for names in epochs.values() if {"frozen", "other"} <= names.keys()]
+    assert taken_over
+    for names in taken_over:
+        assert min(names["frozen"]) < min(names["other"])
+        assert names["frozen"].isdisjoint(names["other"])
+
+
+async def mesh_owned_by_one(mesh: Mesh) -> bool:
+    return await shared(mesh, 1)
+
+
+class Lost:
+    """Ordered work that was far when the stream was not."""
+
+    durable = "lost"
+    messages: Sequence[type[Message]] = (TweetCreated,)
+
+    def __init__(self, positions: dict[int, int]) -> None:
+        self.positions = positions
+        self.pieces: list[Slice] = []
+
+    async def load(self, partition: int) -> int:
+        return self.positions.get(partition, 0)
+
+    async def handle(self, piece: Slice) -> None:
+        self.pieces.append(piece)
+        self.positions[piece.partition] = piece.until
+
+
+async def test_messages_that_aged_out_unread_are_noticed_and_told(mesh: Mesh) -> None:
+    stream = f"{mesh.bus.streams.namespace}_tweets"
+    for _ in range(3):
+        await mesh.publish()
+    behind = zlib.crc32(AUTHORS[0]) % PARTITIONS
+    info = await mesh.bus._js.stream_info(stream)
+    assert info.created is not None
+    made = int(info.created.timestamp() * 1_000_000)
+    await mesh.bus._js.purge_stream(stream, seq=info.state.last_seq - 10)
+    work = Lost(dict.fromkeys(range(PARTITIONS), made + info.state.last_seq) | {behind: made + 1})
+    task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
+    await until(lambda: work.positions[behind] == made + info.state.last_seq)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [piece.partition for piece in work.pieces if piece.lost] == [behind]
+
+
+async def test_a_stream_that_was_made_again_is_read_from_its_beginning_and_told(mesh: Mesh) -> None:
+    stream = f"{mesh.bus.streams.namespace}_tweets"
+    work = Lost({})
+    await mesh.publish()
+    task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
+
+    def ids() -> set[str]:
+        return {item.event.event_id.hex() for piece in work.pieces for item in piece.items}
+
+    await until(lambda: set(mesh.published) <= ids())
+    await mesh.bus._js.delete_stream(stream)
+    await mesh.bus.declare([TweetCreated])
+    await mesh.publish()
+    await until(lambda: set(mesh.published) <= ids())
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert any(piece.lost for piece in work.pieces)
+    places = [item.at for piece in work.pieces for item in piece.items if item.event.author_id == AUTHORS[0]]
+    assert places == sorted(places)
+
+
+async def test_a_quiet_partition_moves_its_position_when_it_is_taken_over(mesh: Mesh) -> None:
+    await mesh.publish()
+    work = Lost({})
+    task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
+    await until(lambda: len(work.positions) == PARTITIONS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    last = (await mesh.bus._js.stream_info(f"{mesh.bus.streams.namespace}_tweets")).state.last_seq
+    used = {zlib.crc32(author) % PARTITIONS for author in AUTHORS}
+    assert {at % 1_000_000_000 for p, at in work.positions.items() if p not in used} == {
+        max(work.positions.values()) % 1_000_000_000
+    }
+    assert last == len(AUTHORS)
