@@ -1,0 +1,112 @@
+"""Promise 10: every rpc and every route has a policy, one function judges it, and no way of serving goes round it."""
+
+import re
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from aviary.options.v1 import options_pb2
+from grpc import StatusCode, aio
+
+from edge.api import build_app, endpoints_of, public_encoder, public_routes
+from edge.auth import TokenVerifier
+from edge.pages import Page
+from edge.policies import STREAM
+from edge.transcoder import Endpoint
+from runtime import contract
+from runtime.callers import CallerSigner
+from runtime.channel import InProcessChannel
+from runtime.config import Secret
+from runtime.contract import Method
+from runtime.guard import Guard
+from runtime.http import OpsApp
+from runtime.ids import SystemClock
+from tests.contract.contracts import files, services, sources
+
+PRODUCTION = (
+    "runtime",
+    "ordered",
+    "outbox",
+    "readers",
+    "svc_user",
+    "svc_graph",
+    "svc_tweet",
+    "svc_timeline",
+    "views",
+    "edge",
+    "ops",
+)
+RPCS = [rpc for service in services() for rpc in contract.methods(service.full_name)]
+KNOWN = {number for number in options_pb2.Access.values() if number != options_pb2.ACCESS_UNSPECIFIED}
+
+
+class Reached(Exception):
+    """The rpc's own code ran."""
+
+
+def behind_the_guard() -> InProcessChannel:
+    """A channel on which every rpc of every service tells that it was reached."""
+    channel = InProcessChannel(Guard(CallerSigner(Secret(b"k" * 32), "tests", SystemClock())))
+
+    async def reached(request: Any, context: Any) -> Any:
+        raise Reached
+
+    class Handler:
+        unary_unary = staticmethod(reached)
+
+    for service in services():
+        channel.add_registered_method_handlers(service.full_name, {method.name: Handler for method in service.methods})
+    return channel
+
+
+CHANNEL = behind_the_guard()
+ENDPOINTS = endpoints_of([(file, CHANNEL) for file in files()], TokenVerifier({}, SystemClock()), public_encoder())
+OPS = OpsApp(lambda: {})
+ROUTES = list(public_routes(ENDPOINTS, OPS))
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
+async def test_nobody_reaches_an_rpc_that_is_not_open_to_all(rpc: Method) -> None:
+    with pytest.raises(aio.AioRpcError) as raised:
+        await CHANNEL.unary_unary(rpc.path)(rpc.request())
+    refused = raised.value.code() in (StatusCode.UNAUTHENTICATED, StatusCode.PERMISSION_DENIED)
+    assert refused == (rpc.access != options_pb2.ACCESS_ANONYMOUS)
+
+
+@pytest.mark.parametrize(("verb", "path", "target"), ROUTES, ids=[f"{verb} {path}" for verb, path, _ in ROUTES])
+async def test_every_route_has_a_policy_and_nobody_passes_one_that_is_not_open_to_all(
+    verb: str, path: str, target: Any
+) -> None:
+    assert isinstance(target, Endpoint | Page)
+    assert target.policy.access in KNOWN
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(build_app(ENDPOINTS, OPS)), base_url="http://edge"
+    ) as client:
+        body = {"json": {}} if verb in ("POST", "PUT", "PATCH") else {}
+        answer = await client.request(verb, path.replace("{}", str(uuid.uuid4())), **body)
+    assert (answer.status_code == 401) == (target.policy.access != options_pb2.ACCESS_ANONYMOUS)
+
+
+def test_the_stream_asks_for_a_user_who_may_read() -> None:
+    assert (STREAM.access, STREAM.scope) == (options_pb2.ACCESS_USER, "read")
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
+def test_no_rpc_streams(rpc: Method) -> None:
+    """The guard stands before unary rpcs; a stream would need one of its own."""
+    [described] = [m for s in services() if s.full_name == rpc.service for m in s.methods if m.name == rpc.name]
+    assert not (described.client_streaming or described.server_streaming)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "where"),
+    [
+        (r"aio\.server\(", ["runtime/service.py"]),
+        (r"aio\.(insecure|secure)_channel\(", ["runtime/channel.py"]),
+        (r"add_(insecure|secure)_port\(", ["runtime/service.py"]),
+        (r"(?<!def )ensure_may_call\(", ["edge/pages.py", "edge/stream/doorkeeper.py", "runtime/guard.py"]),
+    ],
+)
+def test_what_policy_rests_on_is_done_in_one_place(pattern: str, where: list[str]) -> None:
+    assert [path for path, text in sources(*PRODUCTION).items() if re.search(pattern, text)] == where
