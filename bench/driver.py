@@ -30,7 +30,6 @@ class Load:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
-        self.pid = process.pid
 
     async def go(self) -> Any:
         """Let it work; what it saw. Raises RuntimeError when it fails, having said why on standard error."""
@@ -42,22 +41,9 @@ class Load:
 async def warmed(order: ReadOrder | PostOrder) -> AsyncIterator[Load]:
     """A load process with an order, up to the end of its warm-up; ended with the block."""
     async with _ordered("bench.load", ["read" if isinstance(order, ReadOrder) else "post", asdict(order)]) as process:
-        yield await _warm(process)
-
-
-@asynccontextmanager
-async def callee(ours: bool) -> AsyncIterator[tuple[int, int]]:
-    """Port and pid of a gRPC server (peers.py), guarded or bare; ended with the block."""
-    async with _ordered("bench.peers", ["serve", {"ours": ours}]) as process:
-        yield int(await _heard(process)), process.pid
-
-
-@asynccontextmanager
-async def caller(ours: bool, port: int, calls: int, in_flight: int) -> AsyncIterator[Load]:
-    """A process that calls such a server, up to the end of its warm-up; ended with the block."""
-    order = {"ours": ours, "port": port, "calls": calls, "in_flight": in_flight}
-    async with _ordered("bench.peers", ["call", order]) as process:
-        yield await _warm(process)
+        if (line := await _heard(process)) != WARM:
+            raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
+        yield Load(process)
 
 
 async def reads(order: ReadOrder, meter: Meter) -> tuple[Latencies, dict[str, float]]:
@@ -76,6 +62,16 @@ async def posts(order: PostOrder, meter: Meter) -> tuple[Posted, dict[str, float
         spent = meter.since(before)
     arrivals = seen["arrivals"]
     return Posted(Latencies(**seen["posts"]), Latencies(**arrivals) if arrivals else None, seen["missing"]), spent
+
+
+async def calls(calls: int, turns: int, in_flight: int) -> list[list[list[float]]]:
+    """CPU seconds of client and server (peers.py) for so many calls, turn by turn: over a bare channel, then over ours."""
+    async with _ordered("bench.peers", ["serve", {}]) as server:
+        ports = json.loads(await _heard(server))
+        order = {"server": server.pid, "ports": ports, "calls": calls, "turns": turns, "in_flight": in_flight}
+        async with _ordered("bench.peers", ["call", order]) as client:
+            seen: list[list[list[float]]] = json.loads(await _heard(client))
+            return seen
 
 
 @asynccontextmanager
@@ -98,12 +94,6 @@ async def _ordered(module: str, order: object) -> AsyncIterator[asyncio.subproce
         yield process
     finally:
         await _end(process)
-
-
-async def _warm(process: asyncio.subprocess.Process) -> Load:
-    if (line := await _heard(process)) != WARM:
-        raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
-    return Load(process)
 
 
 async def _tell(process: asyncio.subprocess.Process, line: str) -> None:

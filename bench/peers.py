@@ -1,7 +1,7 @@
-"""The two ends of a call as programs of their own, ours or bare gRPC, with one handler; who compares them is calls.py.
+"""The two ends of a call as programs of their own, both bare gRPC and ours, with one handler; who compares them is calls.py.
 
-The order comes as a line of JSON on standard input. A server prints its port; a client warms up, says so, waits for a line, calls, and
-prints that it is done.
+The order comes as a line of JSON on standard input. A server prints its two ports; a client calls over both in turns, so that whatever
+else the machine does meanwhile slows both, and prints what each turn cost each end.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from aviary.timeline.v1.timeline_pb2_grpc import (
 )
 from grpc import aio
 
-from bench.load import WARM
+from bench.cpu import exact_cpu_s
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import Secret
@@ -28,11 +28,9 @@ from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
 from stack.ports import HOST
 
-DONE = "done"
 PAGE = 20
 _KEY = Secret(b"b" * 32)
-_WARM_CALLS = 2000
-_CALLERS = 64
+_WARM_TURNS = 3
 _DEADLINE_S = 2.0
 
 
@@ -52,51 +50,55 @@ def request() -> timeline_pb2.GetHomeRequest:
     return timeline_pb2.GetHomeRequest(user_id=os.urandom(16), limit=PAGE)
 
 
-def people() -> list[Caller]:
-    """Signed-in users, so many that they are not one."""
-    return [Caller(user_id=os.urandom(16), session_id=os.urandom(16), scopes=ALL_SCOPES) for _ in range(_CALLERS)]
+def people(count: int) -> list[Caller]:
+    """Signed-in users."""
+    return [Caller(user_id=os.urandom(16), session_id=os.urandom(16), scopes=ALL_SCOPES) for _ in range(count)]
 
 
-async def serve(ours: bool) -> None:
-    """Serve until terminated."""
-    guard = Guard(CallerSigner(_KEY, "callee", SystemClock()))
-    server = aio.server(interceptors=[GuardInterceptor(guard)] if ours else [])
-    add_TimelineServiceServicer_to_server(Homes(), server)
-    port = server.add_insecure_port(f"{HOST}:0")
-    await server.start()
-    print(port, flush=True)
-    await server.wait_for_termination()
+async def serve() -> None:
+    """Serve until terminated: a bare port and one under the guard."""
+    guard = GuardInterceptor(Guard(CallerSigner(_KEY, "callee", SystemClock())))
+    servers = [aio.server(), aio.server(interceptors=[guard])]
+    ports = []
+    for server in servers:
+        add_TimelineServiceServicer_to_server(Homes(), server)
+        ports.append(server.add_insecure_port(f"{HOST}:0"))
+        await server.start()
+    print(json.dumps(ports), flush=True)
+    await asyncio.gather(*(server.wait_for_termination() for server in servers))
 
 
-async def call(ours: bool, port: int, calls: int, in_flight: int) -> None:
-    """Call as often as ordered, so many at a time."""
-    address = f"{HOST}:{port}"
-    signer = CallerSigner(_KEY, "caller", SystemClock())
+async def call(server: int, ports: list[int], calls: int, turns: int, in_flight: int) -> None:
+    """Call as often as ordered in each turn, so many at a time, over the bare channel and over ours."""
+    bare, ours = (f"{HOST}:{port}" for port in ports)
+    signer, asked = CallerSigner(_KEY, "caller", SystemClock()), request()
     async with (
-        open_channel(address, signer, timeline_pb2.DESCRIPTOR) if ours else aio.insecure_channel(address) as channel
+        aio.insecure_channel(bare) as bare_channel,
+        open_channel(ours, signer, timeline_pb2.DESCRIPTOR) as our_channel,
     ):
-        stub: Any = TimelineServiceStub(channel)
-        callers, trace, asked = people(), new_trace(), request()
+        stubs: list[Any] = [TimelineServiceStub(bare_channel), TimelineServiceStub(our_channel)]
 
-        async def some(count: int) -> None:
-            for number in range(count):
-                if ours:
-                    with acting(callers[number % _CALLERS], _DEADLINE_S, trace):
-                        await stub.GetHome(asked)
-                else:
+        async def one_person(stub: Any, person: Caller) -> None:
+            for _ in range(calls // in_flight):
+                # As in a service: the deadline of the work at hand, of which each call takes what is left.
+                with acting(person, _DEADLINE_S, new_trace()):
                     await stub.GetHome(asked, timeout=_DEADLINE_S)
 
-        await asyncio.gather(*(some(_WARM_CALLS // in_flight) for _ in range(in_flight)))
-        print(WARM, flush=True)
-        await asyncio.to_thread(sys.stdin.readline)
-        await asyncio.gather(*(some(calls // in_flight) for _ in range(in_flight)))
-        print(json.dumps(DONE), flush=True)
+        async def turn(stub: Any) -> list[float]:
+            before = exact_cpu_s(os.getpid()), exact_cpu_s(server)
+            await asyncio.gather(*(one_person(stub, person) for person in people(in_flight)))
+            return [exact_cpu_s(os.getpid()) - before[0], exact_cpu_s(server) - before[1]]
+
+        for _ in range(_WARM_TURNS):
+            await asyncio.gather(*map(turn, stubs))
+        seen = [[await turn(stub) for stub in stubs] for _ in range(turns)]
+    print(json.dumps(seen), flush=True)
 
 
 def main() -> None:
     """Do what the order says."""
     role, arguments = json.loads(sys.stdin.readline())
-    uvloop.run(serve(**arguments) if role == "serve" else call(**arguments))
+    uvloop.run(serve() if role == "serve" else call(**arguments))
 
 
 if __name__ == "__main__":

@@ -27,8 +27,9 @@ class Sizes:
     posts_seconds: float = 20
     sockets: int = 20
     post_authors: int = 10
-    calls: int = 6400
-    call_turns: int = 3
+    calls: int = 256
+    """Of one turn."""
+    call_turns: int = 15
 
 
 FULL = Sizes()
@@ -49,6 +50,6 @@ QUICK = Sizes(
     posts_seconds=0.5,
     sockets=3,
     post_authors=2,
-    calls=640,
-    call_turns=1,
+    calls=64,
+    call_turns=3,
 )

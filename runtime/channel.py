@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -12,10 +12,11 @@ from google.protobuf.message import Message
 from grpc import aio
 
 from runtime import contract, telemetry
+from runtime.breaker import Breaker, Turn
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
-from runtime.context import current_caller, current_trace, remaining_s
+from runtime.context import Caller, carried
 from runtime.contract import Method
-from runtime.errors import STATUS_KEY, ServiceError, to_status
+from runtime.errors import STATUS_KEY, DeadlineExceeded, Overloaded, ServiceError, from_rpc, to_status
 from runtime.guard import Behaviour, Guard
 from runtime.tls import DOMAIN, Tls
 
@@ -64,35 +65,82 @@ def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor,
     """A channel to the service at `host:port` or `dns:///name:port`. Calls carry caller, time left and trace by themselves.
 
     `contracts` are the files whose services are called (`tweet_pb2.DESCRIPTOR`); their repeatable rpcs are retried. With `tls`
-    the other end must be certified to be the service of the first of them.
+    the other end must be certified to be the service of the first of them. A peer that does not answer is not asked (breaker.py).
     """
+    target = contracts[0].package.split(".")[1]
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
     if tls is None:
-        return MeshChannel(aio.insecure_channel(address, options=options), signer, address)
-    service = contracts[0].package.split(".")[1] + DOMAIN
+        return MeshChannel(aio.insecure_channel(address, options=options), signer, target, address)
+    service = target + DOMAIN
     options.append(("grpc.default_authority", service))
     inner = aio.secure_channel(address, tls.channel_credentials(), options=options)
-    return MeshChannel(inner, signer, f"{address} as {service}")
+    return MeshChannel(inner, signer, target, f"{address} as {service}")
 
 
 class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
-    """One rpc of the ordinary channel; adds what travels with a call."""
+    """One rpc of the ordinary channel; adds what travels with a call, and asks only a peer that answers."""
 
-    def __init__(self, inner: Any, rpc: Method, signer: CallerSigner) -> None:
+    def __init__(self, inner: Any, rpc: Method, signer: CallerSigner, breaker: Breaker) -> None:
         self._inner = inner
         self._rpc = rpc
         self._signer = signer
+        self._breaker = breaker
 
     def __call__(self, request: Any, *, timeout: float | None = None, **rest: Any) -> Any:
-        """Call. The time left of the work at hand bounds the timeout; without one the contract's deadline does."""
-        left = remaining_s()
-        limits = [limit for limit in (timeout, left) if limit is not None]
-        metadata: tuple[tuple[str, Any], ...] = ((CALLER_KEY, self._signer.sign(current_caller())),)
-        if trace := current_trace():
-            metadata = (*metadata, (TRACE_KEY, trace))
-        return self._inner(
-            request, timeout=max(0, min(limits, default=self._rpc.deadline_s)), metadata=metadata, **rest
-        )
+        """The call as a coroutine: it starts when it is awaited.
+
+        Its time is the timeout, the time left of the work at hand or the contract's deadline, whichever is least.
+        """
+        caller, left, trace = carried()
+        limit = self._rpc.deadline_s
+        if timeout is not None and timeout < limit:
+            limit = timeout
+        if left is not None and left < limit:
+            limit = left
+        signed = (CALLER_KEY, self._signer.sign(caller))
+        metadata = _Pairs(signed, (TRACE_KEY, trace)) if trace else _Pairs(signed)
+        return self._run(request, limit, metadata, rest)
+
+    async def _run(self, request: Any, limit: float, metadata: aio.Metadata, rest: dict[str, Any]) -> Any:
+        try:
+            if limit <= 0:
+                raise DeadlineExceeded(f"the time for {self._rpc.name} was over before it was called")
+            turn = self._breaker.enter()
+        except ServiceError as error:
+            raise _as_rpc_error(error) from error
+        try:
+            answer = await self._inner(request, timeout=limit, metadata=metadata, **rest)
+        except aio.AioRpcError as error:
+            self._judge(error, turn)
+            raise
+        except asyncio.CancelledError:
+            self._breaker.silent(turn)
+            raise
+        self._breaker.answered(turn)
+        return answer
+
+    def _judge(self, error: aio.AioRpcError, turn: Turn) -> None:
+        """A failure with our details came from the peer, which is there then; that its own dependencies are not does not count."""
+        told = STATUS_KEY in (error.trailing_metadata() or ())
+        if not told and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._breaker.silent(turn)
+        elif from_rpc(error).reason == Overloaded.reason if told else error.code() is grpc.StatusCode.UNAVAILABLE:
+            self._breaker.failed(turn)
+        else:
+            self._breaker.answered(turn)
+
+
+class _Pairs(aio.Metadata):
+    """Metadata that is only sent: gRPC's own makes a dictionary of lists first."""
+
+    def __init__(self, *pairs: tuple[str, Any]) -> None:
+        self._pairs = pairs
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._pairs)
+
+    def __len__(self) -> int:
+        return len(self._pairs)
 
 
 class _UnaryChannel(aio.Channel):
@@ -114,21 +162,24 @@ class _UnaryChannel(aio.Channel):
 
 
 class MeshChannel(_UnaryChannel):
-    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log."""
+    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log.
 
-    def __init__(self, inner: aio.Channel, signer: CallerSigner, peer: str) -> None:
+    What comes first has a breaker of its own: an overloaded peer goes on serving it when it refuses the rest.
+    """
+
+    def __init__(self, inner: aio.Channel, signer: CallerSigner, target: str, peer: str) -> None:
         self._inner = inner
         self._signer = signer
+        self._breakers = {False: Breaker(target), True: Breaker(f"{target}.first")}
         self._watching = asyncio.ensure_future(self._watch(peer))
 
-    def unary_unary(
-        self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
-    ) -> Any:
+    def unary_unary(self, method: str, *coders: Any, **options: Any) -> Any:
         """The callable of one rpc."""
-        inner = self._inner.unary_unary(method, request_serializer, response_deserializer)
+        inner = self._inner.unary_unary(method, *coders, **options)
         if not method.startswith("/aviary."):
             return inner
-        return MeshCallable(inner, contract.method(method), self._signer)
+        rpc = contract.method(method)
+        return MeshCallable(inner, rpc, self._signer, self._breakers[rpc.first])
 
     def unary_stream(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
@@ -219,20 +270,25 @@ class InProcessCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
 
     def __call__(self, request: Any, *, timeout: float | None = None, **_: Any) -> Any:
         """The call as a coroutine: it starts when it is awaited. The time left of the work at hand bounds the timeout."""
-        limits = [limit for limit in (timeout, remaining_s()) if limit is not None]
-        return self._run(request, min(limits, default=None))
+        caller, left, trace = carried()
+        if timeout is not None and (left is None or timeout < left):
+            left = timeout
+        return self._run(request, caller, left, trace)
 
-    async def _run(self, request: Message, time_left: float | None) -> Message:
+    async def _run(self, request: Message, caller: Caller, left: float | None, trace: str) -> Message:
         behaviour = self._behaviours.get(self._rpc.path)
         if behaviour is None:
             raise rpc_error(grpc.StatusCode.UNIMPLEMENTED, f"{self._rpc.path} is not registered", None)
-        caller = current_caller()
         if self._service:
             caller = self._guard.signer.asserted(caller)
         try:
-            return await self._guard.run(self._rpc, behaviour, request, caller, time_left, current_trace())
+            return await self._guard.run(self._rpc, behaviour, request, caller, left, trace)
         except ServiceError as error:
-            raise rpc_error(error.status, error.detail, to_status(error).SerializeToString()) from error
+            raise _as_rpc_error(error) from error
+
+
+def _as_rpc_error(error: ServiceError) -> aio.AioRpcError:
+    return rpc_error(error.status, error.detail, to_status(error).SerializeToString())
 
 
 def rpc_error(code: grpc.StatusCode, detail: str, status: bytes | None) -> aio.AioRpcError:

@@ -70,6 +70,12 @@ class acting:  # noqa: N801 - it is used as a function
         _work.reset(self._token)
 
 
+def carried() -> tuple[Caller, float | None, str]:
+    """Caller, seconds left and trace of the work at hand, at once."""
+    caller, end, trace = _work.get()
+    return caller, None if end is None else end - asyncio.get_running_loop().time(), trace
+
+
 def new_trace() -> str:
     """A fresh W3C traceparent, not sampled."""
     return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
