@@ -1,0 +1,115 @@
+"""Three bugs to plant, which the simulation must find before its silence counts for anything. `Sound` plants none."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from google.protobuf.message import Message
+
+from outbox import OutboxRow
+from runtime.bus import Bus
+from runtime.ids import Clock
+from simulation.servers import RemoteTable, events_of
+from svc_timeline.config import Limits
+from svc_timeline.windows_memory import MemoryWindows
+
+
+class Sound:
+    """The parts that a run is built of, as they should be. A bug replaces one of them."""
+
+    name = "sound"
+
+    def windows(self, clock: Clock, limits: Limits) -> MemoryWindows:
+        """The cached windows."""
+        return MemoryWindows(clock, limits)
+
+    def table(self, table: RemoteTable) -> Any:
+        """The outbox tables as a relay sees them."""
+        return table
+
+    def store(self, store: Any, bus: Bus) -> Any:
+        """A store that announces what it stores."""
+        return store
+
+
+class PublishBeforeWrite(Sound):
+    """The announcement is sent first, and what it announces is stored afterwards."""
+
+    name = "publish-before-write"
+
+    def store(self, store: Any, bus: Bus) -> Any:
+        """See Sound."""
+        return _Hasty(store, bus)
+
+
+class WatermarkTooEarly(Sound):
+    """The watermark moves with the first look at a bucket: who begins there never looks at what came later, or was not published."""
+
+    name = "watermark-too-early"
+
+    def table(self, table: RemoteTable) -> Any:
+        """See Sound."""
+        return _Forward(table)
+
+
+class FloorNotRaised(Sound):
+    """A window that forgets its earliest arrivals still says that it has everything."""
+
+    name = "floor-not-raised"
+
+    def windows(self, clock: Clock, limits: Limits) -> MemoryWindows:
+        """See Sound."""
+        return _Forgetful(clock, limits)
+
+
+PLANTED: Sequence[type[Sound]] = (PublishBeforeWrite, WatermarkTooEarly, FloorNotRaised)
+
+
+class _Hasty:
+    def __init__(self, store: Any, bus: Bus) -> None:
+        self._store = store
+        self._bus = bus
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._store, name)
+
+        async def call(*args: Any, **named: Any) -> Any:
+            announce: Message | Sequence[Message] = named.get("announce", ())
+            if announce:
+                await self._bus.publish(*events_of(announce))
+            return await method(*args, **named)
+
+        return call
+
+
+class _Forward:
+    def __init__(self, table: RemoteTable) -> None:
+        self._table = table
+
+    def insert(self, row: OutboxRow) -> OutboxRow:
+        return row
+
+    async def rows(self, first: int, last: int) -> list[OutboxRow]:
+        found: list[OutboxRow] = await self._table.rows(first, last)
+        await self._table.move_watermark(last)
+        return found
+
+    async def count(self, first: int, last: int) -> tuple[int, int | None]:
+        counted: tuple[int, int | None] = await self._table.count(first, last)
+        return counted
+
+    async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
+        await self._table.delete(rows)
+
+    async def watermark(self) -> int:
+        bucket: int = await self._table.watermark()
+        return bucket
+
+    async def move_watermark(self, bucket: int) -> None:
+        await self._table.move_watermark(bucket)
+
+
+class _Forgetful(MemoryWindows):
+    def _trim(self, kept: Any) -> None:
+        floor = kept.floor
+        super()._trim(kept)
+        kept.floor = floor

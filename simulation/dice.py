@@ -1,0 +1,43 @@
+"""Chance: one seeded source for everything that may happen in any order or at any time; what happens then, others decide."""
+
+import random
+from dataclasses import dataclass
+
+_SLOW = 0.02
+_LATE_S = 1.5
+
+
+@dataclass
+class Odds:
+    """How bad the weather is: probabilities of what may go wrong each time."""
+
+    unsure: float = 0.0
+    """A write to the database or the broker is not confirmed: done, not done, or done later."""
+    twice: float = 0.0
+    """A message is delivered twice."""
+    lost: float = 0.0
+    """An acknowledgement or a signal is lost."""
+    dies: float = 0.0
+    """A process dies at a fault point that it passes."""
+
+
+class Dice:
+    """Everything random of one run."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+        self.roll = self.random.random
+        self.odds = Odds()
+
+    def hop(self) -> float:
+        """Seconds of one way over the network: a millisecond or two, seldom much longer."""
+        roll = self.roll()
+        return 0.0003 + 0.003 * roll if roll > _SLOW else _LATE_S * self.roll() ** 3
+
+    def one_of(self, some: "list[str]") -> str:
+        """One of them."""
+        return some[int(self.roll() * len(some))]
+
+    def between(self, low: float, high: float) -> float:
+        """A number between the two."""
+        return low + (high - low) * self.roll()

@@ -1,0 +1,198 @@
+"""An event loop in virtual time: no sockets, no threads, no clock of the machine. What crashes and what is slow is others' matter."""
+
+import asyncio
+import contextvars
+import heapq
+import itertools
+from asyncio import events
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+_CLOSES = 20
+"""How often a coroutine that ignores its end is told again; each `await` in a `finally` costs one."""
+
+
+class Life:
+    """The life of one simulated process: once it has ended, nothing that the process had begun goes on."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
+"""Whose work the running code is; every task and callback inherits it. None: nobody's, it cannot be killed."""
+
+
+class Step:
+    """A callback that waits for its turn or its time."""
+
+    __slots__ = ("args", "at", "callback", "context", "dropped")
+
+    def __init__(
+        self, at: float, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context
+    ) -> None:
+        self.at = at
+        self.callback = callback
+        self.args = args
+        self.context = context
+        self.dropped = False
+
+    def cancel(self) -> None:
+        """Never call back."""
+        self.dropped = True
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled."""
+        return self.dropped
+
+    def when(self) -> float:
+        """Its time."""
+        return self.at
+
+
+class SimulatedLoop(asyncio.AbstractEventLoop):
+    """Runs what is ready in the order in which asyncio promises to, and then jumps to the next timer.
+
+    Nothing is random here: what may come in any order is given a random delay by whoever sends it. A life that is over is
+    a process killed with SIGKILL: its callbacks are dropped, no `finally` and no `except` of it runs.
+    """
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._ready: deque[Step] = deque()
+        self._timers: list[tuple[float, int, Step]] = []
+        self._numbers = itertools.count()
+        self._held: set[asyncio.Task[Any]] = set()
+        self._closed = False
+        self.failures: list[str] = []
+        """What went wrong where nobody waited for it."""
+
+    def run(self, main: Coroutine[Any, Any, T]) -> T:
+        """Run to the end of `main`, then let go of everything else. Raises what `main` raises, and RuntimeError when all sleep for ever."""
+        events._set_running_loop(self)
+        try:
+            task = self.create_task(main)
+            self._run_until(task)
+            result: T = task.result()
+            return result
+        finally:
+            self._let_go()
+            events._set_running_loop(None)
+            self._closed = True
+
+    def hold_all(self) -> None:
+        """Keep every task of now until the end: collected earlier, the tasks of a killed process would run their `finally`."""
+        self._held |= asyncio.all_tasks(self)
+
+    def time(self) -> float:
+        """Virtual seconds since the start."""
+        return self._now
+
+    def call_soon(  # type: ignore[override]  # a lighter handle than asyncio's
+        self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> Step:
+        """Call in turn."""
+        step = Step(0.0, callback, args, contextvars.copy_context() if context is None else context)
+        self._ready.append(step)
+        return step
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> Step:
+        """Call after some seconds."""
+        return self.call_at(self._now + delay, callback, *args, context=context)
+
+    def call_at(  # type: ignore[override]
+        self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
+    ) -> Step:
+        """Call at a time; two of the same time in the order of asking."""
+        step = Step(when, callback, args, contextvars.copy_context() if context is None else context)
+        heapq.heappush(self._timers, (when, next(self._numbers), step))
+        return step
+
+    def create_future(self) -> "asyncio.Future[Any]":
+        """A future of this loop."""
+        return asyncio.Future(loop=self)
+
+    def create_task(
+        self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None
+    ) -> "asyncio.Task[Any]":
+        """A task of this loop; it starts in turn."""
+        return asyncio.Task(coro, loop=self, name=name, context=context)
+
+    def call_exception_handler(self, context: dict[str, Any]) -> None:
+        """Note what nobody waited for."""
+        self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
+
+    def get_debug(self) -> bool:
+        """Never."""
+        return False
+
+    def is_running(self) -> bool:
+        """Until it is closed."""
+        return not self._closed
+
+    def is_closed(self) -> bool:
+        """After `run`."""
+        return self._closed
+
+    def _run_until(self, end: "asyncio.Task[Any]") -> None:
+        ready, timers, pop, life_of = self._ready, self._timers, heapq.heappop, LIFE
+        while not end.done():
+            while ready:
+                step = ready.popleft()
+                if step.dropped:
+                    continue
+                life = step.context.get(life_of)
+                if life is None or not life.over:
+                    step.context.run(step.callback, *step.args)
+            while timers:
+                self._now, _, step = pop(timers)
+                if not step.dropped:
+                    ready.append(step)
+                    break
+            else:
+                if not ready and not end.done():
+                    raise RuntimeError("everything waits for something that never comes")
+
+    def _let_go(self) -> None:
+        """Close what has not ended, also what will not hear of it; nothing of it counts any more."""
+        self._ready.clear()
+        self._timers.clear()
+        left = self._held | asyncio.all_tasks(self)
+        heard = len(self.failures)
+        for task in left:
+            coroutine: Any = task.get_coro()
+            for _ in range(_CLOSES):
+                try:
+                    coroutine.close()
+                except (RuntimeError, Exception):
+                    continue
+                break
+            # The task is told as well, or it would report that it was destroyed while it waited.
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        self._held.clear()
+        self._ready.clear()
+        self._timers.clear()
+        del self.failures[heard:]
+
+
+async def pause(seconds: float) -> None:
+    """Sleep; less work than asyncio.sleep."""
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+    step = loop.call_later(seconds, _wake, future)
+    try:
+        await future
+    finally:
+        step.cancel()
+
+
+def _wake(future: "asyncio.Future[None]") -> None:
+    if not future.done():
+        future.set_result(None)

@@ -1,0 +1,226 @@
+"""The services of the path, wired as their server.py wires them, over what the simulation has in place of servers."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.timeline.v1 import timeline_pb2
+from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.timeline_pb2_grpc import add_TimelineServiceServicer_to_server
+from aviary.tweet.v1 import tweet_pb2
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
+from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.protobuf.descriptor import FileDescriptor
+
+from outbox import Outbox, OutboxRow
+from runtime.backlog import Backlog
+from runtime.bus import Consumers
+from runtime.config import Secret
+from runtime.cursors import Cursors, parse_keys
+from simulation.broker import Broker, BrokerBus
+from simulation.bugs import Sound
+from simulation.dice import Dice
+from simulation.history import History
+from simulation.loop import SimulatedLoop
+from simulation.network import Network, Wire
+from simulation.node import Node, SkewedClock
+from simulation.outbox import MemoryOutboxTable
+from simulation.presence import MemoryPresence
+from simulation.servers import Announcing, Cache, Database, Disk, Remote, RemoteOwnWrites, RemoteTable
+from svc_graph.accounts import KnownAccounts
+from svc_graph.deps import Deps as GraphDeps
+from svc_graph.servicer import GraphServicer
+from svc_graph.store_memory import MemoryGraphStore
+from svc_graph.turns import Turns
+from svc_timeline.cache import HomeCache
+from svc_timeline.config import Limits
+from svc_timeline.deps import Deps as TimelineDeps
+from svc_timeline.heads import Heads
+from svc_timeline.rebuild import Rebuilds
+from svc_timeline.servicer import TimelineServicer
+from svc_timeline.signals import LiveSignals
+from svc_timeline.store_memory import MemoryHomeStore
+from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
+from svc_tweet.deps import Deps as TweetDeps
+from svc_tweet.servicer import TweetServicer
+from svc_tweet.signals import StatusSignals
+from svc_tweet.store_memory import MemoryTweetStore
+from svc_user.deps import Deps as UserDeps
+from svc_user.emails import Emails
+from svc_user.servicer import UserServicer
+from svc_user.store_memory import MemoryUserStore
+from svc_user.tokens import Tokens
+from views.build import Channels, build_deps, listen
+from views.servicer import ViewServicer
+
+RELAY_AGES_S = (6, 15, 30)
+_NEVER_S = 1e9
+_SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
+_EMAILS = Emails(Secret(b"e" * 32))
+_CURSOR_KEYS = parse_keys("1:" + "ab" * 32)
+
+
+class InstantPasswords:
+    """Passwords without the hashing, which would take the machine's own time."""
+
+    def ensure_uncommon(self, password: str) -> None:
+        """All are."""
+
+    async def hash(self, password: str) -> str:
+        """The password itself."""
+        return password
+
+    async def matches(self, stored: str | None, password: str) -> bool:
+        """Whether they are the same."""
+        return stored == password
+
+
+@dataclass(frozen=True)
+class Area:
+    """What one area keeps on the database."""
+
+    store: Any
+    disk: Disk
+
+
+class Mesh:
+    """Servers and everything that they keep; processes come and go."""
+
+    def __init__(self, loop: SimulatedLoop, dice: Dice, history: History, bug: Sound, limits: Limits) -> None:
+        self.database = Database("database", loop, dice, history)
+        self.cache = Cache("cache", loop, dice, history)
+        self.broker = Broker(loop, dice, history)
+        self.network = Network(loop, dice)
+        self.limits = limits
+        self.bug = bug
+        clock = SkewedClock(loop)
+        tweets, graph, users = (Disk(MemoryOutboxTable(clock)) for _ in range(3))
+        self.tweets = Area(MemoryTweetStore(tweets.announce, clock), tweets)
+        self.graph = Area(MemoryGraphStore(graph.announce), graph)
+        self.users = Area(MemoryUserStore(users.announce), users)
+        self.homes = MemoryHomeStore(clock, limits.stored_ttl_s)
+        self.windows = bug.windows(SkewedClock(loop, dice.between(-1000, 1000)), limits)
+        self.presence = MemoryPresence()
+        self.unrecorded: set[bytes] = set()
+        """Tweets, and accounts whose follows changed, of which the cache was not told: their owners may see them late."""
+
+    async def build(self, node: Node) -> None:
+        """Wire a process by its area."""
+        await getattr(self, f"_build_{node.area}")(node)
+
+    def wire(self, node: Node, area: str, contract: FileDescriptor) -> Wire:
+        """A channel of the process to an area."""
+        return Wire(self.network, area, node.signer, contract)
+
+    async def unsent(self) -> int:
+        """Announcements that are written and not published."""
+        tables = [area.disk.table for area in (self.users, self.graph, self.tweets)]
+        return sum([(await table.count(0, 1 << 60))[0] for table in tables])
+
+    def _outbox(self, node: Node, bus: BrokerBus, area: Area) -> tuple[Outbox[OutboxRow], Any]:
+        table = self.bug.table(RemoteTable(area.disk.table, self.database.reach))
+        outbox: Outbox[OutboxRow] = Outbox(table, bus, node.clock, node.faults, RELAY_AGES_S)
+        store = self.bug.store(Announcing(area.store, self.database, outbox, area.disk), bus)
+        node.background("relay", outbox.relay)
+        node.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+        return outbox, store
+
+    async def _build_user(self, node: Node) -> None:
+        bus = BrokerBus(self.broker, node, "svc_user")
+        await bus.declare([UserRegistered])
+        outbox, store = self._outbox(node, bus, self.users)
+        passwords: Any = InstantPasswords()
+        deps = UserDeps(
+            store=store,
+            outbox=outbox,
+            passwords=passwords,
+            emails=_EMAILS,
+            tokens=Tokens(_SIGNING_KEY, Secret(b"r" * 32), node.clock, 900),
+            clock=node.clock,
+            ids=node.ids,
+            faults=node.faults,
+            claim_abandoned_ms=20_000,
+        )
+        node.serve(add_UserServiceServicer_to_server, UserServicer(deps))
+
+    async def _build_graph(self, node: Node) -> None:
+        bus = BrokerBus(self.broker, node, "svc_graph")
+        await bus.declare([FollowSet])
+        outbox, store = self._outbox(node, bus, self.graph)
+        deps = GraphDeps(
+            store=store,
+            outbox=outbox,
+            recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
+            accounts=KnownAccounts(self.wire(node, "user", user_pb2.DESCRIPTOR), 1000),
+            turns=Turns(),
+            cursors=Cursors(_CURSOR_KEYS, node.clock),
+            clock=node.clock,
+            faults=node.faults,
+        )
+        node.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
+
+    async def _build_tweet(self, node: Node) -> None:
+        bus = BrokerBus(self.broker, node, "svc_tweet")
+        await bus.declare([TweetCreated, TweetDeleted])
+        outbox, store = self._outbox(node, bus, self.tweets)
+        signals = StatusSignals(bus, publisher_id=node.ids.next().bytes)
+        deps = TweetDeps(
+            store=store,
+            outbox=outbox,
+            users=UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)),
+            recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
+            signals=signals,
+            clock=node.clock,
+            ids=node.ids,
+            faults=node.faults,
+        )
+        node.serve(add_TweetServiceServicer_to_server, TweetServicer(deps))
+        node.background("status-heartbeat", signals.beat)
+
+    async def _build_timeline(self, node: Node) -> None:
+        bus = BrokerBus(self.broker, node, "svc_timeline")
+        await bus.declare([TweetCreated, FollowSet, FanoutChunk])
+        tweets = TweetServiceStub(self.wire(node, "tweet", tweet_pb2.DESCRIPTOR))
+        store: Any = Remote(self.homes, self.database.reach)
+        windows: Any = Remote(self.windows, self.cache.reach)
+        presence: Any = Remote(self.presence, self.cache.reach)
+        deps = TimelineDeps(
+            store=store,
+            windows=windows,
+            cache=HomeCache(windows, self.limits.window),
+            rebuilds=Rebuilds(
+                windows, store, tweets, limits=self.limits, clock=node.clock, ids=node.ids, faults=node.faults
+            ),
+            graph=GraphServiceStub(self.wire(node, "graph", graph_pb2.DESCRIPTOR)),
+            tweets=tweets,
+            heads=Heads(tweets, self.limits.backfill),
+            bus=bus,
+            presence=presence,
+            live=LiveSignals(bus, node.ids.next().bytes),
+            limits=self.limits,
+            clock=node.clock,
+            faults=node.faults,
+        )
+        consumers = Consumers(bus, [plan_fanout, deliver_chunk, backfill_follow], deps, look_s=_NEVER_S)
+        node.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
+        node.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
+        node.background("consumers", consumers.run)
+
+    async def _build_edge(self, node: Node) -> None:
+        channels = Channels(
+            timeline=self.wire(node, "timeline", timeline_pb2.DESCRIPTOR),
+            tweet=self.wire(node, "tweet", tweet_pb2.DESCRIPTOR),
+            user=self.wire(node, "user", user_pb2.DESCRIPTOR),
+            graph=self.wire(node, "graph", graph_pb2.DESCRIPTOR),
+        )
+        deps = build_deps(channels, node.loop.time)
+        await listen(deps, BrokerBus(self.broker, node, "edge"))
+        node.serve(add_ViewServiceServicer_to_server, ViewServicer(deps))

@@ -1,0 +1,280 @@
+"""People who register, post, follow and read, and try again until they are answered; what they must see is truth.py."""
+
+import itertools
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
+from aviary.tweet.v1 import tweet_pb2
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
+from aviary.view.v1 import view_pb2
+from aviary.view.v1.view_pb2_grpc import ViewServiceStub
+from grpc import aio
+
+from runtime.callers import CallerSigner
+from runtime.context import ALL_SCOPES, Caller, acting
+from runtime.errors import from_rpc
+from simulation.dice import Dice
+from simulation.history import History
+from simulation.loop import SimulatedLoop, pause
+from simulation.mesh import Mesh
+from simulation.network import Wire
+from simulation.node import MESH_KEY, SkewedClock
+from simulation.truth import Posted, Tie, Truth
+
+NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
+_AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
+_SESSION = b"s" * 16
+_MEAN_PAUSE_S = 0.5
+
+
+class Refused(Exception):
+    """The answer is a failure that trying again does not change."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Crowd:
+    """What all people share: the way into the system, and what they were told."""
+
+    def __init__(self, loop: SimulatedLoop, dice: Dice, history: History, mesh: Mesh) -> None:
+        self.loop = loop
+        self.dice = dice
+        self.history = history
+        self.truth = Truth(unrecorded=mesh.unrecorded)
+        self.people: list[Person] = []
+        self.operations = 0
+        network = mesh.network
+        signer = CallerSigner(MESH_KEY, "edge", SkewedClock(loop))
+        self.users = UserServiceStub(Wire(network, "user", signer, user_pb2.DESCRIPTOR))
+        self.graph = GraphServiceStub(Wire(network, "graph", signer, graph_pb2.DESCRIPTOR))
+        self.tweets = TweetServiceStub(Wire(network, "tweet", signer, tweet_pb2.DESCRIPTOR))
+        self.views = ViewServiceStub(Wire(network, "edge", signer, view_pb2.DESCRIPTOR))
+        self._numbers = itertools.count(1)
+
+    def next_name(self) -> str:
+        """The short name of the next tweet."""
+        return f"t{next(self._numbers)}"
+
+
+class Person:
+    """One account, whose owner does one thing after the other."""
+
+    def __init__(self, crowd: Crowd, name: str) -> None:
+        self.name = name
+        self.user_id = b""
+        self._crowd = crowd
+        self._truth = crowd.truth
+        self._dice = crowd.dice
+        self._keys = itertools.count(1)
+
+    async def live(self, operations: int) -> None:
+        """Register, and then do this and that, with pauses."""
+        await self.register()
+        while len(self._crowd.people) < 2:
+            await pause(0.1)
+        choices = (
+            (0.44, self.read_page),
+            (0.50, self.read_home),
+            (0.58, self.read_author),
+            (0.78, self.post),
+            (0.83, self.delete),
+            (0.91, self.follow),
+            (0.95, self.unfollow),
+            (0.98, self.read_tweet),
+            (1.01, self.read_following),
+        )
+        for number in range(operations):
+            await pause(self._dice.roll() * 2 * _MEAN_PAUSE_S)
+            roll = self._dice.roll()
+            # Whoever is new follows somebody first.
+            act = self.follow if number < 2 else next(act for share, act in choices if roll < share)
+            self._crowd.operations += 1
+            try:
+                await act()
+            except Refused as refused:
+                self._truth.breaks(f"{act.__name__} was refused: {refused}", self.user_id)
+
+    async def register(self) -> None:
+        """Make the account; a name that an unanswered try may have taken is not tried again."""
+        for number in itertools.count():
+            name = self.name if number == 0 else f"{self.name}_{number}"
+            request = user_pb2.RegisterRequest(username=name, email=f"{name}@example.org", password="correct horse")
+            try:
+                answer, _ = await self._ask("register", name, partial(self._crowd.users.Register, request))
+            except Refused as refused:
+                if refused.reason not in {"USERNAME_TAKEN", "EMAIL_TAKEN"}:
+                    raise
+                continue
+            self.user_id = uuid.UUID(answer.user.user_id).bytes
+            self._truth.names[self.user_id] = self.name
+            self._crowd.history.name(self.user_id, self.name)
+            self._crowd.people.append(self)
+            self._crowd.operations += 1
+            return
+
+    async def post(self) -> None:
+        """Post, with a key; whatever number of tries it takes, it is one tweet."""
+        name = self._crowd.next_name()
+        key = f"{self.name}-{next(self._keys)}"
+        request = tweet_pb2.CreateTweetRequest(content=f"{name} by {self.name}", idempotency_key=key)
+        self._truth.posting.add(self.user_id)
+        answer, _ = await self._ask("post", name, partial(self._crowd.tweets.CreateTweet, request))
+        tweet_id = uuid.UUID(answer.tweet_id).bytes
+        self._crowd.history.name(tweet_id, name)
+        self._truth.posting.discard(self.user_id)
+        self._truth.tweets[tweet_id] = Posted(tweet_id, self.user_id, self._now())
+        if self._dice.roll() < 0.1:
+            again, _ = await self._ask("post again", name, partial(self._crowd.tweets.CreateTweet, request))
+            if again.tweet_id != answer.tweet_id:
+                self._truth.breaks("a retry with the same key made another tweet", tweet_id)
+
+    async def delete(self) -> None:
+        """Delete an own tweet."""
+        own = [tweet for tweet in self._truth.of(self.user_id) if tweet.deleting_at is None]
+        if not own:
+            return await self.post()
+        tweet = own[int(self._dice.roll() * len(own))]
+        tweet.deleting_at = self._now()
+        request = tweet_pb2.DeleteTweetRequest(tweet_id=str(uuid.UUID(bytes=tweet.tweet_id)))
+        await self._ask("delete", tweet.tweet_id, partial(self._crowd.tweets.DeleteTweet, request))
+        tweet.deleted_at = self._now()
+        return None
+
+    async def follow(self) -> None:
+        """Follow somebody."""
+        await self._tie(True)
+
+    async def unfollow(self) -> None:
+        """Follow somebody no longer."""
+        await self._tie(False)
+
+    async def read_page(self) -> None:
+        """The newest page of the own home."""
+        limit = 1 + int(self._dice.roll() * 12)
+        answer, began_at = await self._home(limit, None)
+        self._truth.see_home(self.user_id, _ids(answer), began_at, answer.has_more)
+
+    async def read_home(self) -> None:
+        """The whole own home, in pages of changing size."""
+        shown: list[bytes] = []
+        first_at, max_id = self._now(), None
+        for _ in range(200):
+            answer, began_at = await self._home(1 + int(self._dice.roll() * 9), max_id)
+            first_at = began_at if max_id is None else first_at
+            shown += _ids(answer)
+            max_id = answer.next_max_id or None
+            if max_id is None:
+                break
+        self._truth.see_home(self.user_id, shown, first_at, False)
+
+    async def read_author(self) -> None:
+        """Somebody's tweets, in pages."""
+        author = self._somebody()
+        shown: list[bytes] = []
+        first_at, max_id, limit = self._now(), None, 3 + int(self._dice.roll() * 20)
+        for _ in range(200):
+            request = view_pb2.GetUserTimelineRequest(
+                user_id=str(uuid.UUID(bytes=author.user_id)), limit=limit, max_id=max_id
+            )
+            answer, began_at = await self._ask(
+                "read author", author.user_id, partial(self._crowd.views.GetUserTimeline, request)
+            )
+            first_at = began_at if max_id is None else first_at
+            shown += _ids(answer)
+            max_id = answer.next_max_id or None
+            if max_id is None:
+                break
+        self._crowd.history.note(self.name, "sees of", author.user_id, shown)
+        self._truth.see_author(self.user_id, author.user_id, shown, first_at)
+
+    async def read_tweet(self) -> None:
+        """One tweet by its id."""
+        every = list(self._truth.tweets.values())
+        if not every:
+            return await self.read_page()
+        tweet = every[int(self._dice.roll() * len(every))]
+        request = view_pb2.GetTweetRequest(tweet_id=str(uuid.UUID(bytes=tweet.tweet_id)))
+        began_at = self._now()
+        try:
+            _, began_at = await self._ask("read tweet", tweet.tweet_id, partial(self._crowd.views.GetTweet, request))
+        except Refused as refused:
+            if refused.reason != "TWEET_NOT_FOUND":
+                raise
+            self._truth.see_tweet(self.user_id, tweet, False, began_at)
+        else:
+            self._truth.see_tweet(self.user_id, tweet, True, began_at)
+        return None
+
+    async def read_following(self) -> None:
+        """The own list of followees, in pages."""
+        shown: list[bytes] = []
+        cursor = None
+        while True:
+            request = view_pb2.ListFollowingRequest(
+                user_id=str(uuid.UUID(bytes=self.user_id)), limit=1 + int(self._dice.roll() * 5), cursor=cursor
+            )
+            answer, _ = await self._ask("read following", "", partial(self._crowd.views.ListFollowing, request))
+            shown += [uuid.UUID(each.user_id).bytes for each in answer.following]
+            cursor = answer.next_cursor or None
+            if cursor is None:
+                break
+        self._truth.see_following(self.user_id, shown)
+
+    async def _tie(self, following: bool) -> None:
+        whom = self._somebody()
+        if whom is self:
+            return await self.read_page()
+        self._truth.ties[self.user_id, whom.user_id] = tie = Tie(following, self._now())
+        text = str(uuid.UUID(bytes=whom.user_id))
+        if following:
+            follow = graph_pb2.FollowRequest(followee_id=text)
+            await self._ask("follow", whom.user_id, partial(self._crowd.graph.Follow, follow))
+        else:
+            unfollow = graph_pb2.UnfollowRequest(followee_id=text)
+            await self._ask("unfollow", whom.user_id, partial(self._crowd.graph.Unfollow, unfollow))
+        tie.done_at = self._now()
+        return None
+
+    async def _home(self, limit: int, max_id: str | None) -> tuple[Any, float]:
+        request = view_pb2.GetHomeTimelineRequest(limit=limit, max_id=max_id)
+        answer, began_at = await self._ask("read home", "", partial(self._crowd.views.GetHomeTimeline, request))
+        self._crowd.history.note(self.name, "sees at home", _ids(answer), "…" if answer.has_more else "")
+        return answer, began_at
+
+    async def _ask(self, what: str, about: Any, call: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
+        """The answer, after as many tries as it takes, and when the try began that was answered. Raises Refused."""
+        note = self._crowd.history.note
+        while True:
+            began_at = self._now()
+            note(self.name, what, about)
+            try:
+                with acting(Caller(self.user_id, _SESSION, ALL_SCOPES)):
+                    answer = await call()
+            except aio.AioRpcError as error:
+                failure = from_rpc(error)
+                note(self.name, f"{what}: {failure.reason}", about)
+                if error.code() not in _AGAIN:
+                    raise Refused(failure.reason) from error
+                await pause(self._dice.between(0.05, 1.0))
+            else:
+                note(self.name, f"{what}: done", about)
+                return answer, began_at
+
+    def _somebody(self) -> "Person":
+        return self._crowd.people[int(self._dice.roll() * len(self._crowd.people))]
+
+    def _now(self) -> float:
+        return self._crowd.loop.time()
+
+
+def _ids(answer: Any) -> list[bytes]:
+    return [uuid.UUID(tweet.tweet_id).bytes for tweet in answer.tweets]

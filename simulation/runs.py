@@ -1,0 +1,110 @@
+"""Many seeds over several processes: what broke in which, how fast they went, and a failing one written out. One run is world.py."""
+
+import gc
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from simulation.bugs import PLANTED, Sound
+from simulation.world import OPERATIONS, Result, World
+
+_COLLECT_EVERY = 20
+_ABOUT = 60
+_SILENT = 50
+
+BUGS: dict[str, type[Sound]] = {bug.name: bug for bug in (Sound, *PLANTED)}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What is kept of a run."""
+
+    seed: int
+    operations: int
+    broken: tuple[str, ...]
+    report: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What many runs came to. `seconds` are of the wall, all workers together."""
+
+    seeds: int
+    operations: int
+    seconds: float
+    failed: tuple[Outcome, ...]
+
+    @property
+    def seeds_per_s(self) -> float:
+        """Runs a second."""
+        return self.seeds / self.seconds
+
+
+def prepare() -> None:
+    """Make a process fit for many runs: logs off, and garbage collected between runs only, which also keeps them repeatable."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_SILENT), cache_logger_on_first_use=True)
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def simulate(seed: int, bug: str = Sound.name, operations: int = OPERATIONS) -> Result:
+    """One run."""
+    return World(seed, BUGS[bug](), operations).run()
+
+
+def run_many(
+    seeds: Sequence[int], bug: str = Sound.name, *, workers: int = 1, operations: int = OPERATIONS, stop_after: int = 0
+) -> Tally:
+    """Run all seeds, or until `stop_after` of them failed."""
+    failed: list[Outcome] = []
+    done = ran = 0
+    began = time.monotonic()
+    for outcome in _outcomes(seeds, bug, workers, operations):
+        done += 1
+        ran += outcome.operations
+        if outcome.broken:
+            failed.append(outcome)
+            if len(failed) == stop_after:
+                break
+    return Tally(done, ran, time.monotonic() - began, tuple(sorted(failed, key=lambda each: each.seed)))
+
+
+def report(result: Result, *, whole: bool = False, bug: str = Sound.name) -> str:
+    """What broke, how it came to that, and how to see it again."""
+    history = result.history
+    lines = [f"seed {result.seed}: {len(result.broken)} promises broken"]
+    lines += [f"  {each.promise}  {' '.join(map(history.named, each.about))}".rstrip() for each in result.broken[:10]]
+    about = {key for each in result.broken[:1] for key in each.about}
+    lines += ["", "the whole history" if whole or not about else f"the last {_ABOUT} lines about the first of them"]
+    lines += history.lines() if whole or not about else history.about(about, _ABOUT)
+    planted = "" if bug == Sound.name else f" BUG={bug}"
+    lines += ["", f"again: make simulate SEEDS={result.seed}{planted}      all of its history: … WHOLE=1"]
+    return "\n".join(lines)
+
+
+def _outcomes(seeds: Sequence[int], bug: str, workers: int, operations: int) -> Iterator[Outcome]:
+    jobs = [(seed, bug, operations) for seed in seeds]
+    if workers == 1:
+        yield from map(_outcome, jobs)
+        return
+    # Not forked: what a process of ours has open is not for its children.
+    with multiprocessing.get_context("spawn").Pool(workers, initializer=prepare) as pool:
+        yield from pool.imap_unordered(_outcome, jobs, chunksize=max(1, min(20, len(jobs) // (4 * workers))))
+
+
+def _outcome(job: tuple[int, str, int]) -> Outcome:
+    seed, bug, operations = job
+    result = simulate(seed, bug, operations)
+    outcome = Outcome(
+        seed,
+        result.operations,
+        tuple(each.promise for each in result.broken),
+        report(result, bug=bug) if result.broken else "",
+    )
+    if not gc.isenabled() and seed % _COLLECT_EVERY == 0:
+        gc.collect()
+    return outcome
