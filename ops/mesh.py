@@ -5,6 +5,7 @@ from types import TracebackType
 
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
+from aviary.timeline.v1 import timeline_pb2, timeline_pb2_grpc
 from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
@@ -32,6 +33,7 @@ class Mesh:
         self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
         self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
         self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
+        self.timelines = timeline_pb2_grpc.TimelineServiceStub(self._channels["timeline"])
         self.views = view_pb2_grpc.ViewServiceStub(self._channels["view"])
         owners = ("user", "graph", "tweet", "timeline")
         self.backlogs = {area: mesh_pb2_grpc.MeshServiceStub(self._channels[area]) for area in owners}
@@ -56,5 +58,6 @@ _CONTRACTS = {
     "user": (user_pb2.DESCRIPTOR,),
     "graph": (graph_pb2.DESCRIPTOR,),
     "tweet": (tweet_pb2.DESCRIPTOR,),
+    "timeline": (timeline_pb2.DESCRIPTOR,),
     "view": (view_pb2.DESCRIPTOR,),
 }

@@ -53,7 +53,9 @@ async def build(process: Process, config: Config) -> None:
 
     store = CqlHomeStore(cql, clock, limits.stored_ttl_s)
     windows = RedisWindows(redis, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
-    await windows.start()
+    # After a loss of Redis beside a restart of ours nothing may be said: what users did in the last minute is forgotten.
+    if await store.is_empty():
+        await windows.start()
     tweets = TweetServiceStub(tweet_channel)
     rebuilds = Rebuilds(windows, store, tweets, limits=limits, clock=clock, ids=ids, faults=process.faults)
     process.on_close(rebuilds.close)

@@ -27,6 +27,9 @@ class HomeStore(Protocol):
         Fewer only when there are no more. Sees every add that was acknowledged. A home that is not known is an empty list.
         """
 
+    async def is_empty(self) -> bool:
+        """Whether no home holds anything, as in a system that never ran before. Raises Unavailable."""
+
 
 class CqlHomeStore:
     """Homes in CQL: a page reads the newest week first, and older ones only if that is not enough."""
@@ -46,6 +49,9 @@ class CqlHomeStore:
             "SELECT entry_id, author_id, flags FROM home "
             "WHERE user_id = ? AND week = ? AND entry_id >= ? AND entry_id < ? LIMIT ?"
         )
+
+        # Whether anything is stored: any one row.
+        self._any = cql.prepare("SELECT user_id FROM home LIMIT 1")
 
     async def add(self, user_ids: Sequence[bytes], entries: Sequence[Entry]) -> None:
         """See HomeStore."""
@@ -73,6 +79,10 @@ class CqlHomeStore:
                 pages = await asyncio.gather(*(self._read_week(user_id, week, span, limit) for week in some))
                 found.extend(chain.from_iterable(pages))
         return found[:limit]
+
+    async def is_empty(self) -> bool:
+        """See HomeStore."""
+        return not await self._cql.execute(self._any)
 
     async def _read_week(self, user_id: bytes, week: int, span: Span, limit: int) -> list[Entry]:
         first = uuid_at_or_after(max(span.low, uuid7_of(week * WEEK_MS).bytes))

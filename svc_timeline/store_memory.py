@@ -24,5 +24,9 @@ class MemoryHomeStore:
         """See HomeStore."""
         return newest(filter(self._lives, self._homes.get(user_id, {}).values()), span, limit)
 
+    async def is_empty(self) -> bool:
+        """See HomeStore."""
+        return not any(map(self._lives, (entry for home in self._homes.values() for entry in home.values())))
+
     def _lives(self, entry: Entry) -> bool:
         return ms_of(entry.entry_id) + self._ttl_ms > self._clock.now_ms()

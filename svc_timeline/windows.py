@@ -108,9 +108,9 @@ class RedisWindows:
         self._takeover_ms = takeover_ms
 
     async def start(self) -> None:
-        """Say that nothing was forgotten until now, unless it is known since when. Called once by a process that starts.
+        """Say that nothing was forgotten until now, unless it is known since when. For a process that finds every home empty.
 
-        A whole system that starts has no caches that could be older than what users did lately. Without Redis nothing is said.
+        Then no cache can be older than what users did lately. Without Redis nothing is said.
         """
         try:
             for witness in self._witnesses.values():

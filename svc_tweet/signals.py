@@ -1,6 +1,7 @@
 """Tells the caches of all processes at once which tweets were deleted, and makes silence noticeable; what caches do is theirs."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,6 +16,9 @@ HEARTBEAT_S = 0.25
 SILENCE_NOTICED_S = 1.0
 """After this time without a signal every cache has stopped trusting what it knows of statuses (it does after 750 ms)."""
 
+REMEMBERED_S = 45.0
+"""For so long a silent publisher is certainly waited for: caches forget it after 60 s, and then its silence says nothing."""
+
 log = logger(__name__)
 MISSED = Counter("aviary_tweet_status_signals_missed_total", "Signals of deletions that the broker did not take.")
 
@@ -26,22 +30,35 @@ class StatusSignals:
     the next one, or for a heartbeat the last one. Anything else is a gap or silence: then it knows nothing until it asks.
     """
 
-    def __init__(self, bus: Bus, publisher_id: bytes, silence_noticed_s: float = SILENCE_NOTICED_S) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        publisher_id: bytes,
+        silence_noticed_s: float = SILENCE_NOTICED_S,
+        remembered_s: float = REMEMBERED_S,
+    ) -> None:
         self._bus = bus
         self._publisher_id = publisher_id
         self._silence_noticed_s = silence_noticed_s
+        self._remembered_s = remembered_s
         self._sequence = 0
+        self._heard_at = -math.inf
 
     async def tell(self, *changes: TweetStatusChange) -> None:
-        """Returns when no cache takes its old knowledge of these tweets for true: told, or silent for long enough. Never raises."""
+        """Returns when no cache takes its old knowledge of these tweets for true: told, or silent for long enough.
+
+        Raises Unavailable when it was silent for so long that caches may have forgotten it, and go by others alone.
+        """
         # Counted before it is sent: when it is lost, the next heartbeat shows the gap.
         self._sequence += 1
         try:
-            await self._bus.signal(self._signal(changes=changes))
+            await self._send(self._signal(changes=changes))
         except Unavailable as error:
             MISSED.inc()
             log.warning("status_signal_missed", error=error.detail)
             await asyncio.sleep(self._silence_noticed_s)
+            if asyncio.get_running_loop().time() - self._heard_at > self._remembered_s:
+                raise
 
     @contextmanager
     def doubted_unless_told(self) -> Iterator[None]:
@@ -58,18 +75,22 @@ class StatusSignals:
     async def beat(self) -> None:
         """Background work: show every 250 ms that nothing was lost. While the broker is away the silence says so itself."""
         while True:
-            await self._send(self._signal())
+            await self._try(self._signal())
             await asyncio.sleep(HEARTBEAT_S)
 
     async def goodbye(self) -> None:
         """Say, after the last answer, that silence means nothing from now on."""
-        await self._send(self._signal(goodbye=True))
+        await self._try(self._signal(goodbye=True))
 
-    async def _send(self, signal: TweetStatusSignal) -> None:
+    async def _try(self, signal: TweetStatusSignal) -> None:
         try:
-            await self._bus.signal(signal)
+            await self._send(signal)
         except Unavailable as error:
             log.debug("status_heartbeat_missed", error=error.detail)
+
+    async def _send(self, signal: TweetStatusSignal) -> None:
+        await self._bus.signal(signal)
+        self._heard_at = asyncio.get_running_loop().time()
 
     def _signal(self, changes: tuple[TweetStatusChange, ...] = (), goodbye: bool = False) -> TweetStatusSignal:
         return TweetStatusSignal(

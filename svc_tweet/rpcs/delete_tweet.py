@@ -15,7 +15,8 @@ from svc_tweet.events import tweet_deleted, tweet_gone
 async def delete_tweet(request: DeleteTweetRequest, caller: Caller, deps: Deps) -> DeleteTweetResponse:
     """Delete the caller's own tweet, finally; once more changes nothing. Fails with TWEET_NOT_FOUND, NOT_YOUR_TWEET.
 
-    Every cache is told before the answer, also by a repetition: the first call may have died before it told them.
+    Every cache is told before the answer, also by a repetition: the first call may have died before it told them. Raises Unavailable
+    when nobody could be told for too long; the deletion stands.
     """
     tweet = ensure_may_delete(await deps.store.get(uuid.UUID(request.tweet_id)), caller)
     with deps.signals.doubted_unless_told():

@@ -39,6 +39,18 @@ def store(request: pytest.FixtureRequest) -> HomeStore:
     return CqlHomeStore(request.getfixturevalue("cql"), CLOCK, TTL_S)
 
 
+@pytest.fixture(params=["memory", "cql"])
+async def new_store(request: pytest.FixtureRequest, mesh_config: MeshConfig) -> AsyncIterator[HomeStore]:
+    """Each store in turn, as of a system that never ran before."""
+    if request.param == "memory":
+        yield MemoryHomeStore(CLOCK, TTL_S)
+        return
+    config = dataclasses.replace(mesh_config, area="timeline", namespace=f"{mesh_config.namespace}new")
+    session = await Cql.connect(config, SCHEMA)
+    yield CqlHomeStore(session, CLOCK, TTL_S)
+    await session.close()
+
+
 def person() -> bytes:
     return uuid7_of(CLOCK.now_ms(), uuid.uuid4().int).bytes
 
@@ -140,3 +152,9 @@ async def test_an_entry_of_a_clock_ahead_is_read(store: HomeStore) -> None:
     user, ahead = person(), entry(-4_000)
     await store.add([user], [ahead])
     assert await store.read(user, EVERYTHING, 10) == [ahead]
+
+
+async def test_a_store_is_empty_until_something_is_added(new_store: HomeStore) -> None:
+    assert await new_store.is_empty()
+    await new_store.add([person()], entries(1000))
+    assert not await new_store.is_empty()

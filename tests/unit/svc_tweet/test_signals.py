@@ -2,8 +2,10 @@
 
 import asyncio
 
+import pytest
 from aviary.tweet.v1.events_pb2 import TweetStatusChange, TweetStatusSignal
 
+from runtime.errors import Unavailable
 from simulation.bus import MemoryBus
 from svc_tweet.signals import StatusSignals
 from tests.unit.svc_tweet.world import only
@@ -47,13 +49,30 @@ async def test_sequences_rise_with_changes_and_heartbeats_repeat_the_last() -> N
 async def test_a_lost_signal_shows_as_a_gap_at_the_next_heartbeat_and_is_waited_for() -> None:
     bus = MemoryBus()
     signals = StatusSignals(bus, PUBLISHER, silence_noticed_s=0.05)
+    await one_heartbeat(bus, signals)
     bus.down = True
     started = asyncio.get_running_loop().time()
     await signals.tell(GONE)
     assert asyncio.get_running_loop().time() - started >= 0.05
     bus.down = False
     await one_heartbeat(bus, signals)
-    assert heard(bus) == [(1, 0, False)]
+    assert heard(bus) == [(0, 0, False), (1, 0, False)]
+
+
+async def test_a_publisher_that_caches_may_have_forgotten_does_not_take_its_silence_for_heard() -> None:
+    """Promise 4: cut off for longer than caches wait, beside another publisher that they hear, it could show them nothing."""
+    bus = MemoryBus()
+    unheard = StatusSignals(bus, PUBLISHER, silence_noticed_s=0)
+    forgotten = StatusSignals(bus, PUBLISHER, silence_noticed_s=0.02, remembered_s=0.01)
+    await one_heartbeat(bus, forgotten)
+    bus.down = True
+    for signals in (unheard, forgotten):
+        with pytest.raises(Unavailable):
+            await signals.tell(GONE)
+    bus.down = False
+    await forgotten.tell(GONE)
+    # The number of what was not told is used up: whoever hears this one knows that something is missing.
+    assert heard(bus)[-1] == (2, 1, False)
 
 
 async def test_heartbeats_go_on_through_an_outage() -> None:

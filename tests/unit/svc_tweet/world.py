@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import uuid
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
@@ -166,7 +167,7 @@ async def make_world() -> World:
     users = InProcessChannel(guard, service="tweet")
     users.register(add_UserServiceServicer_to_server, names)
     store = LossyStore(outbox.write, clock)
-    signals = StatusSignals(bus, b"p" * 16, silence_noticed_s=0)
+    signals = StatusSignals(bus, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)
     deps = Deps(
         store=store,
         outbox=outbox,
