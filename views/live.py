@@ -1,6 +1,8 @@
 """The view plane for one tweet that many wait for: loaded once, judged for each viewer by the rules of the home. Sends nothing."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from aviary.view.v1 import view_pb2
 
@@ -19,6 +21,13 @@ class LiveTweet:
     item: Item
     view: view_pb2.Tweet
     state: State
+
+
+class Known(NamedTuple):
+    """Viewers of whom it is known that they are meant, and those of whom it has to be asked."""
+
+    meant: list[bytes]
+    ask: list[bytes]
 
 
 async def load_live(item: Item, deps: Deps) -> LiveTweet | None:
@@ -45,9 +54,35 @@ async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:
     return _shown(tweet, viewer, fresh.followees, deps)
 
 
-async def follows_or_is(viewer: bytes, author: bytes, deps: Deps) -> bool:
+def shown_to(tweet: LiveTweet, viewers: Iterable[bytes], deps: Deps) -> Known:
+    """Whose homes show the tweet now, as far as it is known here; all others must be asked about with `may_see`.
+
+    Nothing is awaited: who sends in the same step sends nothing whose deletion was heard.
+    """
+    # Whatever does not depend on the viewer is judged once, with the author's eyes.
+    if not _shown(tweet, tweet.item.author_id, frozenset(), deps):
+        return Known([], [])
+    standing = {viewer: _sees(viewer, tweet.item.author_id, deps) for viewer in viewers}
+    return Known([v for v, sees in standing.items() if sees], [v for v, sees in standing.items() if not sees])
+
+
+def concerned(author: bytes, viewers: Iterable[bytes], deps: Deps) -> Known:
+    """Whose homes could have shown a tweet of the author, as far as it is known here; the rest with `is_concerned`."""
+    standing = {viewer: _sees(viewer, author, deps) for viewer in viewers}
+    return Known([v for v, sees in standing.items() if sees], [v for v, sees in standing.items() if sees is None])
+
+
+async def is_concerned(author: bytes, viewer: bytes, deps: Deps) -> bool:
     """Whether the viewer's home could have shown a tweet of the author."""
     return viewer == author or author in (await deps.follows.get(viewer)).followees
+
+
+def _sees(viewer: bytes, author: bytes, deps: Deps) -> bool | None:
+    """Whether the viewer follows the author, or is; None when no snapshot tells."""
+    if viewer == author:
+        return True
+    known = deps.follows.cached(viewer)
+    return None if known is None else author in known.followees
 
 
 def _shown(tweet: LiveTweet, viewer: bytes, follows: frozenset[bytes], deps: Deps) -> bool:

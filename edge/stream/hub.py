@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
@@ -18,7 +18,7 @@ from runtime.ids import Clock, split_ids
 from views.deps import Deps
 from views.ids import text_id
 from views.items import Item
-from views.live import LiveTweet, follows_or_is, load_live, may_see
+from views.live import LiveTweet, concerned, is_concerned, load_live, may_see, shown_to
 
 _TWEETS_AT_ONCE = 64
 _READERS_AT_ONCE = 64
@@ -130,7 +130,10 @@ class Hub:
                 data = self._render(tweet.view)
                 if before is not None:
                     await asyncio.wait([before])
-                await asyncio.gather(*(self._send(tweet, viewer, data) for viewer in readers))
+                known = shown_to(tweet, readers, self._views)
+                self._send(tweet, known.meant, data)
+                if known.ask:
+                    await asyncio.gather(*(self._ask_and_send(tweet, viewer, data) for viewer in known.ask))
             LIVE.labels("sent").inc()
         except Exception as error:  # whatever failed, these readers miss a tweet that their homes have
             LIVE.labels("failed").inc()
@@ -139,26 +142,35 @@ class Hub:
         finally:
             self._tweets.release()
 
-    async def _send(self, tweet: LiveTweet, viewer: bytes, data: bytes) -> None:
+    def _send(self, tweet: LiveTweet, viewers: Iterable[bytes], data: bytes) -> None:
+        for viewer in viewers:
+            for socket in list(self._sockets.get(viewer, ())):
+                socket.tweet(tweet.item.tweet_id, data)
+
+    async def _ask_and_send(self, tweet: LiveTweet, viewer: bytes, data: bytes) -> None:
         async with self._readers:
             if await may_see(tweet, viewer, self._views):
-                for socket in list(self._sockets.get(viewer, ())):
-                    socket.tweet(tweet.item.tweet_id, data)
+                self._send(tweet, [viewer], data)
 
     async def _tell_deleted(self, author_id: bytes, data: bytes) -> None:
         async def tell(viewer: bytes) -> None:
             async with self._readers:
                 with acting(NOBODY, _LOAD_WITHIN_S):
-                    concerned = await follows_or_is(viewer, author_id, self._views)
-            for socket in list(self._sockets.get(viewer, ())) if concerned else ():
-                socket.tweet_deleted(data)
+                    if await is_concerned(author_id, viewer, self._views):
+                        self._send_deleted(viewer, data)
 
-        viewers = list(self._sockets)
-        results = await asyncio.gather(*(tell(viewer) for viewer in viewers), return_exceptions=True)
-        for viewer, result in zip(viewers, results, strict=True):
+        known = concerned(author_id, list(self._sockets), self._views)
+        for viewer in known.meant:
+            self._send_deleted(viewer, data)
+        results = await asyncio.gather(*map(tell, known.ask), return_exceptions=True)
+        for viewer, result in zip(known.ask, results, strict=True):
             if isinstance(result, Exception):
                 for socket in self._sockets.get(viewer, ()):
                     socket.gap()
+
+    def _send_deleted(self, viewer: bytes, data: bytes) -> None:
+        for socket in list(self._sockets.get(viewer, ())):
+            socket.tweet_deleted(data)
 
     def _forget(self, author_id: bytes, task: asyncio.Task[None]) -> None:
         if self._latest.get(author_id) is task:

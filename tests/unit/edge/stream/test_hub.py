@@ -154,6 +154,33 @@ async def test_tweets_of_one_author_are_sent_in_order_although_loaded_at_once() 
     assert wire.tweets() == [text(first), text(second)]
 
 
+async def test_a_tweet_that_is_deleted_while_it_waits_its_turn_is_not_sent() -> None:
+    """P48"""
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    await rig.world.warm()
+    _, wire = rig.socket(alice)
+    gate = Gate()
+
+    async def hold_the_first() -> None:
+        if not gate.arrived.is_set():
+            await gate()
+
+    rig.world.hold["GetTweets"] = hold_the_first
+    first, second = rig.world.tweet(bob), rig.world.tweet(bob)
+    await rig.hub.heard(signal(1, first, bob, alice))
+    await gate.arrived.wait()
+    await rig.hub.heard(signal(2, second, bob, alice))
+    await rig.world.until(lambda: rig.world.calls["GetTweets"] == 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await rig.world.signal_delete(second)
+    gate.open()
+    await idle(rig)
+    assert wire.tweets() == [text(first)]
+
+
 @given(
     follows=st.sets(st.integers(0, 3)),
     unfollow=st.sets(st.integers(0, 3)),
