@@ -24,6 +24,7 @@ check: venv
 	$(BIN)/lint-imports
 	$(BIN)/vulture
 	$(BIN)/python -m tools.gen --check
+	$(BIN)/python -m tools.access --check
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code proto
 	$(BIN)/buf breaking proto --against proto/baseline.binpb
@@ -32,6 +33,7 @@ check: venv
 gen: venv
 	$(BIN)/buf format -w proto
 	$(BIN)/python -m tools.gen
+	$(BIN)/python -m tools.access
 
 fmt: venv
 	$(BIN)/ruff check --fix $(PY_SOURCES)
