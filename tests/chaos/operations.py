@@ -126,7 +126,7 @@ class Unfollow(Follow):
 
 
 class Rebuild:
-    """A read of a home whose window is gone."""
+    """A read of a home whose window is gone, and a post while it is built."""
 
     async def prepare(self, cast: Cast) -> None:
         addresses = cast.aviary.running.addresses
@@ -137,6 +137,7 @@ class Rebuild:
     async def act(self, cast: Cast, fired: Fired) -> None:
         await self.after(cast)
         await fired()
+        await cast.post(uuid.uuid4().hex, "pushed into a window that is being built")
 
     async def after(self, cast: Cast) -> None:
         assert await cast.ids(cast.third, "/timeline/home") == sorted(cast.accepted, reverse=True)[:200]
