@@ -10,9 +10,9 @@ from edge import problems
 from edge.binding import refusal
 from edge.compression import compressed
 from edge.cors import Cors
-from edge.problems import Overloaded
 from edge.routes import RouteTable
 from edge.web import Request, Response, send_response
+from runtime.admission import Admission
 from runtime.context import acting, current_caller
 from runtime.errors import FieldProblem, ServiceError
 from runtime.http import Receive, Scope, Send
@@ -32,6 +32,8 @@ class Target(Protocol):
 
     name: str
     """For metrics: the rpc, or the page."""
+    first: bool | None
+    """Let in before the rest when the edge has nearly too much to do. None for health: let in always, and not counted."""
 
     @property
     def policy(self) -> Policy:
@@ -47,7 +49,7 @@ class App:
     def __init__(self, table: RouteTable[Target], cors: Cors, max_in_flight: int) -> None:
         self._table = table
         self._cors = cors
-        self._room = max_in_flight
+        self._admission = Admission(max_in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -65,7 +67,7 @@ class App:
     async def _answer(self, request: Request) -> tuple[str, Response]:
         """The name of what answered, and its answer."""
         name = _NOT_FOUND
-        self._room -= 1
+        entered = False
         try:
             if repeated := request.repeated():
                 raise refusal([FieldProblem(header, "is given more than once") for header in repeated])
@@ -73,8 +75,9 @@ class App:
                 return "options", self._options(request)
             target, values = self._table.find(request.method, request.raw_path)
             name = target.name
-            if self._room < 0:
-                raise Overloaded("the edge has too much to do", retry_after_s=1)
+            if target.first is not None:
+                self._admission.enter(name, target.first)
+                entered = True
             return name, await target(request, values)
         except ServiceError as error:
             if problems.http_status(error) >= 500:
@@ -84,7 +87,8 @@ class App:
             self._report(request, name, error)
             return name, problems.render(ServiceError(str(error)), request.request_id)
         finally:
-            self._room += 1
+            if entered:
+                self._admission.leave()
 
     def _options(self, request: Request) -> Response:
         methods = self._table.methods(request.raw_path)

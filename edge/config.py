@@ -28,7 +28,7 @@ class EdgeConfig:
     cors_origins: tuple[str, ...]
     """Origins of other web pages that may call the API, each `scheme://host[:port]`."""
     max_in_flight: int
-    """Requests in work at once; more are answered 503."""
+    """Requests at work at once; more are answered 503, ordinary ones from 80 % of it on."""
     cursor_keys: Mapping[int, Secret]
     heartbeat_s: int
     """Seconds between two pings on a stream, at least 1."""

@@ -56,8 +56,9 @@ _VENDORED = {
 class Page:
     """A page at a fixed path. It looks at no token: one that is not open to all is refused to everybody."""
 
-    def __init__(self, name: str, answer: Callable[[Request], Awaitable[Response]]) -> None:
+    def __init__(self, name: str, answer: Callable[[Request], Awaitable[Response]], *, counted: bool = True) -> None:
         self.name = name
+        self.first: bool | None = False if counted else None
         self.policy = open_to_all(name)
         self._answer = answer
 
@@ -75,7 +76,7 @@ def operations(ops: OpsApp, metrics: bool) -> dict[str, Page]:
             status, body, kind = ops.respond(path, texts=False)
             return Response(status, body, kind.encode(), [_NO_STORE])
 
-        return Page(path.removeprefix("/"), answer)
+        return Page(path.removeprefix("/"), answer, counted=False)
 
     return {path: page(path) for path in ("/healthz", "/readyz", *(["/metrics"] if metrics else []))}
 

@@ -8,7 +8,7 @@ import orjson
 from aviary.mesh.v1 import reason_pb2
 
 from edge.web import Header, Response
-from runtime.errors import InvalidArgument, NotFound, ServiceError, Unavailable, common
+from runtime.errors import InvalidArgument, NotFound, ServiceError, common
 
 CONTENT_TYPE = b"application/problem+json"
 
@@ -101,12 +101,6 @@ class ClientGone(ServiceError):
 
     status = grpc.StatusCode.CANCELLED
     reason = common(reason_pb2.REASON_CANCELLED)
-
-
-class Overloaded(Unavailable):
-    """More requests are in work than the edge takes at once."""
-
-    reason = common(reason_pb2.REASON_OVERLOADED)
 
 
 def http_status(error: ServiceError) -> int:

@@ -27,6 +27,7 @@ class Endpoint:
     def __init__(self, route: Route, channel: aio.Channel, encoder: Encoder, tokens: TokenVerifier) -> None:
         rpc = route.rpc
         self.name = rpc.name
+        self.first: bool | None = rpc.first
         self.route = route
         self.policy = rpc
         self.binding = Binding(route)

@@ -21,6 +21,7 @@ from tests.integration.edge_world import (
     remote_tweets,
     token,
 )
+from tests.waiting import until
 
 # Longer than any call may take; nothing here is timed more closely.
 BOUND_S = 10
@@ -384,6 +385,19 @@ class TestFailures:
             world.fakes.hold.set()
             assert (await first).status_code == 200
             assert (await world.client.get(f"/api/v1/tweets/{TWEET}")).status_code == 200
+
+    async def test_homes_and_health_are_served_when_ordinary_requests_are_refused(self) -> None:
+        async with edge_world(max_in_flight=3) as world:
+            world.fakes.hold = asyncio.Event()
+            held = [asyncio.create_task(world.client.get(f"/api/v1/tweets/{TWEET}")) for _ in range(2)]
+            await until(lambda: len(world.fakes.requests) == 2)
+            problem(await world.client.get(f"/api/v1/tweets/{TWEET}"), 503, "OVERLOADED")
+            home = asyncio.create_task(world.client.get("/api/v1/timeline/home", headers=as_alice()))
+            await until(lambda: len(world.fakes.requests) == 3)
+            problem(await world.client.get("/api/v1/timeline/home", headers=as_alice()), 503, "OVERLOADED")
+            assert (await world.client.get("/readyz")).status_code == 200
+            world.fakes.hold.set()
+            assert [answer.status_code for answer in await asyncio.gather(home, *held)] == [200] * 3
 
     async def test_a_stop_lets_requests_in_work_end(self) -> None:
         async with edge_world() as world:
