@@ -61,7 +61,7 @@ class FloorNotRaised(Sound):
         return _Forgetful(clock, limits)
 
 
-PLANTED: Sequence[type[Sound]] = (PublishBeforeWrite, WatermarkTooEarly, FloorNotRaised)
+PLANTED: tuple[type[Sound], ...] = (PublishBeforeWrite, WatermarkTooEarly, FloorNotRaised)
 
 
 class _Hasty:

@@ -13,6 +13,8 @@ class Odds:
 
     unsure: float = 0.0
     """A write to the database or the broker is not confirmed: done, not done, or done later."""
+    slow: float = 0.0
+    """A write to the database takes its time."""
     twice: float = 0.0
     """A message is delivered twice."""
     lost: float = 0.0

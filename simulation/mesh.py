@@ -57,7 +57,7 @@ from svc_user.deps import Deps as UserDeps
 from svc_user.emails import Emails
 from svc_user.servicer import UserServicer
 from svc_user.store_memory import MemoryUserStore
-from svc_user.tokens import Tokens
+from svc_user.tokens import TokenIssuer
 from views.build import Channels, build_deps, listen
 from views.servicer import ViewServicer
 
@@ -143,7 +143,7 @@ class Mesh:
             outbox=outbox,
             passwords=passwords,
             emails=_EMAILS,
-            tokens=Tokens(_SIGNING_KEY, Secret(b"r" * 32), node.clock, 900),
+            tokens=TokenIssuer(_SIGNING_KEY, Secret(b"r" * 32), node.clock, 900),
             clock=node.clock,
             ids=node.ids,
             faults=node.faults,
@@ -159,7 +159,7 @@ class Mesh:
             store=store,
             outbox=outbox,
             recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
-            accounts=KnownAccounts(self.wire(node, "user", user_pb2.DESCRIPTOR), 1000),
+            accounts=KnownAccounts(UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)), 1000),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
             clock=node.clock,
@@ -175,7 +175,7 @@ class Mesh:
         deps = TweetDeps(
             store=store,
             outbox=outbox,
-            users=UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)),
+            user=UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)),
             recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
             signals=signals,
             clock=node.clock,
@@ -188,7 +188,7 @@ class Mesh:
     async def _build_timeline(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_timeline")
         await bus.declare([TweetCreated, FollowSet, FanoutChunk])
-        tweets = TweetServiceStub(self.wire(node, "tweet", tweet_pb2.DESCRIPTOR))
+        tweet = TweetServiceStub(self.wire(node, "tweet", tweet_pb2.DESCRIPTOR))
         store: Any = Remote(self.homes, self.database.reach)
         windows: Any = Remote(self.windows, self.cache.reach)
         presence: Any = Remote(self.presence, self.cache.reach)
@@ -197,11 +197,11 @@ class Mesh:
             windows=windows,
             cache=HomeCache(windows, self.limits.window),
             rebuilds=Rebuilds(
-                windows, store, tweets, limits=self.limits, clock=node.clock, ids=node.ids, faults=node.faults
+                windows, store, tweet, limits=self.limits, clock=node.clock, ids=node.ids, faults=node.faults
             ),
             graph=GraphServiceStub(self.wire(node, "graph", graph_pb2.DESCRIPTOR)),
-            tweets=tweets,
-            heads=Heads(tweets, self.limits.backfill),
+            tweet=tweet,
+            heads=Heads(tweet, self.limits.backfill),
             bus=bus,
             presence=presence,
             live=LiveSignals(bus, node.ids.next().bytes),

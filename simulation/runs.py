@@ -15,7 +15,8 @@ _COLLECT_EVERY = 20
 _ABOUT = 60
 _SILENT = 50
 
-BUGS: dict[str, type[Sound]] = {bug.name: bug for bug in (Sound, *PLANTED)}
+_ALL: tuple[type[Sound], ...] = (Sound, *PLANTED)
+BUGS: dict[str, type[Sound]] = {bug.name: bug for bug in _ALL}
 
 
 @dataclass(frozen=True, slots=True)

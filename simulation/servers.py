@@ -21,6 +21,7 @@ Effect = Callable[[], Awaitable[Any]]
 
 REPLAYED_WITHIN_S = 8.0
 """A batch log replays within this time once the database is there; less than the relay's last age."""
+_SLOW_S = 1.5
 _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "edges", "versions", "list_following",
     "list_followers", "snapshot", "follower_page", "followers_among", "holders", "get_users", "password_hash", "list_users",
     "get_session", "read", "rows", "count", "watermark"})  # fmt: skip
@@ -88,6 +89,8 @@ class Database(Server):
         except Unavailable as error:
             self._perhaps_later(name, effect)
             raise OutcomeUnknown(error.detail, retry_after_s=1) from error
+        if self.dice.roll() < self.dice.odds.slow:
+            await pause(self.dice.between(0, _SLOW_S))
         if self.dice.roll() < self.dice.odds.unsure:
             if self.dice.roll() < 0.5:
                 self.history.note(self.name, "does and does not confirm", name)

@@ -99,7 +99,13 @@ class World:
         people = 6 + int(self.dice.roll() * 3)
         if self._wild:
             roll = self.dice.roll
-            self.dice.odds = Odds(unsure=0.04 * roll(), twice=0.1 * roll(), lost=0.04 * roll(), dies=0.03 * roll() ** 2)
+            self.dice.odds = Odds(
+                unsure=0.04 * roll(),
+                slow=0.15 * roll(),
+                twice=0.1 * roll(),
+                lost=0.04 * roll(),
+                dies=0.03 * roll() ** 2,
+            )
         weather = asyncio.get_running_loop().create_task(self._weather()) if self._wild else None
         async with asyncio.TaskGroup() as group:
             for name in NAMES[:people]:
