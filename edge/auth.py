@@ -12,11 +12,10 @@ import jwt
 from aviary.mesh.v1 import reason_pb2
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from runtime.context import Caller
+from runtime.context import TOKENS_OF, Caller
 from runtime.errors import Unauthenticated, common
 from runtime.ids import Clock
 
-ISSUER = AUDIENCE = "aviary"
 _ALGORITHM = "EdDSA"
 _LONGEST = 4096
 _REMEMBERED = 20_000
@@ -73,8 +72,8 @@ class TokenVerifier:
                 token,
                 key,
                 algorithms=[_ALGORITHM],
-                audience=AUDIENCE,
-                issuer=ISSUER,
+                audience=TOKENS_OF,
+                issuer=TOKENS_OF,
                 # Expiry is judged by our own clock, on every use.
                 options={"require": list(_CLAIMS), "verify_exp": False, "verify_iat": False, "strict_aud": True},
             )

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 ALL_SCOPES = ("read", "write", "follow", "notifications")
+TOKENS_OF = "aviary"
+"""Issuer and audience of access tokens."""
 
 
 @dataclass(frozen=True, slots=True)

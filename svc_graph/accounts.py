@@ -5,8 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 
 from aviary.user.v1.user_pb2 import GetUsersRequest
-from aviary.user.v1.user_pb2_grpc import UserServiceStub
-from grpc import aio
+from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
 from svc_graph.errors import FolloweeNotFound
 
@@ -16,8 +15,8 @@ _ASKED_AT_ONCE = 400
 class KnownAccounts:
     """Remembers accounts that exist, the least recently used drop out. An account that exists never ceases to."""
 
-    def __init__(self, users: aio.Channel, size: int) -> None:
-        self._users = UserServiceStub(users)
+    def __init__(self, user: UserServiceAsyncStub, size: int) -> None:
+        self._user = user
         self._size = size
         self._known: OrderedDict[uuid.UUID, None] = OrderedDict()
 
@@ -31,7 +30,7 @@ class KnownAccounts:
             self._remember(user_id)
 
     async def _ask(self, user_ids: list[uuid.UUID]) -> None:
-        answer = await self._users.GetUsers(GetUsersRequest(user_ids=[user_id.bytes for user_id in user_ids]))
+        answer = await self._user.GetUsers(GetUsersRequest(user_ids=[user_id.bytes for user_id in user_ids]))
         missing = set(user_ids) - {uuid.UUID(user.user_id) for user in answer.users}
         if missing:
             raise FolloweeNotFound("there is no such account", followee_id=min(missing))

@@ -4,6 +4,7 @@ from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
@@ -22,39 +23,35 @@ from svc_graph.turns import Turns
 
 
 async def build(process: Process, config: Config) -> None:
-    """Connect to the servers and to svc_user, and register what the process serves, checks and closes."""
-    cql = await Cql.connect(config.mesh, SCHEMA)
+    """Wire the process. Waits for servers that are not up yet."""
+    mesh, clock = config.mesh, process.clock
+    cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
-
-    bus = await NatsBus.connect(config.mesh)
+    bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
     await bus.declare([FollowSet])
-
-    redis = connect_redis(config.mesh)
+    redis = connect_redis(mesh)
     process.on_close(redis.aclose)
+    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
+    process.on_close(user.close)
+    process.check("user", lambda: check_peer(user))
 
-    users = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
-    process.on_close(users.close)
-    process.check("user", lambda: check_peer(users))
-
-    outbox = Outbox(
-        CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s
-    )
-    process.background("relay", outbox.relay)
+    outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     deps = Deps(
         store=CqlGraphStore(cql, outbox),
         outbox=outbox,
-        recent=RecentWrites(redis, config.mesh.namespace),
-        accounts=KnownAccounts(users, config.known_accounts),
+        recent=RecentWrites(redis, mesh.namespace),
+        accounts=KnownAccounts(UserServiceStub(user), config.known_accounts),
         turns=Turns(),
-        cursors=Cursors(config.cursor_keys, process.clock),
-        clock=process.clock,
+        cursors=Cursors(config.cursor_keys, clock),
+        clock=clock,
         faults=process.faults,
     )
     process.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+    process.background("relay", outbox.relay)
 
 
 if __name__ == "__main__":

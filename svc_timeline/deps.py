@@ -27,7 +27,7 @@ class Deps:
     cache: HomeCache
     rebuilds: Rebuilds
     graph: GraphServiceAsyncStub
-    tweets: TweetServiceAsyncStub
+    tweet: TweetServiceAsyncStub
     heads: Heads
     bus: Bus
     presence: Readers

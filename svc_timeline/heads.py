@@ -15,8 +15,8 @@ class Heads:
     before it asked, and a read under way may have passed that tweet already.
     """
 
-    def __init__(self, tweets: TweetServiceAsyncStub, length: int) -> None:
-        self._tweets = tweets
+    def __init__(self, tweet: TweetServiceAsyncStub, length: int) -> None:
+        self._tweet = tweet
         self._length = length
         self._to_begin: dict[bytes, asyncio.Task[list[bytes]]] = {}
 
@@ -33,4 +33,4 @@ class Heads:
         await asyncio.sleep(0)
         del self._to_begin[author_id]
         request = ListAuthorTweetsRequest(author_id=author_id, limit=self._length)
-        return split_ids((await self._tweets.ListAuthorTweets(request)).tweet_ids)
+        return split_ids((await self._tweet.ListAuthorTweets(request)).tweet_ids)

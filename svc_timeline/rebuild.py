@@ -35,7 +35,7 @@ class Rebuilds:
         self,
         windows: Windows,
         store: HomeStore,
-        tweets: TweetServiceAsyncStub,
+        tweet: TweetServiceAsyncStub,
         *,
         limits: Limits,
         clock: Clock,
@@ -44,7 +44,7 @@ class Rebuilds:
     ) -> None:
         self._windows = windows
         self._store = store
-        self._tweets = tweets
+        self._tweet = tweet
         self._limits = limits
         self._clock = clock
         self._ids = ids
@@ -110,7 +110,7 @@ class Rebuilds:
         return [*stored, *(Entry(tweet_id, user_id) for tweet_id in asking.result())], floor
 
     async def _own_tweets(self, request: ListAuthorTweetsRequest) -> list[bytes]:
-        return split_ids((await self._tweets.ListAuthorTweets(request)).tweet_ids)
+        return split_ids((await self._tweet.ListAuthorTweets(request)).tweet_ids)
 
     async def _run(self, user_id: bytes) -> None:
         outcome = "failed"

@@ -36,37 +36,39 @@ SCHEMA = Path(__file__).parent / "schema"
 
 async def build(process: Process, config: Config) -> None:
     """Wire the service. Waits for the database and the bus; a cache that is away is gone without."""
-    mesh, limits, clock = config.mesh, config.limits, process.clock
-    ids = Uuid7Ids(clock)
-
+    mesh, clock, limits = config.mesh, process.clock, config.limits
+    # Readiness does not want Redis: homes are read without it. Its loss shows in aviary_timeline_reads_total{outcome="no_cache"}.
     cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
+    process.check("cql", cql.ping)
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
+    process.check("nats", bus.check)
     await bus.declare([TweetCreated, FollowSet, FanoutChunk])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
-    graph_channel = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
-    process.on_close(graph_channel.close)
-    tweet_channel = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
-    process.on_close(tweet_channel.close)
+    graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
+    process.on_close(graph.close)
+    tweets = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
+    process.on_close(tweets.close)
 
+    ids, tweet = Uuid7Ids(clock), TweetServiceStub(tweets)
     store = CqlHomeStore(cql, clock, limits.stored_ttl_s)
     windows = RedisWindows(redis, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
     # After a loss of Redis beside a restart of ours nothing may be said: what users did in the last minute is forgotten.
     if await store.is_empty():
         await windows.start()
-    tweets = TweetServiceStub(tweet_channel)
-    rebuilds = Rebuilds(windows, store, tweets, limits=limits, clock=clock, ids=ids, faults=process.faults)
+    rebuilds = Rebuilds(windows, store, tweet, limits=limits, clock=clock, ids=ids, faults=process.faults)
     process.on_close(rebuilds.close)
+
     deps = Deps(
         store=store,
         windows=windows,
         cache=HomeCache(windows, limits.window),
         rebuilds=rebuilds,
-        graph=GraphServiceStub(graph_channel),
-        tweets=tweets,
-        heads=Heads(tweets, limits.backfill),
+        graph=GraphServiceStub(graph),
+        tweet=tweet,
+        heads=Heads(tweet, limits.backfill),
         bus=bus,
         presence=Presence(redis, mesh.namespace, clock),
         live=LiveSignals(bus, ids.next().bytes),
@@ -75,13 +77,9 @@ async def build(process: Process, config: Config) -> None:
         faults=process.faults,
     )
     consumers = Consumers(bus, [plan_fanout, deliver_chunk, backfill_follow], deps)
-
     process.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
     process.background("consumers", consumers.run)
-    # Not Redis: homes are read without it. Its loss shows in aviary_timeline_reads_total{outcome="no_cache"}.
-    process.check("cql", cql.ping)
-    process.check("nats", bus.check)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ class Deps:
 
     store: TweetStore
     outbox: Announcer
-    users: UserServiceAsyncStub
+    user: UserServiceAsyncStub
     recent: OwnWrites
     signals: StatusSignals
     clock: Clock

@@ -23,29 +23,31 @@ from svc_tweet.store import SCHEMA, CqlTweetStore
 
 async def build(process: Process, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
-    mesh = config.mesh
+    mesh, clock = config.mesh, process.clock
+    # Readiness wants neither Redis nor svc_user: without them tweets are read and written, but for those that mention somebody.
     cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
+    process.check("cql", cql.ping)
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
+    process.check("nats", bus.check)
     await bus.declare([TweetCreated, TweetDeleted])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
-    users = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
-    process.on_close(users.close)
+    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
+    process.on_close(user.close)
 
-    ids = Uuid7Ids(process.clock)
-    outbox = Outbox(CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, mesh.outbox_relay_ages_s)
+    ids = Uuid7Ids(clock)
+    outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     signals = StatusSignals(bus, publisher_id=ids.next().bytes)
     process.on_close(signals.goodbye)
-
     deps = Deps(
         store=CqlTweetStore(cql, outbox),
         outbox=outbox,
-        users=UserServiceStub(users),
+        user=UserServiceStub(user),
         recent=RecentWrites(redis, mesh.namespace),
         signals=signals,
-        clock=process.clock,
+        clock=clock,
         ids=ids,
         faults=process.faults,
     )
@@ -53,9 +55,6 @@ async def build(process: Process, config: Config) -> None:
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
     process.background("relay", outbox.relay)
     process.background("status-heartbeat", signals.beat)
-    # Neither Redis nor svc_user: without them tweets are read and written, but for those that mention somebody.
-    process.check("cql", cql.ping)
-    process.check("nats", bus.check)
 
 
 if __name__ == "__main__":

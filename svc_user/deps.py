@@ -8,7 +8,7 @@ from runtime.ids import Clock, Ids
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords
 from svc_user.store import UserStore
-from svc_user.tokens import Tokens
+from svc_user.tokens import TokenIssuer
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Deps:
     outbox: Announcer
     passwords: Passwords
     emails: Emails
-    tokens: Tokens
+    tokens: TokenIssuer
     clock: Clock
     ids: Ids
     faults: Faults

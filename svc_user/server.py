@@ -16,41 +16,37 @@ from svc_user.emails import Emails
 from svc_user.passwords import Passwords, argon2id, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store import SCHEMA, CqlUserStore
-from svc_user.tokens import Tokens
+from svc_user.tokens import TokenIssuer
 
 
 async def build(process: Process, config: Config) -> None:
-    """Put the service together on a process."""
-    cql = await Cql.connect(config.mesh, SCHEMA)
+    """Wire the process. Waits for servers that are not up yet."""
+    mesh, clock = config.mesh, process.clock
+    cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
-
-    bus = await NatsBus.connect(config.mesh)
+    bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
     await bus.declare([UserRegistered])
 
-    outbox = Outbox(
-        CqlOutboxTable(cql, process.clock), bus, process.clock, process.faults, config.mesh.outbox_relay_ages_s
-    )
-    process.background("relay", outbox.relay)
-
+    outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     passwords = Passwords(argon2id(), common_passwords(), config.password_threads, config.password_waiting)
     process.on_close(passwords.close)
-
     deps = Deps(
         store=CqlUserStore(cql, outbox, config.session_s),
         outbox=outbox,
         passwords=passwords,
         emails=Emails(config.email_key),
-        tokens=Tokens(config.signing_key, config.refresh_key, process.clock, config.access_token_s),
-        clock=process.clock,
-        ids=Uuid7Ids(process.clock),
+        tokens=TokenIssuer(config.signing_key, config.refresh_key, clock, config.access_token_s),
+        clock=clock,
+        ids=Uuid7Ids(clock),
         faults=process.faults,
         claim_abandoned_ms=config.claim_abandoned_s * 1000,
     )
     process.serve(add_UserServiceServicer_to_server, UserServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+    process.background("relay", outbox.relay)
 
 
 if __name__ == "__main__":

@@ -2,11 +2,27 @@
 
 import uuid
 from dataclasses import replace
+from typing import TypeVar
+
+from aviary.user.v1.user_pb2 import LoginResponse, RefreshTokenResponse, RegisterResponse
 
 from svc_user.deps import Deps
-from svc_user.domain import Refresh, Session, judge_refresh
+from svc_user.domain import Refresh, Session, User, judge_refresh, own_view
 from svc_user.errors import RefreshTokenInvalid
 from svc_user.tokens import Issued, Presented
+
+R = TypeVar("R", RegisterResponse, LoginResponse, RefreshTokenResponse)
+
+
+def signed_in(answer: type[R], user: User, issued: Issued, deps: Deps) -> R:
+    """What every rpc answers that logs somebody in: the account as its owner sees it, and the tokens."""
+    return answer(
+        user=own_view(user, deps.emails.open(user.email, user.user_id)),
+        access_token=issued.access_token,
+        refresh_token=issued.refresh_token,
+        token_type=issued.token_type,
+        expires_in=issued.expires_in,
+    )
 
 
 async def start_session(user_id: uuid.UUID, deps: Deps) -> Issued:

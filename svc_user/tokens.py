@@ -12,12 +12,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from runtime.config import Secret
-from runtime.context import ALL_SCOPES
+from runtime.context import ALL_SCOPES, TOKENS_OF
 from runtime.ids import Clock
 from svc_user.domain import Session
 from svc_user.errors import RefreshTokenInvalid
 
-ISSUER = AUDIENCE = "aviary"
 TOKEN_TYPE = "Bearer"
 _SESSION = 16
 _GENERATION = 4
@@ -41,7 +40,7 @@ class Presented:
     generation: int
 
 
-class Tokens:
+class TokenIssuer:
     """Makes tokens of sessions."""
 
     def __init__(self, signing_key: Ed25519PrivateKey, refresh_key: Secret, clock: Clock, access_s: int) -> None:
@@ -77,8 +76,8 @@ class Tokens:
     def _access(self, session: Session) -> str:
         now = self._clock.now_ms() // 1000
         claims = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
+            "iss": TOKENS_OF,
+            "aud": TOKENS_OF,
             "sub": str(session.user_id),
             "sid": str(session.session_id),
             "scope": " ".join(ALL_SCOPES),

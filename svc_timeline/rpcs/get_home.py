@@ -47,7 +47,7 @@ async def _without_window(user_id: bytes, span: Span, limit: int, deps: Deps) ->
 
 
 async def _own_head(request: ListAuthorTweetsRequest, deps: Deps) -> bytes:
-    return (await deps.tweets.ListAuthorTweets(request)).tweet_ids
+    return (await deps.tweet.ListAuthorTweets(request)).tweet_ids
 
 
 def _entries(tweet_ids: bytes, author_id: bytes) -> list[Entry]:

@@ -39,7 +39,7 @@ async def owners(names: Sequence[str], deps: Deps) -> dict[str, bytes]:
     """Whose the mentioned names are, by the name in lower case; names of nobody are absent."""
     if not names:
         return {}
-    answer = await deps.users.ResolveUsernames(ResolveUsernamesRequest(usernames=names))
+    answer = await deps.user.ResolveUsernames(ResolveUsernamesRequest(usernames=names))
     return {user.username.lower(): user.user_id for user in answer.users}
 
 

@@ -4,9 +4,9 @@ from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import User, own_view
+from svc_user.domain import User
 from svc_user.registration import claim_both, make_account
-from svc_user.sessions import start_session
+from svc_user.sessions import signed_in, start_session
 
 
 async def register(request: RegisterRequest, _: Caller, deps: Deps) -> RegisterResponse:
@@ -23,11 +23,4 @@ async def register(request: RegisterRequest, _: Caller, deps: Deps) -> RegisterR
     )
     held = await claim_both(user_id, request.username, request.email, deps)
     await make_account(user, password_hash, held, deps)
-    issued = await start_session(user_id, deps)
-    return RegisterResponse(
-        user=own_view(user, request.email),
-        access_token=issued.access_token,
-        refresh_token=issued.refresh_token,
-        token_type=issued.token_type,
-        expires_in=issued.expires_in,
-    )
+    return signed_in(RegisterResponse, user, await start_session(user_id, deps), deps)

@@ -12,7 +12,7 @@ from typing import Any
 from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
-from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
+from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
@@ -88,7 +88,7 @@ async def graph_process(config: MeshConfig, users: FewUsers) -> AsyncIterator[Gr
             store=CqlGraphStore(cql, outbox),
             outbox=outbox,
             recent=recent,
-            accounts=KnownAccounts(user_channel, size=1000),
+            accounts=KnownAccounts(UserServiceStub(user_channel), size=1000),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "22" * 32), clock),
             clock=clock,

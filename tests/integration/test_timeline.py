@@ -297,7 +297,7 @@ def _rebuilds(world: RealWorld) -> Rebuilds:
     return Rebuilds(
         world.windows,
         deps.store,
-        deps.tweets,
+        deps.tweet,
         limits=LIMITS,
         clock=world.clock,
         ids=Uuid7Ids(world.clock),

@@ -13,7 +13,7 @@ from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User
-from aviary.user.v1.user_pb2_grpc import UserServiceServicer, add_UserServiceServicer_to_server
+from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
 from runtime.callers import CallerSigner
@@ -134,7 +134,7 @@ async def build_graph() -> Graph:
         store=store,
         outbox=outbox,
         recent=recent,
-        accounts=KnownAccounts(user_channel, size=100),
+        accounts=KnownAccounts(UserServiceStub(user_channel), size=100),
         turns=Turns(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,

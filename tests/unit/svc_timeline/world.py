@@ -161,7 +161,7 @@ class World:
             cache=HomeCache(windows, limits.window),
             rebuilds=rebuilds,
             graph=GraphServiceStub(peers),
-            tweets=stub,
+            tweet=stub,
             heads=Heads(stub, limits.backfill),
             bus=bus,
             presence=presence,

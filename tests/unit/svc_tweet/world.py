@@ -171,7 +171,7 @@ async def make_world() -> World:
     deps = Deps(
         store=store,
         outbox=outbox,
-        users=UserServiceStub(users),
+        user=UserServiceStub(users),
         recent=recent,
         signals=signals,
         clock=clock,

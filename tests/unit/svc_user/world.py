@@ -26,7 +26,7 @@ from svc_user.emails import Emails
 from svc_user.passwords import Passwords, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store_memory import MemoryUserStore
-from svc_user.tokens import Tokens
+from svc_user.tokens import TokenIssuer
 
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 COMMON = common_passwords()
@@ -72,7 +72,7 @@ class World:
             outbox=self.outbox,
             passwords=Passwords(cheap_hasher(), COMMON, threads=1, waiting=100),
             emails=Emails(Secret(b"e" * 32)),
-            tokens=Tokens(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
+            tokens=TokenIssuer(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
             clock=self.clock,
             ids=Uuid7Ids(self.clock),
             faults=NO_FAULTS,
