@@ -23,14 +23,14 @@ class RedisJournal:
     durable = "journal"
     messages: Sequence[type[Message]] = (TweetCreated,)
 
-    def __init__(self, redis: "Redis[bytes]", namespace: str, name: str) -> None:
+    def __init__(self, redis: Redis, namespace: str, name: str) -> None:
         self._redis = redis
         self._name = name
         self._positions, self._journal = f"{namespace}:positions", f"{namespace}:journal"
 
     async def load(self, partition: int) -> int:
         """The position that any process stored last."""
-        return int(await self._redis.hget(self._positions, str(partition)) or 0)  # type: ignore[misc]
+        return int(await self._redis.hget(self._positions, str(partition)) or 0)
 
     async def handle(self, piece: Slice) -> None:
         """One line of the journal for each slice."""

@@ -34,7 +34,7 @@ AUTHORS = [bytes([n]) * 16 for n in range(60)]
 class Mesh:
     """A bus to publish on, the processes that work, and the journal they write."""
 
-    def __init__(self, bus: NatsBus, redis: "Redis[bytes]", config: MeshConfig, env: dict[str, str]) -> None:
+    def __init__(self, bus: NatsBus, redis: Redis, config: MeshConfig, env: dict[str, str]) -> None:
         self.bus = bus
         self.published: list[str] = []
         self._redis = redis
@@ -58,7 +58,7 @@ class Mesh:
 
     async def lines(self) -> list[dict[str, Any]]:
         """The journal so far."""
-        return [json.loads(line) for line in await self._redis.lrange(f"{self._namespace}:journal", 0, -1)]  # type: ignore[misc]
+        return [json.loads(line) for line in await self._redis.lrange(f"{self._namespace}:journal", 0, -1)]
 
     async def handled(self) -> list[str]:
         """Event ids in the order of the journal."""
@@ -86,7 +86,7 @@ class Mesh:
             if self._namespace in (stream.config.name or ""):
                 await self.bus._js.delete_stream(stream.config.name or "")
         await self.bus.close()
-        await self._redis.aclose()  # type: ignore[attr-defined]
+        await self._redis.aclose()
 
 
 @pytest.fixture
