@@ -13,9 +13,11 @@ from grpc import aio
 
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
-from runtime.config import Secret
+from runtime.config import ConfigError, Env, Secret, TlsConfig
 from runtime.context import ALL_SCOPES, Caller
 from runtime.ids import SystemClock
+from runtime.tls import Tls
+from stack.errors import StackError
 
 
 class Mesh:
@@ -24,10 +26,11 @@ class Mesh:
     def __init__(self, environment: Mapping[str, str], service: str) -> None:
         self.service = service
         signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), service, SystemClock())
+        tls = _certificate(environment, service)
 
         def channel(area: str) -> aio.Channel:
             address = environment[f"AVIARY_{area.upper()}_ADDRESS"]
-            return open_channel(address, signer, *_CONTRACTS.get(area, ()), mesh_pb2.DESCRIPTOR)
+            return open_channel(address, signer, _CONTRACTS[area], mesh_pb2.DESCRIPTOR, tls=tls)
 
         self._channels = {area: channel(area) for area in ("user", "graph", "tweet", "timeline", "view")}
         self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
@@ -54,10 +57,21 @@ class Mesh:
             await channel.close()
 
 
+def _certificate(environment: Mapping[str, str], service: str) -> Tls | None:
+    """Proves to a stack under TLS that `service` calls. Raises StackError when it does not."""
+    try:
+        env = Env(environment)
+        config = TlsConfig.read(env)
+        env.done()
+        return Tls(config, service) if config else None
+    except ConfigError as error:
+        raise StackError(f"the stack demands a certificate: {error}") from None
+
+
 _CONTRACTS = {
-    "user": (user_pb2.DESCRIPTOR,),
-    "graph": (graph_pb2.DESCRIPTOR,),
-    "tweet": (tweet_pb2.DESCRIPTOR,),
-    "timeline": (timeline_pb2.DESCRIPTOR,),
-    "view": (view_pb2.DESCRIPTOR,),
+    "user": user_pb2.DESCRIPTOR,
+    "graph": graph_pb2.DESCRIPTOR,
+    "tweet": tweet_pb2.DESCRIPTOR,
+    "timeline": timeline_pb2.DESCRIPTOR,
+    "view": view_pb2.DESCRIPTOR,
 }

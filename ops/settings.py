@@ -31,6 +31,8 @@ class Settings:
     """AVIARY_STACK_NODES: of Cassandra and of NATS, 1 or 3 (two lose their majority with either)."""
     hung_s: int
     """AVIARY_UNIT_HUNG_S: what answers no ping for so long is ended and started again; Cassandra has six times as long. 0: never."""
+    tls: bool
+    """AVIARY_STACK_TLS=1: services prove to each other who they are, with certificates made at the start."""
     log_mb: int
     """AVIARY_LOG_MB: a longer log is moved to its one older generation."""
     cassandra: CassandraSettings
@@ -68,6 +70,7 @@ class Settings:
             http_port=number("AVIARY_HTTP_PORT", None, 1, 65535),
             nodes=nodes,
             hung_s=number("AVIARY_UNIT_HUNG_S", DEFAULT_HUNG_S, 0, 3600) or 0,
+            tls=env.get("AVIARY_STACK_TLS") == "1",
             log_mb=number("AVIARY_LOG_MB", DEFAULT_LOG_MB, 1, 100_000) or DEFAULT_LOG_MB,
             cassandra=CassandraSettings(
                 heap_mb=number("AVIARY_CASSANDRA_HEAP_MB", heap_mb, 256, 65536) or heap_mb,

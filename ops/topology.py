@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 from ops.settings import DEFAULT_HTTP_PORT, Settings
 from stack import cassandra, nats, redis
@@ -65,6 +66,8 @@ SERVICES = (
     Service("edge", "edge", 7005, 9005, (redis.NAME, nats.NAME)),
 )
 EDGE = "edge"
+OPERATOR = "operator"
+"""Who holds the certificate that the `aviary` commands use."""
 
 
 @dataclass(frozen=True)
@@ -126,13 +129,21 @@ def servers_only(settings: Settings, home: Path, env: Mapping[str, str]) -> Stac
     return Stack(units, addresses.environment(), external, free_ports=settings.free_ports)
 
 
-def whole(settings: Settings, secrets: Mapping[str, str], env: Mapping[str, str]) -> Stack:
-    """The servers that the environment does not name, and all services."""
+def whole(
+    settings: Settings,
+    secrets: Mapping[str, str],
+    env: Mapping[str, str],
+    certificates: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+) -> Stack:
+    """The servers that the environment does not name, and all services; each is told of its own certificate, if there are any."""
     ports = choose_ports(settings)
     servers, addresses, external = _servers(settings, settings.home, ports.servers, env)
-    public = reach(settings, ports, addresses)
+    public = reach(settings, ports, addresses) | dict(certificates.get(OPERATOR, {}))
     given = {**env, **MALLOC, **public, **bind(ports), **secrets, "PYTHONUNBUFFERED": "1"}
-    services = tuple(_service(service, settings.home, ports, given, servers) for service in SERVICES)
+    services = tuple(
+        _service(service, settings.home, ports, {**given, **certificates.get(service.area, {})}, servers)
+        for service in SERVICES
+    )
     return Stack((*servers, *services), public, external, ports.http, settings.free_ports)
 
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-from ops import secrets
+from ops import certificates, secrets
 from ops.restarts import RestartPolicy
 from ops.serve import Plan, detach, serve
 from ops.settings import Settings
@@ -28,7 +28,8 @@ def run(arguments: argparse.Namespace) -> int:
         return subprocess.run(seed, check=False).returncode if seed and code == 0 else code
 
     def make() -> Stack:
-        return whole(settings, secrets.load_or_make(settings.home, os.environ), os.environ)
+        made = certificates.make(settings.home) if settings.tls else {}
+        return whole(settings, secrets.load_or_make(settings.home, os.environ), os.environ, made)
 
     policy = RestartPolicy(hung_s=settings.hung_s)
     serve(Plan(settings.home, settings.namespace, make, ready_lines, seed, policy, settings.log_mb))
