@@ -11,12 +11,12 @@ def older(log: Path) -> Path:
 
 
 def cut_long(folder: Path, limit_bytes: int) -> None:
-    """Move what stands in each log over the limit to its older generation, whose contents go.
+    """Move what stands in each log (`*.log`, `*.out`) over the limit to its older generation, whose contents go.
 
     The process goes on writing into the same file, which it opened for appending. What it writes between the last byte
     copied and the cut, some microseconds, is lost. Where the disk has no room for the copy, the log is left until it has.
     """
-    for log in folder.glob("*.log"):
+    for log in (*folder.glob("*.log"), *folder.glob("*.out")):
         # Raised by a full disk; nobody can add to the log then either.
         with contextlib.suppress(OSError):
             if log.stat().st_size > limit_bytes:

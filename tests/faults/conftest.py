@@ -28,7 +28,7 @@ class Starved:
         return self.disks[name]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def starved() -> Iterator[Starved]:
     """Everything that `aviary up` starts, in a home of its own; what hangs is noticed after 2 s."""
     with ExitStack() as kept:

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -11,8 +12,9 @@ import pytest
 
 from ops import down, running
 from ops.serve import check_ports
+from ops.settings import Settings
 from ops.state import is_alive
-from ops.topology import Role, Stack, Unit
+from ops.topology import Role, Stack, Unit, whole
 from stack.errors import StackError
 from stack.ports import is_free, pick_free
 from stack.process import Program
@@ -136,12 +138,34 @@ def test_a_port_in_use_is_one_line_that_names_it_and_the_way_out(tmp_path: Path)
     assert "AVIARY_PORTS=free" in said
 
 
-def test_the_public_port_in_use_names_its_own_setting(tmp_path: Path) -> None:
-    (port,) = pick_free(1)
-    edge = Program("edge", ("true",), {}, tmp_path, tmp_path / "edge.log", {"http": port}, probe=lambda: None)
-    line = rf"port {port} \(edge, http\) is in use by .* or set AVIARY_HTTP_PORT"
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError, match=line):
-        check_ports(Stack((Unit(edge, Role.SERVICE),), {}))
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
+    """The whole stack on free ports, not started."""
+    settings = Settings.from_env({"AVIARY_HOME": str(tmp_path_factory.mktemp("h")), "AVIARY_PORTS": "free"})
+    return whole(settings, {}, {})
+
+
+def test_each_port_of_each_unit_in_use_is_named_with_who_has_it(stack: Stack) -> None:
+    for unit in stack.units:
+        for kind, port in unit.program.ports.items():
+            line = (
+                rf"port {port} \({unit.program.name}, {kind}\) is in use by .* \(pid {os.getpid()}\): stop what listens"
+            )
+            with socket.create_server(("127.0.0.1", port)), pytest.raises(StackError, match=line) as caught:
+                check_ports(stack)
+            # They are free ports already.
+            assert "AVIARY_PORTS" not in caught.value.line
+
+
+def test_fixed_ports_in_use_can_be_avoided_by_free_ones_and_the_public_one_by_its_setting(stack: Stack) -> None:
+    fixed = replace(stack, free_ports=False)
+    edge = stack.units[-1].program.ports
+    for kind, way in (
+        ("http", "set AVIARY_HTTP_PORT=… to another port, or AVIARY_PORTS=free"),
+        ("grpc", "set AVIARY_PORTS=free"),
+    ):
+        with socket.create_server(("127.0.0.1", edge[kind])), pytest.raises(StackError, match=rf"there, or {way}$"):
+            check_ports(fixed)
 
 
 def test_a_public_port_that_a_service_uses_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +168,28 @@ def test_logs_are_cut_while_they_are_written(tmp_path: Path) -> None:
             until(lambda: log.stat().st_size == 0, "the log is cut")
         assert log.with_name("alpha.log.1").stat().st_size < 40_000
         assert fake.child("alpha").restarts == 0
+
+
+def test_logs_are_followed_and_may_be_cut_off_by_their_reader(tmp_path: Path) -> None:
+    with supervised(tmp_path / "h", one("alpha")) as fake:
+        fake.ready()
+        command = [sys.executable, "-m", "ops.cli", "logs"]
+        options = {"env": {**os.environ, "AVIARY_HOME": str(fake.home)}, "text": True, "stdout": subprocess.PIPE}
+        with subprocess.Popen([*command, "--follow"], **options) as follower:
+            assert follower.stdout is not None
+            assert "supervisor   INFO" in follower.stdout.readline()
+            fake.tell("alpha", "say")
+            while "line 999 of many" not in follower.stdout.readline():
+                assert follower.poll() is None
+            follower.send_signal(signal.SIGINT)
+            assert follower.wait(PATIENCE_S) == 130
+        for _ in range(10):
+            fake.tell("alpha", "say")
+        with subprocess.Popen(command, stderr=subprocess.PIPE, **options) as reader:
+            assert reader.stdout is not None and reader.stderr is not None
+            reader.stdout.readline()
+            reader.stdout.close()
+            assert (reader.wait(PATIENCE_S), reader.stderr.read()) == (0, "")
 
 
 def test_down_does_not_wait_for_a_halted_program_or_a_halted_supervisor(tmp_path: Path) -> None:

@@ -63,3 +63,10 @@ def test_all_wrong_settings_are_named_in_one_line() -> None:
         Settings.from_env(wrong | {"AVIARY_CASSANDRA_HEAP_MB": "lots"})
     assert "\n" not in caught.value.line
     assert all(name in caught.value.line for name in (*wrong, "AVIARY_CASSANDRA_HEAP_MB"))
+
+
+def test_what_hangs_and_what_logs_long_is_set_by_numbers_and_zero_turns_hanging_off() -> None:
+    usual = Settings.from_env({})
+    assert (usual.hung_s, usual.log_mb) == (10, 16)
+    chosen = Settings.from_env({"AVIARY_UNIT_HUNG_S": "0", "AVIARY_LOG_MB": "3"})
+    assert (chosen.hung_s, chosen.log_mb) == (0, 3)

@@ -9,7 +9,7 @@ import pytest
 from stack import cassandra, nats, redis
 from stack.local import NODE_HEAP_MB, PROFILES, ServerPorts, given_addresses, merge, programs, sized
 from stack.nodes import nodes, parse
-from stack.process import Program, bare_environment, died, exit_text, log_tail, slow
+from stack.process import Program, bare_environment, died, exit_text, log_tail, slow, write_configuration
 
 PORTS = ServerPorts(cql=1, storage=2, redis=3, nats=4, nats_http=5)
 
@@ -155,3 +155,46 @@ def test_a_missing_log_has_an_empty_tail(tmp_path: Path) -> None:
 def test_return_codes_read_as_words() -> None:
     assert exit_text(3) == "exit code 3"
     assert exit_text(-9) == "signal SIGKILL"
+
+
+def test_cassandra_ends_when_it_cannot_write_and_acknowledges_nothing_any_more(tmp_path: Path) -> None:
+    values = cassandra.configuration(9042, 7000, tmp_path)
+    assert values["disk_failure_policy"] == values["commit_failure_policy"] == "die"
+
+
+def test_cassandra_may_be_silent_longer_and_needs_room(tmp_path: Path) -> None:
+    program = cassandra.program(tmp_path, 9042, 7000, PROFILES["test"])
+    assert (program.patience, program.room_mb) == (6, 64)
+
+
+@pytest.mark.parametrize(
+    ("answer", "shut"),
+    [
+        (b'HTTP/1.0 200 OK\r\n\r\n{"status":"ok"}', False),
+        (
+            b'HTTP/1.0 503 x\r\n\r\n{"status":"unavailable","error":"JetStream has not established contact with a meta leader"}',
+            False,
+        ),
+        (
+            b'HTTP/1.0 503 x\r\n\r\n{"status":"unavailable","error":"JetStream stream k write error: no space left on device"}',
+            True,
+        ),
+        (b'HTTP/1.0 503 x\r\n\r\n{"status":"unavailable","error":"JetStream not enabled"}', True),
+    ],
+)
+def test_nats_is_past_help_only_when_its_store_is_shut(tmp_path: Path, answer: bytes, shut: bool) -> None:
+    ping = nats.program(tmp_path, 4222, 8222, 6222).ping
+    assert ping is not None
+    assert (ping.verdict(answer) is not None) is shut
+
+
+def test_a_configuration_that_says_the_same_is_not_touched_and_never_half_written(tmp_path: Path) -> None:
+    path = tmp_path / "nats.conf"
+    write_configuration(path, "one")
+    first = path.stat().st_ino
+    write_configuration(path, "one")
+    assert path.stat().st_ino == first
+    (tmp_path / "nats.conf.new").mkdir()  # as a disk without room
+    with pytest.raises(OSError, match="directory"):
+        write_configuration(path, "two")
+    assert path.read_text(encoding="utf-8") == "one"
