@@ -1,4 +1,4 @@
-"""A circuit breaker: while a peer does not answer, it is not asked; a state machine with a clock, which sends nothing itself."""
+"""A circuit breaker: a peer that does not answer is not asked; a state machine with a clock, which sends nothing itself."""
 
 import time
 from collections.abc import Callable
@@ -8,16 +8,14 @@ from prometheus_client import Counter, Gauge
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
-OPEN = Gauge("aviary_mesh_breaker_open", "1 while a peer is not asked, but for a probe now and then.", ["target"])
-REFUSED = Counter(
-    "aviary_mesh_breaker_refused_total", "Questions that were not sent to a peer that does not answer.", ["target"]
+OPEN = Gauge("aviary_mesh_breaker_open", "1 while a peer is asked now and then only.", ["target"])
+REFUSED = Counter("aviary_mesh_breaker_refused_total", "Questions that were not sent to such a peer.", ["target"])
+UNANSWERED = Counter(
+    "aviary_mesh_unanswered_total", "Questions that were sent and not answered by the peer.", ["target"]
 )
 
-WINDOW_S = 10.0
-LEAST = 10
-SHARE = 0.5
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 4.0
+WINDOW_S, LEAST, SHARE = 10.0, 10, 0.5
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 4.0
 PROBE_S = 10.0
 FAIR_S = 1.0
 
@@ -36,24 +34,21 @@ class Breaker:
     def __init__(self, target: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._target = target
         self._now = monotonic
-        self._open = OPEN.labels(target)
-        self._refused = REFUSED.labels(target)
+        # Counts changes and probes: what a question from before the last of them has to say is no news.
         self._state = 0
-        """Counts changes of state and probes: what a question of another state has to say is no news."""
         self._closed = True
-        self._asked_again_at = 0.0
         self._pause_s = FIRST_PAUSE_S
+        self._asked_again_at = 0.0
         self._since = self._answered_at = monotonic()
         self._well = self._unwell = 0
 
     def enter(self) -> Turn:
-        """Ask whether the peer may be asked. Raises Unavailable, with the time at which it may be again."""
+        """Ask whether the peer may be asked. Raises Unavailable, with the time after which it may be."""
         now = self._now()
         if not self._closed:
             if now < self._asked_again_at:
-                self._refused.inc()
-                text = f"{self._target} does not answer and is not asked for a moment"
-                raise Unavailable(text, retry_after_s=self._asked_again_at - now)
+                REFUSED.labels(self._target).inc()
+                raise Unavailable(f"{self._target} does not answer", retry_after_s=self._asked_again_at - now)
             # The probe. One that never ends is followed by another.
             self._asked_again_at = now + PROBE_S
             self._state += 1
@@ -70,6 +65,7 @@ class Breaker:
 
     def failed(self, turn: Turn) -> None:
         """The peer was not reached, or has too much to do."""
+        UNANSWERED.labels(self._target).inc()
         if turn[0] != self._state:
             return
         now = self._now()
@@ -97,9 +93,8 @@ class Breaker:
         self._unwell += unwell
 
     def _change(self, now: float, *, closed: bool) -> None:
-        self._closed = closed
+        self._closed, self._pause_s = closed, FIRST_PAUSE_S
         self._state += 1
-        self._pause_s = FIRST_PAUSE_S
         self._since, self._well, self._unwell = now, 0, 0
-        self._open.set(0 if closed else 1)
+        OPEN.labels(self._target).set(0 if closed else 1)
         log.warning("breaker_closed" if closed else "breaker_open", target=self._target)

@@ -165,7 +165,10 @@ class Snapshot:
 
 
 class FollowCache:
-    """Follow snapshots by follower: at most 30 seconds old, dropped when a change is heard of, never older than asked for."""
+    """Follow snapshots by follower: at most 30 seconds old, dropped when a change is heard of, never older than asked for.
+
+    Older ones serve only while their service does not answer: then nobody's follows change either, or the change is heard.
+    """
 
     def __init__(self, graph: GraphServiceAsyncStub, monotonic: Monotonic, room: int = FOLLOWED_IDS) -> None:
         self._stub = graph
@@ -190,7 +193,13 @@ class FollowCache:
         if snapshot is None:
             # One that is on its way may have been read before the change that is asked for.
             share = not fresh and at_least == 0
-            snapshot = (await self._flights.load([viewer], share))[viewer]
+            try:
+                snapshot = (await self._flights.load([viewer], share))[viewer]
+            except aio.AioRpcError as error:
+                snapshot = None if fresh else self._kept.get(viewer)
+                if error.code() not in _DOWN or snapshot is None or snapshot.version < at_least:
+                    raise
+                log.warning("follows_are_old")
         return snapshot
 
     async def heard(self, event: graph_events_pb2.FollowSet) -> None:

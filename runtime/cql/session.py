@@ -1,17 +1,20 @@
 """The session of a process: statements in, rows out, on the event loop. What the statements mean is the stores' matter."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 from cassandra.query import BatchStatement, BatchType
 
+from runtime.breaker import Breaker
 from runtime.config import MeshConfig
 from runtime.cql.bridge import Bridge
 from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
 from runtime.cql.rows import BatchedByReplicaSet
 from runtime.cql.statements import Applied, Rows, Statement, translated
+from runtime.errors import Unavailable
 
 Params = Sequence[Any]
 _APPLIED = "[applied]"
@@ -20,13 +23,15 @@ _APPLIED = "[applied]"
 class Cql:
     """One session, on the keyspace `{namespace}_{area}` of a process. LOCAL_QUORUM; reads end within 2 s, writes within 5 s.
 
-    A server that is away makes reads raise `Unavailable` and writes `OutcomeUnknown`; the driver reconnects by itself.
+    A server that is away makes reads raise `Unavailable` and writes `OutcomeUnknown`; the driver reconnects by itself. One that does
+    not answer is not asked for a moment (breaker.py): then both raise `Unavailable` at once, and nothing was written.
     """
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
         self._bridge = Bridge(asyncio.get_running_loop())
         self._rows = BatchedByReplicaSet(opened.cluster.metadata, opened.keyspace, self._send_batch)
+        self._breaker = Breaker("cql")
         self._ping = Statement("SELECT key FROM system.local WHERE key = 'local'")
 
     @classmethod
@@ -85,11 +90,9 @@ class Cql:
         if statement.prepared is None:
             async with statement.lock:
                 if statement.prepared is None:
-                    try:
-                        prepared = await asyncio.to_thread(self._opened.session.prepare, statement.query)
-                    except Exception as error:
-                        # Nothing was executed yet, so nothing is unknown.
-                        raise translated(error, reads=True) from error
+                    # Nothing is executed yet, so nothing is unknown.
+                    prepare = partial(asyncio.to_thread, self._opened.session.prepare, statement.query)
+                    prepared = await self._asked(prepare, reads=True)
                     prepared.is_idempotent = not statement.conditional
                     statement.prepared = prepared
         return statement.prepared
@@ -99,12 +102,28 @@ class Cql:
 
     async def _send(self, query: Any, profile: str, reads: bool, timestamp_us: int | None) -> Any:
         fixed = self._opened.timestamps.fixed
-        try:
+
+        async def sent() -> Any:
             fixed.us = timestamp_us
             try:
                 response = self._opened.session.execute_async(query, execution_profile=profile)
             finally:
                 fixed.us = None
             return await self._bridge.wait(response)
+
+        return await self._asked(sent, reads=reads)
+
+    async def _asked(self, question: Callable[[], Awaitable[Any]], *, reads: bool) -> Any:
+        turn = self._breaker.enter()
+        try:
+            answer = await question()
+        except asyncio.CancelledError:
+            self._breaker.silent(turn)
+            raise
         except Exception as error:
-            raise translated(error, reads=reads) from error
+            seen = translated(error, reads=reads)
+            judge = self._breaker.failed if isinstance(seen, Unavailable) else self._breaker.answered
+            judge(turn)
+            raise seen from error
+        self._breaker.answered(turn)
+        return answer

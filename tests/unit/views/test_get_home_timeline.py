@@ -216,6 +216,23 @@ async def test_old_names_serve_while_accounts_do_not_answer(world: World) -> Non
     assert ids(await world.home(alice)) == tweets[::-1]
 
 
+async def test_old_follows_serve_while_the_graph_does_not_answer(world: World) -> None:
+    """P82"""
+    alice, _, tweets = await story(world)
+    world.down.add("GetFollowSnapshot")
+    world.clock.advance(31)
+    assert ids(await world.home(alice)) == tweets[::-1]
+
+
+async def test_follows_older_than_the_readers_own_change_do_not_serve(world: World) -> None:
+    alice, bob, _ = await story(world)
+    world.recent_versions[alice] = world.follow(alice, bob, following=False)
+    world.down.add("GetFollowSnapshot")
+    with pytest.raises(aio.AioRpcError) as failure:
+        await world.home(alice)
+    assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
 async def test_a_dead_dependency_is_a_clear_error(world: World) -> None:
     alice, _, _ = await story(world)
     world.down.add("GetTweets")
