@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Sequence
 from functools import lru_cache
 
-from aviary.graph.v1.graph_pb2 import FollowEntry, ListFollowersRequest, ListFollowingRequest
+from aviary.graph.v1.graph_pb2 import FollowEntry, ListFollowersByTimeRequest, ListFollowingByTimeRequest
 from google.protobuf.descriptor import Descriptor
 
 from runtime.context import Caller
@@ -16,7 +16,9 @@ from svc_graph.domain import ListedFollow
 class Listing:
     """One request for a page. Its cursors open for the same viewer, the same list and the same rpc alone."""
 
-    def __init__(self, request: ListFollowersRequest | ListFollowingRequest, caller: Caller, cursors: Cursors) -> None:
+    def __init__(
+        self, request: ListFollowersByTimeRequest | ListFollowingByTimeRequest, caller: Caller, cursors: Cursors
+    ) -> None:
         self._request = request
         self._viewer = caller.user_id
         self._cursors = cursors

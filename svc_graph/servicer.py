@@ -11,8 +11,8 @@ from svc_graph.rpcs.get_follower_page import get_follower_page
 from svc_graph.rpcs.get_follower_shards import get_follower_shards
 from svc_graph.rpcs.get_relationships import get_relationships
 from svc_graph.rpcs.import_follows import import_follows
-from svc_graph.rpcs.list_followers import list_followers
-from svc_graph.rpcs.list_following import list_following
+from svc_graph.rpcs.list_followers_by_time import list_followers_by_time
+from svc_graph.rpcs.list_following_by_time import list_following_by_time
 from svc_graph.rpcs.unfollow import unfollow
 
 
@@ -30,13 +30,17 @@ class GraphServicer(GraphServiceServicer):
         """See rpcs/unfollow.py."""
         return await unfollow(request, current_caller(), self._deps)
 
-    async def ListFollowers(self, request: pb.ListFollowersRequest, context: object) -> pb.ListFollowersResponse:
-        """See rpcs/list_followers.py."""
-        return await list_followers(request, current_caller(), self._deps)
+    async def ListFollowersByTime(
+        self, request: pb.ListFollowersByTimeRequest, context: object
+    ) -> pb.ListFollowersByTimeResponse:
+        """See rpcs/list_followers_by_time.py."""
+        return await list_followers_by_time(request, current_caller(), self._deps)
 
-    async def ListFollowing(self, request: pb.ListFollowingRequest, context: object) -> pb.ListFollowingResponse:
-        """See rpcs/list_following.py."""
-        return await list_following(request, current_caller(), self._deps)
+    async def ListFollowingByTime(
+        self, request: pb.ListFollowingByTimeRequest, context: object
+    ) -> pb.ListFollowingByTimeResponse:
+        """See rpcs/list_following_by_time.py."""
+        return await list_following_by_time(request, current_caller(), self._deps)
 
     async def GetFollowSnapshot(
         self, request: pb.GetFollowSnapshotRequest, context: object

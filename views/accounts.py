@@ -1,15 +1,17 @@
 """Finding accounts and how a viewer stands to them; shared by the rpcs about accounts. What is shown of one is in present.py."""
 
 import asyncio
+from collections.abc import Iterable
 
 from aviary.graph.v1 import graph_pb2
 from aviary.user.v1 import user_pb2
+from aviary.view.v1 import view_pb2
 
 from runtime.context import Caller
 from views.deps import Deps
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
-from views.present import user_view
+from views.present import follow_view, user_view
 
 
 async def find_account(user_id: str, deps: Deps) -> user_pb2.User:
@@ -19,6 +21,13 @@ async def find_account(user_id: str, deps: Deps) -> user_pb2.User:
     if found is None:
         raise UserNotFound("no such account", user_id=text_id(key))
     return found.user
+
+
+async def follow_page(entries: Iterable[graph_pb2.FollowEntry], deps: Deps) -> list[view_pb2.FollowView]:
+    """The accounts of a list of follows, in its order; those that do not exist are left out."""
+    entries = list(entries)
+    users = await deps.authors.get([entry.user_id for entry in entries])
+    return [follow_view(users[entry.user_id].user, entry) for entry in entries if entry.user_id in users]
 
 
 async def relationship(user_id: bytes, caller: Caller, deps: Deps) -> graph_pb2.RelationshipEntry | None:

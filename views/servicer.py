@@ -46,7 +46,7 @@ class ViewServicer(ViewServiceServicer):
 
     async def GetMe(self, request: view_pb2.GetMeRequest, context: Any) -> view_pb2.GetMeResponse:
         """See the contract."""
-        return await get_me(self._deps)
+        return await get_me(request, current_caller(), self._deps)
 
     async def GetUser(self, request: view_pb2.GetUserRequest, context: Any) -> view_pb2.GetUserResponse:
         """See the contract."""
@@ -62,10 +62,10 @@ class ViewServicer(ViewServiceServicer):
         self, request: view_pb2.ListFollowersRequest, context: Any
     ) -> view_pb2.ListFollowersResponse:
         """See the contract."""
-        return await list_followers(request, self._deps)
+        return await list_followers(request, current_caller(), self._deps)
 
     async def ListFollowing(
         self, request: view_pb2.ListFollowingRequest, context: Any
     ) -> view_pb2.ListFollowingResponse:
         """See the contract."""
-        return await list_following(request, self._deps)
+        return await list_following(request, current_caller(), self._deps)

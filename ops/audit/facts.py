@@ -57,9 +57,9 @@ class Facts:
         found: dict[bytes, int] = {}
         cursor = ""
         while True:
-            request = graph_pb2.ListFollowingRequest(user_id=reader, cursor=cursor, limit=PAGE)
+            request = graph_pb2.ListFollowingByTimeRequest(user_id=reader, cursor=cursor, limit=PAGE)
             with acting(Caller()):
-                page = await self._mesh.graph.ListFollowing(request)
+                page = await self._mesh.graph.ListFollowingByTime(request)
             found |= {entry.user_id: entry.followed_at.ToMilliseconds() for entry in page.entries}
             cursor = page.next_cursor
             if not cursor:

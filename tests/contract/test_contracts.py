@@ -47,6 +47,11 @@ def test_no_two_rpcs_have_the_same_route() -> None:
     assert not [route for route, times in Counter(routes).items() if times > 1]
 
 
+def test_no_two_services_have_an_rpc_of_one_name() -> None:
+    """Logs, metrics and cursors say the name alone."""
+    assert not [name for name, times in Counter(rpc.name for rpc in RPCS).items() if times > 1]
+
+
 def test_no_two_areas_have_a_reason_of_the_same_name() -> None:
     names = [value.name for enum in reasons() for value in enum.values if value.number]
     assert not [name for name, times in Counter(names).items() if times > 1]

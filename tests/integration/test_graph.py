@@ -11,8 +11,8 @@ from aviary.graph.v1.graph_pb2 import (
     GetFollowerPageRequest,
     GetFollowSnapshotRequest,
     ImportFollowsRequest,
-    ListFollowersRequest,
-    ListFollowingRequest,
+    ListFollowersByTimeRequest,
+    ListFollowingByTimeRequest,
 )
 
 from readers.recent import GRAPH_VERSION
@@ -51,8 +51,8 @@ async def outbox_is_empty(process: GraphProcess) -> bool:
 
 async def listed(process: GraphProcess, follower: uuid.UUID, followee: uuid.UUID) -> tuple[bool, bool, bool, bool]:
     """Whether each read shows the follow: both lists, the snapshot, the follower page."""
-    following = await process.stub.ListFollowing(ListFollowingRequest(user_id=follower.bytes, limit=1000))
-    followers = await process.stub.ListFollowers(ListFollowersRequest(user_id=followee.bytes, limit=1000))
+    following = await process.stub.ListFollowingByTime(ListFollowingByTimeRequest(user_id=follower.bytes, limit=1000))
+    followers = await process.stub.ListFollowersByTime(ListFollowersByTimeRequest(user_id=followee.bytes, limit=1000))
     snapshot = await process.stub.GetFollowSnapshot(GetFollowSnapshotRequest(user_id=follower.bytes))
     page = await process.stub.GetFollowerPage(GetFollowerPageRequest(user_id=followee.bytes, shard=FollowerShard()))
     return (
@@ -161,8 +161,8 @@ async def test_any_page_size_gives_the_same_whole_while_follows_are_made(
     pairs = [pair for other in others for pair in (alice.bytes + other.bytes, other.bytes + alice.bytes)]
     await two[0].stub.ImportFollows(ImportFollowsRequest(pairs=pairs))
     for list_page, request in (
-        (two[1].stub.ListFollowing, ListFollowingRequest(user_id=alice.bytes, limit=limit)),
-        (two[1].stub.ListFollowers, ListFollowersRequest(user_id=alice.bytes, limit=limit)),
+        (two[1].stub.ListFollowingByTime, ListFollowingByTimeRequest(user_id=alice.bytes, limit=limit)),
+        (two[1].stub.ListFollowersByTime, ListFollowersByTimeRequest(user_id=alice.bytes, limit=limit)),
     ):
         seen: list[bytes] = []
         while True:

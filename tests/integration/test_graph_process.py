@@ -12,7 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 from aviary.graph.v1 import graph_pb2
-from aviary.graph.v1.graph_pb2 import FollowRequest, GetFollowSnapshotRequest, ListFollowersRequest
+from aviary.graph.v1.graph_pb2 import FollowRequest, GetFollowSnapshotRequest, ListFollowersByTimeRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.mesh.v1 import mesh_pb2
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub
@@ -112,7 +112,7 @@ async def test_a_follow_killed_between_batch_and_publish_is_there_and_is_announc
                 answer = await stub.Follow(request)
             assert answer.following
             snapshot = await stub.GetFollowSnapshot(GetFollowSnapshotRequest(user_id=alice.bytes))
-            followers = await stub.ListFollowers(ListFollowersRequest(user_id=bob.bytes))
+            followers = await stub.ListFollowersByTime(ListFollowersByTimeRequest(user_id=bob.bytes))
             assert snapshot.followee_ids == bob.bytes
             assert [entry.user_id for entry in followers.entries] == [alice.bytes]
 

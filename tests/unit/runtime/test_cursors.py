@@ -6,7 +6,7 @@ from runtime.config import Secret
 from runtime.cursors import LIFETIME_MS, Cursors, parse_keys
 from runtime.errors import InvalidCursor
 
-ROUTE, VIEWER, LIST, KEY = "aviary.graph.v1.GraphService.ListFollowers", b"v" * 16, b"l" * 16, b"position"
+ROUTE, VIEWER, LIST, KEY = "aviary.graph.v1.GraphService.ListFollowersByTime", b"v" * 16, b"l" * 16, b"position"
 
 
 class SetClock:

@@ -275,17 +275,17 @@ class Graph(graph_pb2_grpc.GraphServiceServicer):
             ]
         )
 
-    async def ListFollowers(self, request: Any, context: Any) -> graph_pb2.ListFollowersResponse:
-        await self._world.served("ListFollowers")
+    async def ListFollowersByTime(self, request: Any, context: Any) -> graph_pb2.ListFollowersByTimeResponse:
+        await self._world.served("ListFollowersByTime")
         everybody = sorted(a for a, b in self._world.follows if b == request.user_id)
         page, cursor = _page(everybody, request)
-        return graph_pb2.ListFollowersResponse(entries=page, next_cursor=cursor)
+        return graph_pb2.ListFollowersByTimeResponse(entries=page, next_cursor=cursor)
 
-    async def ListFollowing(self, request: Any, context: Any) -> graph_pb2.ListFollowingResponse:
-        await self._world.served("ListFollowing")
+    async def ListFollowingByTime(self, request: Any, context: Any) -> graph_pb2.ListFollowingByTimeResponse:
+        await self._world.served("ListFollowingByTime")
         everybody = sorted(b for a, b in self._world.follows if a == request.user_id)
         page, cursor = _page(everybody, request)
-        return graph_pb2.ListFollowingResponse(entries=page, next_cursor=cursor)
+        return graph_pb2.ListFollowingByTimeResponse(entries=page, next_cursor=cursor)
 
 
 def _page(everybody: list[bytes], request: Any) -> tuple[list[graph_pb2.FollowEntry], str]:

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/graph/v1/graph.proto\x12\x0f\x61viary.graph.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\rFollowRequest\x12\x1d\n\x0b\x66ollowee_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12(\n\x0b\x66ollower_id\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xca\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_follower_id\"M\n\x0e\x46ollowResponse\x12\x13\n\x0b\x66ollower_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ollowee_id\x18\x02 \x01(\t\x12\x11\n\tfollowing\x18\x03 \x01(\x08\"j\n\x0fUnfollowRequest\x12\x1d\n\x0b\x66ollowee_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12(\n\x0b\x66ollower_id\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xca\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_follower_id\"O\n\x10UnfollowResponse\x12\x13\n\x0b\x66ollower_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ollowee_id\x18\x02 \x01(\t\x12\x11\n\tfollowing\x18\x03 \x01(\x08\"O\n\x0b\x46ollowEntry\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12/\n\x0b\x66ollowed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"z\n\x14ListFollowersRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12$\n\x05limit\x18\x03 \x01(\rB\x10\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x02\x18\x64H\x00\x88\x01\x01\x42\x08\n\x06_limit\"[\n\x15ListFollowersResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.aviary.graph.v1.FollowEntry\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"z\n\x14ListFollowingRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12$\n\x05limit\x18\x03 \x01(\rB\x10\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x02\x18\x64H\x00\x88\x01\x01\x42\x08\n\x06_limit\"[\n\x15ListFollowingResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.aviary.graph.v1.FollowEntry\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"4\n\x18GetFollowSnapshotRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"B\n\x19GetFollowSnapshotResponse\x12\x14\n\x0c\x66ollowee_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\"4\n\x18GetFollowerShardsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"K\n\x19GetFollowerShardsResponse\x12.\n\x06shards\x18\x01 \x03(\x0b\x32\x1e.aviary.graph.v1.FollowerShard\".\n\rFollowerShard\x12\r\n\x05level\x18\x01 \x01(\r\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\r\"\xb5\x01\n\x16GetFollowerPageRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x35\n\x05shard\x18\x02 \x01(\x0b\x32\x1e.aviary.graph.v1.FollowerShardB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05\x61\x66ter\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12%\n\x05limit\x18\x04 \x01(\rB\x11\xbaH\x07*\x05\x18\x90N(\x01\xca\xf3\x18\x03\x18\xe8\x07H\x00\x88\x01\x01\x42\x08\n\x06_limit\"A\n\x17GetFollowerPageResponse\x12\x14\n\x0c\x66ollower_ids\x18\x01 \x01(\x0c\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"V\n\x17GetRelationshipsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12!\n\tother_ids\x18\x02 \x03(\x0c\x42\x0e\xbaH\x0b\x92\x01\x08\x10\x64\"\x04z\x02h\x10\"O\n\x18GetRelationshipsResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".aviary.graph.v1.RelationshipEntry\"L\n\x11RelationshipEntry\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x11\n\tfollowing\x18\x02 \x01(\x08\x12\x13\n\x0b\x66ollowed_by\x18\x03 \x01(\x08\"6\n\x14ImportFollowsRequest\x12\x1e\n\x05pairs\x18\x01 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\xf4\x03\"\x04z\x02h \"(\n\x15ImportFollowsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\r2\xd0\x08\n\x0cGraphService\x12\x8b\x01\n\x06\x46ollow\x12\x1e.aviary.graph.v1.FollowRequest\x1a\x1f.aviary.graph.v1.FollowResponse\"@\xca\xf3\x18\x0f\x08\x02\x12\x06\x66ollow\x18\x02(\xb8\x17\x82\xd3\xe4\x93\x02\'\"\"/api/v1/users/{followee_id}/follow:\x01*\x12\x8e\x01\n\x08Unfollow\x12 .aviary.graph.v1.UnfollowRequest\x1a!.aviary.graph.v1.UnfollowResponse\"=\xca\xf3\x18\x0f\x08\x02\x12\x06\x66ollow\x18\x02(\xb8\x17\x82\xd3\xe4\x93\x02$*\"/api/v1/users/{followee_id}/follow\x12k\n\rListFollowers\x12%.aviary.graph.v1.ListFollowersRequest\x1a&.aviary.graph.v1.ListFollowersResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12k\n\rListFollowing\x12%.aviary.graph.v1.ListFollowingRequest\x1a&.aviary.graph.v1.ListFollowingResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12w\n\x11GetFollowSnapshot\x12).aviary.graph.v1.GetFollowSnapshotRequest\x1a*.aviary.graph.v1.GetFollowSnapshotResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12w\n\x11GetFollowerShards\x12).aviary.graph.v1.GetFollowerShardsRequest\x1a*.aviary.graph.v1.GetFollowerShardsResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12q\n\x0fGetFollowerPage\x12\'.aviary.graph.v1.GetFollowerPageRequest\x1a(.aviary.graph.v1.GetFollowerPageResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12t\n\x10GetRelationships\x12(.aviary.graph.v1.GetRelationshipsRequest\x1a).aviary.graph.v1.GetRelationshipsResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12l\n\rImportFollows\x12%.aviary.graph.v1.ImportFollowsRequest\x1a&.aviary.graph.v1.ImportFollowsResponse\"\x0c\xca\xf3\x18\x08\x08\x03\x18\x02(\xa0\x9c\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/graph/v1/graph.proto\x12\x0f\x61viary.graph.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"h\n\rFollowRequest\x12\x1d\n\x0b\x66ollowee_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12(\n\x0b\x66ollower_id\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xca\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_follower_id\"M\n\x0e\x46ollowResponse\x12\x13\n\x0b\x66ollower_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ollowee_id\x18\x02 \x01(\t\x12\x11\n\tfollowing\x18\x03 \x01(\x08\"j\n\x0fUnfollowRequest\x12\x1d\n\x0b\x66ollowee_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12(\n\x0b\x66ollower_id\x18\x02 \x01(\tB\x0e\xbaH\x05r\x03\xb0\x01\x01\xca\xf3\x18\x02\x08\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_follower_id\"O\n\x10UnfollowResponse\x12\x13\n\x0b\x66ollower_id\x18\x01 \x01(\t\x12\x13\n\x0b\x66ollowee_id\x18\x02 \x01(\t\x12\x11\n\tfollowing\x18\x03 \x01(\x08\"O\n\x0b\x46ollowEntry\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12/\n\x0b\x66ollowed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x01\n\x1aListFollowersByTimeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12$\n\x05limit\x18\x03 \x01(\rB\x10\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x02\x18\x64H\x00\x88\x01\x01\x42\x08\n\x06_limit\"a\n\x1bListFollowersByTimeResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.aviary.graph.v1.FollowEntry\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x80\x01\n\x1aListFollowingByTimeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x18\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12$\n\x05limit\x18\x03 \x01(\rB\x10\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x02\x18\x64H\x00\x88\x01\x01\x42\x08\n\x06_limit\"a\n\x1bListFollowingByTimeResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1c.aviary.graph.v1.FollowEntry\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"4\n\x18GetFollowSnapshotRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"B\n\x19GetFollowSnapshotResponse\x12\x14\n\x0c\x66ollowee_ids\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\"4\n\x18GetFollowerShardsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\"K\n\x19GetFollowerShardsResponse\x12.\n\x06shards\x18\x01 \x03(\x0b\x32\x1e.aviary.graph.v1.FollowerShard\".\n\rFollowerShard\x12\r\n\x05level\x18\x01 \x01(\r\x12\x0e\n\x06\x62ucket\x18\x02 \x01(\r\"\xb5\x01\n\x16GetFollowerPageRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x35\n\x05shard\x18\x02 \x01(\x0b\x32\x1e.aviary.graph.v1.FollowerShardB\x06\xbaH\x03\xc8\x01\x01\x12\x19\n\x05\x61\x66ter\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12%\n\x05limit\x18\x04 \x01(\rB\x11\xbaH\x07*\x05\x18\x90N(\x01\xca\xf3\x18\x03\x18\xe8\x07H\x00\x88\x01\x01\x42\x08\n\x06_limit\"A\n\x17GetFollowerPageResponse\x12\x14\n\x0c\x66ollower_ids\x18\x01 \x01(\x0c\x12\x10\n\x08has_more\x18\x02 \x01(\x08\"V\n\x17GetRelationshipsRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12!\n\tother_ids\x18\x02 \x03(\x0c\x42\x0e\xbaH\x0b\x92\x01\x08\x10\x64\"\x04z\x02h\x10\"O\n\x18GetRelationshipsResponse\x12\x33\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\".aviary.graph.v1.RelationshipEntry\"L\n\x11RelationshipEntry\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x11\n\tfollowing\x18\x02 \x01(\x08\x12\x13\n\x0b\x66ollowed_by\x18\x03 \x01(\x08\"6\n\x14ImportFollowsRequest\x12\x1e\n\x05pairs\x18\x01 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\xf4\x03\"\x04z\x02h \"(\n\x15ImportFollowsResponse\x12\x0f\n\x07\x63reated\x18\x01 \x01(\r2\xf4\x08\n\x0cGraphService\x12\x8b\x01\n\x06\x46ollow\x12\x1e.aviary.graph.v1.FollowRequest\x1a\x1f.aviary.graph.v1.FollowResponse\"@\xca\xf3\x18\x0f\x08\x02\x12\x06\x66ollow\x18\x02(\xb8\x17\x82\xd3\xe4\x93\x02\'\"\"/api/v1/users/{followee_id}/follow:\x01*\x12\x8e\x01\n\x08Unfollow\x12 .aviary.graph.v1.UnfollowRequest\x1a!.aviary.graph.v1.UnfollowResponse\"=\xca\xf3\x18\x0f\x08\x02\x12\x06\x66ollow\x18\x02(\xb8\x17\x82\xd3\xe4\x93\x02$*\"/api/v1/users/{followee_id}/follow\x12}\n\x13ListFollowersByTime\x12+.aviary.graph.v1.ListFollowersByTimeRequest\x1a,.aviary.graph.v1.ListFollowersByTimeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12}\n\x13ListFollowingByTime\x12+.aviary.graph.v1.ListFollowingByTimeRequest\x1a,.aviary.graph.v1.ListFollowingByTimeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12w\n\x11GetFollowSnapshot\x12).aviary.graph.v1.GetFollowSnapshotRequest\x1a*.aviary.graph.v1.GetFollowSnapshotResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12w\n\x11GetFollowerShards\x12).aviary.graph.v1.GetFollowerShardsRequest\x1a*.aviary.graph.v1.GetFollowerShardsResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12q\n\x0fGetFollowerPage\x12\'.aviary.graph.v1.GetFollowerPageRequest\x1a(.aviary.graph.v1.GetFollowerPageResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12t\n\x10GetRelationships\x12(.aviary.graph.v1.GetRelationshipsRequest\x1a).aviary.graph.v1.GetRelationshipsResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12l\n\rImportFollows\x12%.aviary.graph.v1.ImportFollowsRequest\x1a&.aviary.graph.v1.ImportFollowsResponse\"\x0c\xca\xf3\x18\x08\x08\x03\x18\x02(\xa0\x9c\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,18 +43,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNFOLLOWREQUEST'].fields_by_name['followee_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_UNFOLLOWREQUEST'].fields_by_name['follower_id']._loaded_options = None
   _globals['_UNFOLLOWREQUEST'].fields_by_name['follower_id']._serialized_options = b'\272H\005r\003\260\001\001\312\363\030\002\010\001'
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004z\002h\020'
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['cursor']._loaded_options = None
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['limit']._loaded_options = None
-  _globals['_LISTFOLLOWERSREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\350\007(\001\312\363\030\002\030d'
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['user_id']._loaded_options = None
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004z\002h\020'
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['cursor']._loaded_options = None
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\200\004'
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['limit']._loaded_options = None
-  _globals['_LISTFOLLOWINGREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\350\007(\001\312\363\030\002\030d'
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004z\002h\020'
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['cursor']._loaded_options = None
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\350\007(\001\312\363\030\002\030d'
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['user_id']._loaded_options = None
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004z\002h\020'
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['cursor']._loaded_options = None
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['cursor']._serialized_options = b'\272H\005r\003\030\200\004'
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['limit']._loaded_options = None
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST'].fields_by_name['limit']._serialized_options = b'\272H\007*\005\030\350\007(\001\312\363\030\002\030d'
   _globals['_GETFOLLOWSNAPSHOTREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETFOLLOWSNAPSHOTREQUEST'].fields_by_name['user_id']._serialized_options = b'\272H\004z\002h\020'
   _globals['_GETFOLLOWERSHARDSREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -77,10 +77,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GRAPHSERVICE'].methods_by_name['Follow']._serialized_options = b'\312\363\030\017\010\002\022\006follow\030\002(\270\027\202\323\344\223\002\'\"\"/api/v1/users/{followee_id}/follow:\001*'
   _globals['_GRAPHSERVICE'].methods_by_name['Unfollow']._loaded_options = None
   _globals['_GRAPHSERVICE'].methods_by_name['Unfollow']._serialized_options = b'\312\363\030\017\010\002\022\006follow\030\002(\270\027\202\323\344\223\002$*\"/api/v1/users/{followee_id}/follow'
-  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowers']._loaded_options = None
-  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowers']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
-  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowing']._loaded_options = None
-  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowing']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
+  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowersByTime']._loaded_options = None
+  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowersByTime']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
+  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowingByTime']._loaded_options = None
+  _globals['_GRAPHSERVICE'].methods_by_name['ListFollowingByTime']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
   _globals['_GRAPHSERVICE'].methods_by_name['GetFollowSnapshot']._loaded_options = None
   _globals['_GRAPHSERVICE'].methods_by_name['GetFollowSnapshot']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
   _globals['_GRAPHSERVICE'].methods_by_name['GetFollowerShards']._loaded_options = None
@@ -101,38 +101,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNFOLLOWRESPONSE']._serialized_end=545
   _globals['_FOLLOWENTRY']._serialized_start=547
   _globals['_FOLLOWENTRY']._serialized_end=626
-  _globals['_LISTFOLLOWERSREQUEST']._serialized_start=628
-  _globals['_LISTFOLLOWERSREQUEST']._serialized_end=750
-  _globals['_LISTFOLLOWERSRESPONSE']._serialized_start=752
-  _globals['_LISTFOLLOWERSRESPONSE']._serialized_end=843
-  _globals['_LISTFOLLOWINGREQUEST']._serialized_start=845
-  _globals['_LISTFOLLOWINGREQUEST']._serialized_end=967
-  _globals['_LISTFOLLOWINGRESPONSE']._serialized_start=969
-  _globals['_LISTFOLLOWINGRESPONSE']._serialized_end=1060
-  _globals['_GETFOLLOWSNAPSHOTREQUEST']._serialized_start=1062
-  _globals['_GETFOLLOWSNAPSHOTREQUEST']._serialized_end=1114
-  _globals['_GETFOLLOWSNAPSHOTRESPONSE']._serialized_start=1116
-  _globals['_GETFOLLOWSNAPSHOTRESPONSE']._serialized_end=1182
-  _globals['_GETFOLLOWERSHARDSREQUEST']._serialized_start=1184
-  _globals['_GETFOLLOWERSHARDSREQUEST']._serialized_end=1236
-  _globals['_GETFOLLOWERSHARDSRESPONSE']._serialized_start=1238
-  _globals['_GETFOLLOWERSHARDSRESPONSE']._serialized_end=1313
-  _globals['_FOLLOWERSHARD']._serialized_start=1315
-  _globals['_FOLLOWERSHARD']._serialized_end=1361
-  _globals['_GETFOLLOWERPAGEREQUEST']._serialized_start=1364
-  _globals['_GETFOLLOWERPAGEREQUEST']._serialized_end=1545
-  _globals['_GETFOLLOWERPAGERESPONSE']._serialized_start=1547
-  _globals['_GETFOLLOWERPAGERESPONSE']._serialized_end=1612
-  _globals['_GETRELATIONSHIPSREQUEST']._serialized_start=1614
-  _globals['_GETRELATIONSHIPSREQUEST']._serialized_end=1700
-  _globals['_GETRELATIONSHIPSRESPONSE']._serialized_start=1702
-  _globals['_GETRELATIONSHIPSRESPONSE']._serialized_end=1781
-  _globals['_RELATIONSHIPENTRY']._serialized_start=1783
-  _globals['_RELATIONSHIPENTRY']._serialized_end=1859
-  _globals['_IMPORTFOLLOWSREQUEST']._serialized_start=1861
-  _globals['_IMPORTFOLLOWSREQUEST']._serialized_end=1915
-  _globals['_IMPORTFOLLOWSRESPONSE']._serialized_start=1917
-  _globals['_IMPORTFOLLOWSRESPONSE']._serialized_end=1957
-  _globals['_GRAPHSERVICE']._serialized_start=1960
-  _globals['_GRAPHSERVICE']._serialized_end=3064
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST']._serialized_start=629
+  _globals['_LISTFOLLOWERSBYTIMEREQUEST']._serialized_end=757
+  _globals['_LISTFOLLOWERSBYTIMERESPONSE']._serialized_start=759
+  _globals['_LISTFOLLOWERSBYTIMERESPONSE']._serialized_end=856
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST']._serialized_start=859
+  _globals['_LISTFOLLOWINGBYTIMEREQUEST']._serialized_end=987
+  _globals['_LISTFOLLOWINGBYTIMERESPONSE']._serialized_start=989
+  _globals['_LISTFOLLOWINGBYTIMERESPONSE']._serialized_end=1086
+  _globals['_GETFOLLOWSNAPSHOTREQUEST']._serialized_start=1088
+  _globals['_GETFOLLOWSNAPSHOTREQUEST']._serialized_end=1140
+  _globals['_GETFOLLOWSNAPSHOTRESPONSE']._serialized_start=1142
+  _globals['_GETFOLLOWSNAPSHOTRESPONSE']._serialized_end=1208
+  _globals['_GETFOLLOWERSHARDSREQUEST']._serialized_start=1210
+  _globals['_GETFOLLOWERSHARDSREQUEST']._serialized_end=1262
+  _globals['_GETFOLLOWERSHARDSRESPONSE']._serialized_start=1264
+  _globals['_GETFOLLOWERSHARDSRESPONSE']._serialized_end=1339
+  _globals['_FOLLOWERSHARD']._serialized_start=1341
+  _globals['_FOLLOWERSHARD']._serialized_end=1387
+  _globals['_GETFOLLOWERPAGEREQUEST']._serialized_start=1390
+  _globals['_GETFOLLOWERPAGEREQUEST']._serialized_end=1571
+  _globals['_GETFOLLOWERPAGERESPONSE']._serialized_start=1573
+  _globals['_GETFOLLOWERPAGERESPONSE']._serialized_end=1638
+  _globals['_GETRELATIONSHIPSREQUEST']._serialized_start=1640
+  _globals['_GETRELATIONSHIPSREQUEST']._serialized_end=1726
+  _globals['_GETRELATIONSHIPSRESPONSE']._serialized_start=1728
+  _globals['_GETRELATIONSHIPSRESPONSE']._serialized_end=1807
+  _globals['_RELATIONSHIPENTRY']._serialized_start=1809
+  _globals['_RELATIONSHIPENTRY']._serialized_end=1885
+  _globals['_IMPORTFOLLOWSREQUEST']._serialized_start=1887
+  _globals['_IMPORTFOLLOWSREQUEST']._serialized_end=1941
+  _globals['_IMPORTFOLLOWSRESPONSE']._serialized_start=1943
+  _globals['_IMPORTFOLLOWSRESPONSE']._serialized_end=1983
+  _globals['_GRAPHSERVICE']._serialized_start=1986
+  _globals['_GRAPHSERVICE']._serialized_end=3126
 # @@protoc_insertion_point(module_scope)

@@ -164,7 +164,7 @@ class FollowEntry(_message.Message):
 Global___FollowEntry: _TypeAlias = FollowEntry  # noqa: Y015
 
 @_typing.final
-class ListFollowersRequest(_message.Message):
+class ListFollowersByTimeRequest(_message.Message):
     """Whose followers."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -193,10 +193,10 @@ class ListFollowersRequest(_message.Message):
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
 
-Global___ListFollowersRequest: _TypeAlias = ListFollowersRequest  # noqa: Y015
+Global___ListFollowersByTimeRequest: _TypeAlias = ListFollowersByTimeRequest  # noqa: Y015
 
 @_typing.final
-class ListFollowersResponse(_message.Message):
+class ListFollowersByTimeResponse(_message.Message):
     """A page of followers."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -221,10 +221,10 @@ class ListFollowersResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListFollowersResponse: _TypeAlias = ListFollowersResponse  # noqa: Y015
+Global___ListFollowersByTimeResponse: _TypeAlias = ListFollowersByTimeResponse  # noqa: Y015
 
 @_typing.final
-class ListFollowingRequest(_message.Message):
+class ListFollowingByTimeRequest(_message.Message):
     """Whose followed accounts."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -253,10 +253,10 @@ class ListFollowingRequest(_message.Message):
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit) -> _WhichOneofReturnType__limit | None: ...
 
-Global___ListFollowingRequest: _TypeAlias = ListFollowingRequest  # noqa: Y015
+Global___ListFollowingByTimeRequest: _TypeAlias = ListFollowingByTimeRequest  # noqa: Y015
 
 @_typing.final
-class ListFollowingResponse(_message.Message):
+class ListFollowingByTimeResponse(_message.Message):
     """A page of followed accounts."""
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -281,7 +281,7 @@ class ListFollowingResponse(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListFollowingResponse: _TypeAlias = ListFollowingResponse  # noqa: Y015
+Global___ListFollowingByTimeResponse: _TypeAlias = ListFollowingByTimeResponse  # noqa: Y015
 
 @_typing.final
 class GetFollowSnapshotRequest(_message.Message):

@@ -45,15 +45,15 @@ class GraphServiceStub:
                 request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnfollowRequest.SerializeToString,
                 response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnfollowResponse.FromString,
                 _registered_method=True)
-        self.ListFollowers = channel.unary_unary(
-                '/aviary.graph.v1.GraphService/ListFollowers',
-                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersRequest.SerializeToString,
-                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersResponse.FromString,
+        self.ListFollowersByTime = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/ListFollowersByTime',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeResponse.FromString,
                 _registered_method=True)
-        self.ListFollowing = channel.unary_unary(
-                '/aviary.graph.v1.GraphService/ListFollowing',
-                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingRequest.SerializeToString,
-                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingResponse.FromString,
+        self.ListFollowingByTime = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/ListFollowingByTime',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeResponse.FromString,
                 _registered_method=True)
         self.GetFollowSnapshot = channel.unary_unary(
                 '/aviary.graph.v1.GraphService/GetFollowSnapshot',
@@ -100,14 +100,14 @@ class GraphServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListFollowers(self, request, context):
+    def ListFollowersByTime(self, request, context):
         """Followers of an account, latest first. Fails with INVALID_CURSOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def ListFollowing(self, request, context):
+    def ListFollowingByTime(self, request, context):
         """Accounts that an account follows, latest first. Fails with INVALID_CURSOR.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -163,15 +163,15 @@ def add_GraphServiceServicer_to_server(servicer, server):
                     request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnfollowRequest.FromString,
                     response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnfollowResponse.SerializeToString,
             ),
-            'ListFollowers': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListFollowers,
-                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersRequest.FromString,
-                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersResponse.SerializeToString,
+            'ListFollowersByTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFollowersByTime,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeResponse.SerializeToString,
             ),
-            'ListFollowing': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListFollowing,
-                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingRequest.FromString,
-                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingResponse.SerializeToString,
+            'ListFollowingByTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFollowingByTime,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeResponse.SerializeToString,
             ),
             'GetFollowSnapshot': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFollowSnapshot,
@@ -265,7 +265,7 @@ class GraphService:
             _registered_method=True)
 
     @staticmethod
-    def ListFollowers(request,
+    def ListFollowersByTime(request,
             target,
             options=(),
             channel_credentials=None,
@@ -278,9 +278,9 @@ class GraphService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/aviary.graph.v1.GraphService/ListFollowers',
-            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersRequest.SerializeToString,
-            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersResponse.FromString,
+            '/aviary.graph.v1.GraphService/ListFollowersByTime',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowersByTimeResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -292,7 +292,7 @@ class GraphService:
             _registered_method=True)
 
     @staticmethod
-    def ListFollowing(request,
+    def ListFollowingByTime(request,
             target,
             options=(),
             channel_credentials=None,
@@ -305,9 +305,9 @@ class GraphService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/aviary.graph.v1.GraphService/ListFollowing',
-            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingRequest.SerializeToString,
-            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingResponse.FromString,
+            '/aviary.graph.v1.GraphService/ListFollowingByTime',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListFollowingByTimeResponse.FromString,
             options,
             channel_credentials,
             insecure,

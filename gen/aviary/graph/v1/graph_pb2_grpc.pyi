@@ -37,9 +37,9 @@ class GraphServiceStub:
     """Follows an account; following it already changes nothing. Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF."""
     Unfollow: _grpc.UnaryUnaryMultiCallable[_graph_pb2.UnfollowRequest, _graph_pb2.UnfollowResponse]
     """Stops following an account; not following it changes nothing. Fails with CANNOT_FOLLOW_SELF."""
-    ListFollowers: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ListFollowersRequest, _graph_pb2.ListFollowersResponse]
+    ListFollowersByTime: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ListFollowersByTimeRequest, _graph_pb2.ListFollowersByTimeResponse]
     """Followers of an account, latest first. Fails with INVALID_CURSOR."""
-    ListFollowing: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ListFollowingRequest, _graph_pb2.ListFollowingResponse]
+    ListFollowingByTime: _grpc.UnaryUnaryMultiCallable[_graph_pb2.ListFollowingByTimeRequest, _graph_pb2.ListFollowingByTimeResponse]
     """Accounts that an account follows, latest first. Fails with INVALID_CURSOR."""
     GetFollowSnapshot: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetFollowSnapshotRequest, _graph_pb2.GetFollowSnapshotResponse]
     """Everybody whom an account follows, as packed ids: the snapshot behind the rule that hides unfollowed authors."""
@@ -62,9 +62,9 @@ class GraphServiceAsyncStub(GraphServiceStub):
     """Follows an account; following it already changes nothing. Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF."""
     Unfollow: _aio.UnaryUnaryMultiCallable[_graph_pb2.UnfollowRequest, _graph_pb2.UnfollowResponse]  # type: ignore[assignment]
     """Stops following an account; not following it changes nothing. Fails with CANNOT_FOLLOW_SELF."""
-    ListFollowers: _aio.UnaryUnaryMultiCallable[_graph_pb2.ListFollowersRequest, _graph_pb2.ListFollowersResponse]  # type: ignore[assignment]
+    ListFollowersByTime: _aio.UnaryUnaryMultiCallable[_graph_pb2.ListFollowersByTimeRequest, _graph_pb2.ListFollowersByTimeResponse]  # type: ignore[assignment]
     """Followers of an account, latest first. Fails with INVALID_CURSOR."""
-    ListFollowing: _aio.UnaryUnaryMultiCallable[_graph_pb2.ListFollowingRequest, _graph_pb2.ListFollowingResponse]  # type: ignore[assignment]
+    ListFollowingByTime: _aio.UnaryUnaryMultiCallable[_graph_pb2.ListFollowingByTimeRequest, _graph_pb2.ListFollowingByTimeResponse]  # type: ignore[assignment]
     """Accounts that an account follows, latest first. Fails with INVALID_CURSOR."""
     GetFollowSnapshot: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetFollowSnapshotRequest, _graph_pb2.GetFollowSnapshotResponse]  # type: ignore[assignment]
     """Everybody whom an account follows, as packed ids: the snapshot behind the rule that hides unfollowed authors."""
@@ -99,19 +99,19 @@ class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
         """Stops following an account; not following it changes nothing. Fails with CANNOT_FOLLOW_SELF."""
 
     @_abc_1.abstractmethod
-    def ListFollowers(
+    def ListFollowersByTime(
         self,
-        request: _graph_pb2.ListFollowersRequest,
+        request: _graph_pb2.ListFollowersByTimeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_graph_pb2.ListFollowersResponse, _abc.Awaitable[_graph_pb2.ListFollowersResponse]]:
+    ) -> _typing.Union[_graph_pb2.ListFollowersByTimeResponse, _abc.Awaitable[_graph_pb2.ListFollowersByTimeResponse]]:
         """Followers of an account, latest first. Fails with INVALID_CURSOR."""
 
     @_abc_1.abstractmethod
-    def ListFollowing(
+    def ListFollowingByTime(
         self,
-        request: _graph_pb2.ListFollowingRequest,
+        request: _graph_pb2.ListFollowingByTimeRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_graph_pb2.ListFollowingResponse, _abc.Awaitable[_graph_pb2.ListFollowingResponse]]:
+    ) -> _typing.Union[_graph_pb2.ListFollowingByTimeResponse, _abc.Awaitable[_graph_pb2.ListFollowingByTimeResponse]]:
         """Accounts that an account follows, latest first. Fails with INVALID_CURSOR."""
 
     @_abc_1.abstractmethod

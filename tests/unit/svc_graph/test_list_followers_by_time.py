@@ -1,26 +1,30 @@
-"""ListFollowing: pages of whom one follows, latest first, and cursors that fit nowhere else."""
+"""ListFollowersByTime: pages of who follows, latest first, and cursors that fit nowhere else."""
 
 import uuid
 
 import grpc
 import pytest
-from aviary.graph.v1.graph_pb2 import ListFollowersRequest, ListFollowingRequest, ListFollowingResponse
+from aviary.graph.v1.graph_pb2 import (
+    ListFollowersByTimeRequest,
+    ListFollowersByTimeResponse,
+    ListFollowingByTimeRequest,
+)
 
 from runtime.cursors import LIFETIME_MS
 from tests.unit.svc_graph.graph import Graph, refusal
 
 
-async def page(graph: Graph, who: uuid.UUID, limit: int | None = None, cursor: str = "") -> ListFollowingResponse:
-    answer: ListFollowingResponse = await graph.stub.ListFollowing(
-        ListFollowingRequest(user_id=who.bytes, limit=limit, cursor=cursor)
+async def page(graph: Graph, who: uuid.UUID, limit: int | None = None, cursor: str = "") -> ListFollowersByTimeResponse:
+    answer: ListFollowersByTimeResponse = await graph.stub.ListFollowersByTime(
+        ListFollowersByTimeRequest(user_id=who.bytes, limit=limit, cursor=cursor)
     )
     return answer
 
 
 async def test_the_list_is_latest_first_and_says_since_when(graph: Graph) -> None:
     alice, bob, carol = (graph.account() for _ in range(3))
-    await graph.follow(alice, bob)
-    await graph.follow(alice, carol)
+    await graph.follow(bob, alice)
+    await graph.follow(carol, alice)
     answer = await page(graph, alice)
     assert [entry.user_id for entry in answer.entries] == [carol.bytes, bob.bytes]
     times = [entry.followed_at.ToMilliseconds() for entry in answer.entries]
@@ -33,7 +37,7 @@ async def test_any_page_size_gives_the_same_whole_while_follows_are_made(graph: 
     """P31."""
     alice, *others = (graph.account() for _ in range(8))
     for other in others:
-        await graph.follow(alice, other)
+        await graph.follow(other, alice)
     whole = [entry.user_id for entry in (await page(graph, alice)).entries]
     seen: list[bytes] = []
     cursor = ""
@@ -44,28 +48,28 @@ async def test_any_page_size_gives_the_same_whole_while_follows_are_made(graph: 
         cursor = answer.next_cursor
         if not cursor:
             break
-        await graph.follow(alice, graph.account())
+        await graph.follow(graph.account(), alice)
     assert seen == whole
 
 
-async def test_whom_one_unfollows_is_gone_and_following_again_puts_first(graph: Graph) -> None:
+async def test_who_unfollows_is_gone_and_following_again_puts_first(graph: Graph) -> None:
     alice, bob, carol = (graph.account() for _ in range(3))
-    await graph.follow(alice, bob)
-    await graph.follow(alice, carol)
-    await graph.unfollow(alice, bob)
+    await graph.follow(bob, alice)
+    await graph.follow(carol, alice)
+    await graph.unfollow(bob, alice)
     assert [entry.user_id for entry in (await page(graph, alice)).entries] == [carol.bytes]
-    await graph.follow(alice, bob)
+    await graph.follow(bob, alice)
     assert [entry.user_id for entry in (await page(graph, alice)).entries] == [bob.bytes, carol.bytes]
 
 
 async def test_an_unknown_account_has_an_empty_list_without_a_cursor(graph: Graph) -> None:
-    assert await page(graph, graph.ids.next(), 1) == ListFollowingResponse()
+    assert await page(graph, graph.ids.next(), 1) == ListFollowersByTimeResponse()
 
 
 async def seal_one(graph: Graph) -> tuple[uuid.UUID, str]:
     alice = graph.account()
     for _ in range(3):
-        await graph.follow(alice, graph.account())
+        await graph.follow(graph.account(), alice)
     return alice, (await page(graph, alice, 1)).next_cursor
 
 
@@ -81,8 +85,8 @@ async def test_a_tampered_cursor_is_refused(graph: Graph) -> None:
 async def test_a_cursor_of_another_list_of_the_account_is_refused(graph: Graph) -> None:
     """P34: the same viewer and the same account, but the other rpc."""
     alice, cursor = await seal_one(graph)
-    request = ListFollowersRequest(user_id=alice.bytes, cursor=cursor)
-    assert (await refusal(graph.stub.ListFollowers(request))).reason == "INVALID_CURSOR"
+    request = ListFollowingByTimeRequest(user_id=alice.bytes, cursor=cursor)
+    assert (await refusal(graph.stub.ListFollowingByTime(request))).reason == "INVALID_CURSOR"
 
 
 async def test_a_cursor_of_another_accounts_list_is_refused(graph: Graph) -> None:
@@ -114,7 +118,7 @@ async def test_a_limit_out_of_range_is_refused_naming_the_field(graph: Graph, li
 async def test_without_a_limit_a_page_has_a_hundred(graph: Graph) -> None:
     alice = graph.account()
     for _ in range(101):
-        await graph.follow(alice, graph.account())
+        await graph.follow(graph.account(), alice)
     answer = await page(graph, alice)
     assert len(answer.entries) == 100
     assert answer.next_cursor
@@ -122,5 +126,5 @@ async def test_without_a_limit_a_page_has_a_hundred(graph: Graph) -> None:
 
 async def test_only_services_may_ask(graph: Graph) -> None:
     with graph.acting(graph.account()):
-        error = await refusal(graph.direct.ListFollowing(ListFollowingRequest(user_id=b"u" * 16)))
+        error = await refusal(graph.direct.ListFollowersByTime(ListFollowersByTimeRequest(user_id=b"u" * 16)))
     assert error.reason == "NOT_ALLOWED"
