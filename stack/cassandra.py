@@ -49,7 +49,13 @@ _PROPERTIES = {
 # In a cluster. A node counts as down when nothing was heard of it for phi_convict_threshold (8) * ln 10 times the mean of the
 # intervals that are recorded: none is (longest 0 ms), so that it is the first value, and the time is 4.1 s. The default comes
 # to 18 s, in which every logged batch fails: its log goes to the two other nodes, and both have to answer.
-_CLUSTER_PROPERTIES = {"cassandra.fd_initial_value_ms": "220", "cassandra.fd_max_interval_ms": "0"}
+_CLUSTER_PROPERTIES = {
+    "cassandra.fd_initial_value_ms": "220",
+    "cassandra.fd_max_interval_ms": "0",
+    # A node that was not told of a change of the schema, because it just started or hung, asks for it; the default is a minute.
+    "cassandra.migration_delay_ms": "500",
+    "cassandra.schema_pull_interval_ms": "1000",
+}
 _RING = 2**64
 _LEAST_TOKEN = -(2**63)
 _LOGBACK = """<configuration>

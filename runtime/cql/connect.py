@@ -7,12 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from cassandra import ConsistencyLevel
-from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable
-from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
-from cassandra.query import dict_factory, tuple_factory
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
+from cassandra.policies import (
+    ConstantReconnectionPolicy,
+    ConstantSpeculativeExecutionPolicy,
+    DCAwareRoundRobinPolicy,
+    TokenAwarePolicy,
+)
+from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
 from runtime.config import MeshConfig
 from runtime.cql.migrations import migrate
+from runtime.cql.statements import translated
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
@@ -20,6 +26,8 @@ READ, WRITE, CONDITIONAL, SERIAL_READ = "read", "write", "conditional", "serial_
 READ_TIMEOUT_S = 2.0
 WRITE_TIMEOUT_S = 5.0
 _RETRY_S = 0.5
+# A node that has not answered what may be repeated for so long is helped out by another one.
+_HELP_S = 0.4
 
 log = logger(__name__)
 
@@ -58,7 +66,9 @@ def open_session(config: MeshConfig, schema_dir: Path, patience_s: float) -> Ope
     while True:
         try:
             return _open(config, schema_dir)
-        except NoHostAvailable as error:
+        except Exception as error:
+            if not isinstance(translated(error, reads=True), Unavailable):
+                raise
             if time.monotonic() > end:
                 points = ", ".join(f"{host}:{port}" for host, port in config.cql_contact_points)
                 raise Unavailable(f"no CQL server answers at {points}", retry_after_s=1) from error
@@ -83,6 +93,10 @@ def _open(config: MeshConfig, schema_dir: Path) -> Opened:
 
 
 def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
+    # One helper, and a third node for what neither of the two can do: without one left the driver gives up too early. The
+    # same nodes let a hanging one be dropped after seconds; where there is no other, it is rather waited for.
+    has_others = config.cql_replication > 2
+
     def profile(consistency: int, timeout_s: float, rows: Any = tuple_factory) -> Any:
         return ExecutionProfile(
             # Shuffling replicas in place makes the driver find no host for a while when a node dies.
@@ -91,6 +105,7 @@ def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
             ),
             consistency_level=consistency,
             serial_consistency_level=ConsistencyLevel.LOCAL_SERIAL,
+            speculative_execution_policy=ConstantSpeculativeExecutionPolicy(_HELP_S, int(has_others)),
             request_timeout=timeout_s,
             row_factory=rows,
         )
@@ -101,7 +116,8 @@ def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
         port=config.cql_contact_points[0][1],
         protocol_version=4,
         execution_profiles={
-            EXEC_PROFILE_DEFAULT: profile(quorum, 60.0),
+            # Of migrations; the driver's wait for agreement reads its own rows with it, by name.
+            EXEC_PROFILE_DEFAULT: profile(quorum, 60.0, named_tuple_factory),
             READ: profile(quorum, READ_TIMEOUT_S),
             WRITE: profile(quorum, WRITE_TIMEOUT_S),
             CONDITIONAL: profile(quorum, WRITE_TIMEOUT_S, dict_factory),
@@ -110,7 +126,9 @@ def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
         reconnection_policy=ConstantReconnectionPolicy(0.5, None),
         timestamp_generator=timestamps,
         connect_timeout=5,
-        idle_heartbeat_interval=10,
-        idle_heartbeat_timeout=5,
+        # Who changes the schema waits himself (migrations.py).
+        max_schema_agreement_wait=0,
+        idle_heartbeat_interval=1 if has_others else 10,
+        idle_heartbeat_timeout=2 if has_others else 5,
         compression=False,
     )

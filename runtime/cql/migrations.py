@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from cassandra import ConsistencyLevel
+from cassandra import ConsistencyLevel, InvalidRequest
 from cassandra.query import SimpleStatement
 
 from runtime.errors import Unavailable
@@ -15,9 +15,10 @@ from runtime.telemetry import logger
 
 _LOCK = 0
 _LOCK_TTL_S = 60
-_POLL_S = 0.05
+_POLL_S = 0.1
+_AGREEMENT_S = 20
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.cql$")
-_VERSIONS = """CREATE TABLE IF NOT EXISTS schema_versions (
+_VERSIONS = """CREATE TABLE IF NOT EXISTS {keyspace}.schema_versions (
     version int PRIMARY KEY, name text, owner uuid, applied_at timestamp
 )"""
 
@@ -25,21 +26,24 @@ log = logger(__name__)
 
 
 def migrate(session: Any, keyspace: str, replication: str, schema_dir: Path) -> None:
-    """Make the keyspace, use it, and apply in order what it lacks; of processes that start at once one applies, the others wait.
+    """Use the keyspace, having made it and applied in order what it lacks; of processes that start at once one applies, the others wait.
 
     A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS).
+    Raises Unavailable when something is lacking while a node is down; a schema that is complete needs no more than a quorum.
     """
     files = _files(schema_dir)
-    # Not only when a look shows them absent: the schema tables show a keyspace before it can be used.
-    session.execute(f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
+    if not _is_complete(session, keyspace, files):
+        # Not only what a look shows absent: the schema tables show a keyspace before it can be used.
+        _change(session, f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
+        _change(session, _VERSIONS.format(keyspace=keyspace))
     session.set_keyspace(keyspace)
-    session.execute(_VERSIONS)
-    while missing := [f for f in files if f[0] not in _applied(session)]:
-        owner = uuid.uuid4()
-        if _lock(session, owner):
+    owner = uuid.uuid4()
+    while missing := [f for f in files if f[0] not in (found := _versions(session, keyspace))]:
+        # A look first: many who try for the lock at once keep each other from it.
+        if _LOCK not in found and _lock(session, owner):
             try:
                 for version, path in missing:
-                    _apply(session, version, path)
+                    _apply(session, keyspace, version, path, owner)
             finally:
                 session.execute("DELETE FROM schema_versions WHERE version = %s IF owner = %s", (_LOCK, owner))
         else:
@@ -60,11 +64,20 @@ def _files(schema_dir: Path) -> list[tuple[int, Path]]:
     return files
 
 
-def _applied(session: Any) -> set[int]:
+def _is_complete(session: Any, keyspace: str, files: list[tuple[int, Path]]) -> bool:
+    try:
+        return {version for version, _ in files} <= _versions(session, keyspace)
+    except InvalidRequest:
+        # There is no such keyspace or table.
+        return False
+
+
+def _versions(session: Any, keyspace: str) -> set[int]:
+    """The versions that are applied, and 0 while somebody holds the lock."""
     query = SimpleStatement(
-        "SELECT version, applied_at FROM schema_versions", consistency_level=ConsistencyLevel.LOCAL_QUORUM
+        f"SELECT version FROM {keyspace}.schema_versions", consistency_level=ConsistencyLevel.LOCAL_QUORUM
     )
-    return {version for version, applied_at in session.execute(query) if applied_at is not None}
+    return {version for (version,) in session.execute(query)}
 
 
 def _lock(session: Any, owner: uuid.UUID) -> bool:
@@ -72,13 +85,35 @@ def _lock(session: Any, owner: uuid.UUID) -> bool:
     return bool(session.execute(query, (_LOCK, owner)).was_applied)
 
 
-def _apply(session: Any, version: int, path: Path) -> None:
+def _keep(session: Any, owner: uuid.UUID) -> None:
+    """Hold the lock for another minute."""
+    query = f"UPDATE schema_versions USING TTL {_LOCK_TTL_S} SET owner = %s WHERE version = %s IF owner = %s"
+    if not session.execute(query, (owner, _LOCK, owner)).was_applied:
+        raise Unavailable("another process applies the schema now", retry_after_s=1)
+
+
+def _change(session: Any, change: str) -> None:
+    """Change the schema; returns when every node has it.
+
+    All processes send changes to the same node: a table that is made on two nodes at once has two ids, of which one wins, and what was
+    written under the other is lost. On one node the second process finds it made.
+    """
+    hosts = sorted(session.cluster.metadata.all_hosts(), key=lambda host: str(host.endpoint))
+    if not all(host.is_up for host in hosts):
+        raise Unavailable("the schema is changed only while all nodes are up", retry_after_s=1)
+    session.execute(change, host=hosts[0])
+    # The nodes are asked themselves: the driver's own way to wait learns of it by gossip, a second later.
+    if not session.wait_for_schema_agreement(wait_time=_AGREEMENT_S):
+        raise Unavailable("the servers do not agree on the schema", retry_after_s=1)
+
+
+def _apply(session: Any, keyspace: str, version: int, path: Path, owner: uuid.UUID) -> None:
     # Another process may have finished between our look and our lock.
-    if version in _applied(session):
+    if version in _versions(session, keyspace):
         return
     for statement in statements(path.read_text(encoding="utf-8")):
-        if not session.execute(statement).response_future.is_schema_agreed:
-            raise Unavailable(f"the servers do not agree on the schema after {path.name}", retry_after_s=1)
+        _keep(session, owner)
+        _change(session, statement)
     session.execute(
         "INSERT INTO schema_versions (version, name, applied_at) VALUES (%s, %s, toTimestamp(now()))",
         (version, path.name),
