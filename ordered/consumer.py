@@ -4,10 +4,10 @@ import asyncio
 from dataclasses import replace
 
 from ordered.port import Item, Ordered, Piece, Slice, Source
-from runtime.bus.consumers import Failures, backoff_s, set_aside, told_to_stop
+from runtime.bus.consumers import Failures, backoff_s, set_aside
 from runtime.bus.envelope import ONLY_FOR, PLACE, base_subject
 from runtime.bus.port import Bus, Delivery, Outcome
-from runtime.context import Caller, acting, new_trace
+from runtime.context import Caller, acting, new_trace, told_to_stop
 from runtime.contract import event
 from runtime.errors import Unavailable
 from runtime.telemetry import EVENTS, logger

@@ -81,3 +81,9 @@ def carried() -> tuple[Caller, float | None, str]:
 def new_trace() -> str:
     """A fresh W3C traceparent, not sampled."""
     return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-00"
+
+
+def told_to_stop() -> bool:
+    """Whether the current task is being cancelled, rather than something that it awaited was: asked in an `except`."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -19,6 +19,7 @@ from runtime import telemetry
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import ConfigError, MeshConfig
+from runtime.context import told_to_stop
 from runtime.faults import Faults
 from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp, QuietServer
@@ -150,11 +151,12 @@ class Process:
             await work()
             if not self._stopping.is_set():
                 raise RuntimeError(f"background work {name} ended by itself")
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
+            # A cancellation that nobody asked this task for came up from within: that is a crash like any other.
+            if isinstance(error, asyncio.CancelledError) and told_to_stop():
+                raise
             log.exception("background_crashed", work=name)
-            self._crash = error
+            self._crash = RuntimeError(f"{name}: {error!r}") if isinstance(error, asyncio.CancelledError) else error
             self._stopping.set()
 
     async def _watch(self) -> None:

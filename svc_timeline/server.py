@@ -80,6 +80,7 @@ async def build(process: Process, config: Config) -> None:
     process.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
     process.background("consumers", consumers.run)
+    process.check("consumers", consumers.check)
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ from grpc import aio
 from runtime.bus.envelope import ONLY_FOR, base_subject
 from runtime.bus.port import Answer, Bus, ConsumerState, Delivery, Full, Handler, Outcome, Poison, consumption_of
 from runtime.bus.watch import LOOK_S, STUCK_S, Watch
-from runtime.context import Caller, acting, new_trace
+from runtime.context import Caller, acting, new_trace, told_to_stop
 from runtime.errors import ServiceError, Unavailable
 from runtime.telemetry import EVENTS, logger
 
 _REMEMBERED_FAILURES = 10_000
 _LONGEST_BACKOFF_S = 30.0
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+_FULL_S = 5.0
 _RESTART_S = 1.0
 
 log = logger(__name__)
@@ -66,12 +67,6 @@ async def _until_told(watch: Watch) -> None:
             await asyncio.sleep(_RESTART_S)
 
 
-def told_to_stop() -> bool:
-    """Whether somebody cancels the current task, rather than something that it awaited was cancelled."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
-
-
 class _Worker:
     """One handler and the failures it had."""
 
@@ -116,7 +111,7 @@ class _Worker:
         outcome, cause, count = self._failures.judge(delivery.key, error)
         if outcome is Outcome.DEAD:
             if not await set_aside(self._bus, delivery, durable, cause):
-                await delivery.answer(Answer.RETRY, _LONGEST_BACKOFF_S)
+                await delivery.answer(Answer.RETRY, _FULL_S)
                 return Outcome.FULL
             await delivery.answer(Answer.DROP, 0)
             self._failures.forget(delivery.key)

@@ -3,9 +3,11 @@
 import asyncio
 import dataclasses
 import itertools
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, RetentionPolicy
+from prometheus_client import REGISTRY
 
 from runtime.bus import Consumers, NatsBus, Poison, consumes
 from runtime.config import MeshConfig
@@ -20,6 +23,7 @@ from runtime.errors import Unavailable
 from stack import nats as nats_server
 from stack.ports import pick_free
 from stack.process import Child
+from tests.proxy import proxy_before
 from tests.waiting import until
 
 NUMBERS = itertools.count()
@@ -237,6 +241,151 @@ async def test_a_full_stream_refuses(config: MeshConfig, bus: NatsBus) -> None:
     with pytest.raises(Unavailable, match="refused"):
         await small.publish(created())
     await small.close()
+
+
+async def test_a_full_stream_of_jobs_loses_nothing(config: MeshConfig, bus: NatsBus) -> None:
+    """The message whose jobs are refused comes again, and its handler publishes the same jobs until there is room."""
+    small = await NatsBus.connect(dataclasses.replace(config, nats_stream_messages=3))
+    await small.declare([FanoutChunk])
+    jobs = f"{config.namespace}_timeline-updates_jobs"
+    full = [FanoutChunk(event_id=os.urandom(16), tweet_id=os.urandom(16)) for _ in range(3)]
+    await small.publish(*full)
+    events, refusals = [created(), created()], Seen()
+
+    @consumes(TweetCreated, durable="planner")
+    async def planner(event: TweetCreated, seen: Seen) -> None:
+        try:
+            await small.publish(FanoutChunk(event_id=event.event_id, tweet_id=event.tweet_id))
+        except Unavailable:
+            seen.ids.append(event.event_id)
+            raise
+
+    consumers = Consumers(bus, [planner], refusals)
+    task = await running(consumers)
+    await bus.publish(*events)
+    await until(lambda: len(refusals.ids) >= 3)
+    await bus._js.purge_stream(jobs)
+    await until(lambda: settled(consumers))
+    found = [await bus._js.get_msg(jobs, seq=n) for n in (4, 5)]
+    assert {FanoutChunk.FromString(m.data or b"").event_id for m in found} == {e.event_id for e in events}
+    assert [state.dead for state in await consumers.backlog()] == [0]
+    task.cancel()
+    await small.close()
+
+
+async def settled(consumers: Consumers) -> bool:
+    return not any(state.pending for state in await consumers.backlog())
+
+
+@consumes(TweetCreated, durable="picky", failures=1)
+async def picky(event: TweetCreated, seen: Seen) -> None:
+    if event.tweet_id == b"poison":
+        raise Poison("not this one")
+    seen.ids.append(event.event_id)
+
+
+async def test_a_full_dead_letter_stream_stops_nobody_and_takes_the_message_when_it_has_room(
+    config: MeshConfig, bus: NatsBus
+) -> None:
+    """P80."""
+    found = (await bus._js.stream_info(bus.streams.dead)).config
+    await bus._js.update_stream(found.evolve(max_msgs=1))
+    seen = Seen()
+    consumers = Consumers(bus, [picky], seen)
+    task = await running(consumers)
+    bad = [TweetCreated(event_id=os.urandom(16), tweet_id=b"poison", author_id=b"a" * 16) for _ in range(2)]
+    full = REGISTRY.get_sample_value
+    labels = {"event": "tweets.v1.created", "outcome": "full"}
+    before = full("aviary_mesh_events_total", labels) or 0
+    await bus.publish(*bad)
+    await until(lambda: (full("aviary_mesh_events_total", labels) or 0) > before)
+    good = [created() for _ in range(50)]
+    await bus.publish(*good)
+    await until(lambda: sorted(seen.ids) == sorted(e.event_id for e in good))
+    (state,) = await consumers.backlog()
+    assert (state.pending, state.dead, state.fill) == (1, 1, 1.0)
+    await bus._js.update_stream(found)
+    await until(lambda: settled(consumers))
+    (state,) = await consumers.backlog()
+    assert state.dead == 2
+    task.cancel()
+
+
+async def test_a_consumer_that_stands_still_is_subscribed_anew_and_if_that_is_vain_the_process_is_not_ready(
+    config: MeshConfig, bus: NatsBus
+) -> None:
+    """P59, P81: the broker answers, and holds messages back from a consumer that asks for them."""
+    seen = Seen()
+    consumers = Consumers(bus, [reader], seen, look_s=0.2, stuck_s=0.5)
+    task = await running(consumers)
+    before, after = created(), created()
+    await bus.publish(before)
+    await until(lambda: seen.ids == [before.event_id])
+    await pause(bus, config, datetime.now(UTC) + timedelta(hours=1))
+    await bus.publish(after)
+    await until(lambda: unhealthy(consumers))
+    assert (REGISTRY.get_sample_value("aviary_mesh_consumer_stuck_total", {"durable": "reader"}) or 0) >= 2
+    await pause(bus, config, datetime.now(UTC))
+    await until(lambda: seen.ids == [before.event_id, after.event_id])
+    await until(lambda: healthy(consumers))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def pause(bus: NatsBus, config: MeshConfig, end: datetime) -> None:
+    body = json.dumps({"pause_until": end.isoformat()}).encode()
+    subject = f"$JS.API.CONSUMER.PAUSE.{config.namespace}_tweets.reader"
+    assert "error" not in json.loads((await bus._client.request(subject, body)).data)
+
+
+async def unhealthy(consumers: Consumers) -> bool:
+    return not await healthy(consumers)
+
+
+async def healthy(consumers: Consumers) -> bool:
+    try:
+        await consumers.check()
+    except Unavailable:
+        return False
+    return True
+
+
+async def test_a_subscription_that_the_broker_forgot_is_made_again(bus: NatsBus) -> None:
+    """P59."""
+    seen = Seen()
+    task = await running(Consumers(bus, [reader], seen))
+    before, after = created(), created()
+    await bus.publish(before)
+    await until(lambda: seen.ids == [before.event_id])
+    (pull,) = [s for s in bus._client._subs.values() if getattr(s._cb, "__name__", "") == "_received"]
+    await bus._client._send_unsubscribe(pull._id)
+    await bus.publish(after)
+    await until(lambda: seen.ids == [before.event_id, after.event_id])
+    task.cancel()
+
+
+async def test_a_connection_whose_other_end_is_silently_gone_is_replaced(broker: Broker, config: MeshConfig) -> None:
+    """P59: nothing is refused and nothing answers; readiness says so, and events flow when the network is back."""
+    async with proxy_before(broker.port) as proxy:
+        bus = await NatsBus.connect(dataclasses.replace(config, nats_urls=(f"nats://127.0.0.1:{proxy.port}",)))
+        await bus.declare([TweetCreated])
+        seen = Seen()
+        task = await running(Consumers(bus, [reader], seen))
+        before, after = created(), created()
+        await bus.publish(before)
+        await until(lambda: seen.ids == [before.event_id])
+        proxy.freeze()
+        with pytest.raises(Unavailable):
+            await bus.check()
+        await until(lambda: not bus._client.is_connected)
+        await proxy.cut()
+        await proxy.mend()
+        await until(lambda: accepted(bus, after))
+        await until(lambda: after.event_id in seen.ids)
+        await bus.check()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await bus.close()
 
 
 async def test_the_backlog_knows_the_age_of_the_oldest_message(bus: NatsBus) -> None:
