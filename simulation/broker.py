@@ -30,8 +30,7 @@ from runtime.contract import Event, event
 from runtime.errors import Unavailable
 from simulation.dice import Dice
 from simulation.history import History
-from simulation.loop import SimulatedLoop, pause
-from simulation.network import NOBODY
+from simulation.loop import NOBODY, SimulatedLoop, pause
 from simulation.node import Node
 from simulation.servers import Server, at_once, for_ever
 

@@ -1,6 +1,7 @@
 """An event loop in virtual time: no sockets, no threads, no clock of the machine. What crashes and what is slow is others' matter."""
 
 import asyncio
+import contextlib
 import contextvars
 import heapq
 import itertools
@@ -26,6 +27,10 @@ class Life:
 
 LIFE: contextvars.ContextVar[Life | None] = contextvars.ContextVar("life", default=None)
 """Whose work the running code is; every task and callback inherits it. None: nobody's, it cannot be killed."""
+
+
+NOBODY = contextvars.Context()
+"""What servers and the network do is done by no process, and goes on when one dies."""
 
 
 class Step:
@@ -63,14 +68,14 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     """
 
     def __init__(self) -> None:
-        self._now = 0.0
+        self.now = 0.0
+        """Virtual seconds since the start."""
         self._ready: deque[Step] = deque()
         self._timers: list[tuple[float, int, Step]] = []
         self._numbers = itertools.count()
-        self._held: set[asyncio.Task[Any]] = set()
+        # All of them, until the end: collected earlier, the tasks of a killed process would run their `finally`.
+        self._tasks: list[asyncio.Task[Any]] = []
         self._closed = False
-        self.failures: list[str] = []
-        """What went wrong where nobody waited for it."""
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
         """Run to the end of `main`, then let go of everything else. Raises what `main` raises, and RuntimeError when all sleep for ever."""
@@ -85,13 +90,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
             events._set_running_loop(None)
             self._closed = True
 
-    def hold_all(self) -> None:
-        """Keep every task of now until the end: collected earlier, the tasks of a killed process would run their `finally`."""
-        self._held |= asyncio.all_tasks(self)
-
     def time(self) -> float:
         """Virtual seconds since the start."""
-        return self._now
+        return self.now
 
     def call_soon(  # type: ignore[override]  # a lighter handle than asyncio's
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
@@ -105,7 +106,10 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Step:
         """Call after some seconds."""
-        return self.call_at(self._now + delay, callback, *args, context=context)
+        when = self.now + delay
+        step = Step(when, callback, args, contextvars.copy_context() if context is None else context)
+        heapq.heappush(self._timers, (when, next(self._numbers), step))
+        return step
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
@@ -123,11 +127,12 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, coro: Any, *, name: str | None = None, context: contextvars.Context | None = None
     ) -> "asyncio.Task[Any]":
         """A task of this loop; it starts in turn."""
-        return asyncio.Task(coro, loop=self, name=name, context=context)
+        task = asyncio.Task(coro, loop=self, name=name, context=context)
+        self._tasks.append(task)
+        return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Note what nobody waited for."""
-        self.failures.append(f"{context.get('message')}: {context.get('exception')!r}")
+        """Failures that nobody waits for belong to killed processes; those of others are watched by who started them."""
 
     def get_debug(self) -> bool:
         """Never."""
@@ -152,7 +157,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
                 if life is None or not life.over:
                     step.context.run(step.callback, *step.args)
             while timers:
-                self._now, _, step = pop(timers)
+                self.now, _, step = pop(timers)
                 if not step.dropped:
                     ready.append(step)
                     break
@@ -162,35 +167,27 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
 
     def _let_go(self) -> None:
         """Close what has not ended, also what will not hear of it; nothing of it counts any more."""
-        self._ready.clear()
-        self._timers.clear()
-        left = self._held | asyncio.all_tasks(self)
-        heard = len(self.failures)
-        for task in left:
+        for task in self._tasks:
+            if task.done():
+                continue
             coroutine: Any = task.get_coro()
             for _ in range(_CLOSES):
-                try:
+                with contextlib.suppress(Exception):
                     coroutine.close()
-                except (RuntimeError, Exception):
-                    continue
-                break
+                    break
             # The task is told as well, or it would report that it was destroyed while it waited.
             task._log_destroy_pending = False  # type: ignore[attr-defined]
-        self._held.clear()
+        self._tasks.clear()
         self._ready.clear()
         self._timers.clear()
-        del self.failures[heard:]
 
 
-async def pause(seconds: float) -> None:
-    """Sleep; less work than asyncio.sleep."""
+def pause(seconds: float) -> "asyncio.Future[None]":
+    """Await it to sleep; less work than asyncio.sleep."""
     loop = asyncio.get_running_loop()
-    future = loop.create_future()
-    step = loop.call_later(seconds, _wake, future)
-    try:
-        await future
-    finally:
-        step.cancel()
+    future: asyncio.Future[None] = asyncio.Future(loop=loop)
+    loop.call_later(seconds, _wake, future, context=NOBODY)
+    return future
 
 
 def _wake(future: "asyncio.Future[None]") -> None:

@@ -126,7 +126,7 @@ class Mesh:
         return sum([(await table.count(0, 1 << 60))[0] for table in tables])
 
     def _outbox(self, node: Node, bus: BrokerBus, area: Area) -> tuple[Outbox[OutboxRow], Any]:
-        table = self.bug.table(RemoteTable(area.disk.table, self.database.reach))
+        table = self.bug.table(RemoteTable(area.disk.table, self.database))
         outbox: Outbox[OutboxRow] = Outbox(table, bus, node.clock, node.faults, RELAY_AGES_S)
         store = self.bug.store(Announcing(area.store, self.database, outbox, area.disk), bus)
         node.background("relay", outbox.relay)

@@ -1,7 +1,6 @@
 """Calls between simulated processes: delays, lost peers, deadlines and the retries of the service config. What is called is node.py."""
 
 import asyncio
-import contextvars
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -17,11 +16,8 @@ from runtime.channel import rpc_error, service_config
 from runtime.context import current_caller, current_trace, remaining_s
 from runtime.errors import STATUS_KEY
 from simulation.dice import Dice
-from simulation.loop import SimulatedLoop
+from simulation.loop import NOBODY, SimulatedLoop
 from simulation.node import Node
-
-NOBODY = contextvars.Context()
-"""What the network does is done by no process, and goes on when one dies."""
 
 _VANISHED = 0.2
 _TOKENS = 20.0

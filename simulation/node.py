@@ -35,11 +35,11 @@ class SkewedClock:
 
     def now_ms(self) -> int:
         """Milliseconds since 1970."""
-        return self.now_us() // 1000
+        return (self._offset_us + int(self._loop.now * 1_000_000)) // 1000
 
     def now_us(self) -> int:
         """Microseconds since 1970."""
-        return self._offset_us + int(self._loop.time() * 1_000_000)
+        return self._offset_us + int(self._loop.now * 1_000_000)
 
 
 class DeadlyFaults(Faults):
@@ -106,7 +106,6 @@ class Node:
             return
         self.history.note(self.name, "dies", why)
         self.life.over = True
-        self.loop.hold_all()
         for call in list(self.calls):
             call.lost()
         for tell in self.on_death:

@@ -23,6 +23,11 @@ class MemoryOutboxTable:
         self._rows: dict[Place, OutboxRow] = {}
         self._deleted: set[Place] = set()
 
+    @property
+    def empty(self) -> bool:
+        """Whether no row is left."""
+        return not self._rows
+
     def insert(self, row: OutboxRow) -> OutboxRow:
         """See OutboxTable: the row itself."""
         return row

@@ -168,7 +168,7 @@ class Person:
         shown: list[bytes] = []
         first_at, max_id = self._now(), None
         for _ in range(200):
-            answer, began_at = await self._home(1 + int(self._dice.roll() * 9), max_id)
+            answer, began_at = await self._home(2 + int(self._dice.roll() * 20), max_id)
             first_at = began_at if max_id is None else first_at
             shown += _ids(answer)
             max_id = answer.next_max_id or None

@@ -13,8 +13,7 @@ from runtime.cql import OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from simulation.dice import Dice
 from simulation.history import History
-from simulation.loop import SimulatedLoop, pause
-from simulation.network import NOBODY
+from simulation.loop import NOBODY, SimulatedLoop, pause
 from simulation.outbox import MemoryOutboxTable
 
 Effect = Callable[[], Awaitable[Any]]
@@ -22,6 +21,8 @@ Effect = Callable[[], Awaitable[Any]]
 REPLAYED_WITHIN_S = 8.0
 """A batch log replays within this time once the database is there; less than the relay's last age."""
 _SLOW_S = 1.5
+# How often a way is long enough for something else to happen meanwhile.
+_FAR = 0.4
 _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "edges", "versions", "list_following",
     "list_followers", "snapshot", "follower_page", "followers_among", "holders", "get_users", "password_hash", "list_users",
     "get_session", "read", "rows", "count", "watermark"})  # fmt: skip
@@ -60,7 +61,7 @@ class Server:
 
     async def way(self) -> None:
         """One way to it or back; often so short that nothing happens meanwhile. Raises Unavailable, after a while, when it is away."""
-        if self.dice.roll() < 0.6:
+        if self.dice.roll() < _FAR:
             await pause(self.dice.hop())
         if self.away:
             await pause(self.dice.between(0, 1.0))
@@ -75,7 +76,7 @@ class Database(Server):
         if name in _READS:
             await self.way()
             found = await effect()
-            if self.dice.roll() < 0.4:
+            if self.dice.roll() < _FAR / 2:
                 await self.way()
             return found
         budget_s = _BUDGETS_S.get(name)
@@ -99,7 +100,7 @@ class Database(Server):
                 self._perhaps_later(name, effect)
             raise OutcomeUnknown(f"{self.name} did not confirm", retry_after_s=1)
         answer = await effect()
-        if self.dice.roll() < 0.4:
+        if self.dice.roll() < _FAR / 2:
             await self.way()
         return answer
 
@@ -120,7 +121,7 @@ class Cache(Server):
         """Call a method of what is kept over there."""
         await self.way()
         answer = await effect()
-        if self.dice.roll() < 0.3:
+        if self.dice.roll() < _FAR / 2:
             await self.way()
         return answer
 
@@ -179,7 +180,19 @@ class Disk:
 
 
 class RemoteTable(Remote):
-    """Outbox tables on the database."""
+    """Outbox tables on the database. A relay looks at them all the time, so a look that finds nothing takes no time."""
+
+    def __init__(self, there: MemoryOutboxTable, database: Database) -> None:
+        super().__init__(there, database.reach)
+        self._table = there
+        self._database = database
+
+    async def rows(self, first: int, last: int) -> list[OutboxRow]:
+        """See OutboxTable."""
+        if self._table.empty and not self._database.away:
+            return []
+        found: list[OutboxRow] = await self._reach("rows", partial(self._table.rows, first, last))
+        return found
 
     def insert(self, row: OutboxRow) -> OutboxRow:
         """See OutboxTable."""

@@ -11,9 +11,8 @@ from runtime.context import ALL_SCOPES, Caller
 from simulation.bugs import Sound
 from simulation.dice import Dice, Odds
 from simulation.history import History
-from simulation.loop import SimulatedLoop, pause
+from simulation.loop import NOBODY, SimulatedLoop, pause
 from simulation.mesh import RELAY_AGES_S, Mesh
-from simulation.network import NOBODY
 from simulation.node import EPOCH_MS, Node
 from simulation.people import NAMES, Crowd, Person
 from simulation.truth import Broken

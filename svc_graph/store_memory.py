@@ -1,6 +1,7 @@
 """The promises of GraphStore in memory, for unit tests and simulation; nothing here survives the process."""
 
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from aviary.graph.v1.events_pb2 import FollowSet
@@ -15,6 +16,8 @@ class MemoryGraphStore:
     def __init__(self, announce: Callable[[Message], None]) -> None:
         self._announce = announce
         self._edges: dict[Pair, Edge] = {}
+        self._from: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+        self._to: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
 
     async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
         """See GraphStore."""
@@ -29,22 +32,24 @@ class MemoryGraphStore:
         for change in changes:
             if change.after.version > self._edge(change.after.pair).version:
                 self._edges[change.after.pair] = change.after
+                self._from[change.after.pair.follower_id].add(change.after.pair.followee_id)
+                self._to[change.after.pair.followee_id].add(change.after.pair.follower_id)
         for event in announce:
             self._announce(event)
 
     async def list_following(self, follower_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
         """See GraphStore."""
-        mine = self._follows(lambda pair: pair.follower_id == follower_id)
+        mine = self._following(follower_id)
         return _page([ListedFollow(edge.follow_id, edge.pair.followee_id) for edge in mine], before, limit)
 
     async def list_followers(self, followee_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
         """See GraphStore."""
-        theirs = self._follows(lambda pair: pair.followee_id == followee_id)
+        theirs = self._followers(followee_id)
         return _page([ListedFollow(edge.follow_id, edge.pair.follower_id) for edge in theirs], before, limit)
 
     async def snapshot(self, follower_id: uuid.UUID) -> Snapshot:
         """See GraphStore."""
-        mine = self._follows(lambda pair: pair.follower_id == follower_id)
+        mine = self._following(follower_id)
         return Snapshot([edge.pair.followee_id for edge in mine], self._version(follower_id))
 
     async def follower_page(
@@ -53,7 +58,7 @@ class MemoryGraphStore:
         """See GraphStore."""
         if shard != WHOLE:
             return []
-        ids = sorted(edge.pair.follower_id for edge in self._follows(lambda pair: pair.followee_id == followee_id))
+        ids = sorted(edge.pair.follower_id for edge in self._followers(followee_id))
         return [one for one in ids if after is None or one > after][:limit]
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
@@ -63,11 +68,17 @@ class MemoryGraphStore:
     def _edge(self, pair: Pair) -> Edge:
         return self._edges.get(pair, Edge(pair))
 
-    def _follows(self, wanted: Callable[[Pair], bool]) -> Iterable[Edge]:
-        return (edge for edge in self._edges.values() if edge.following and wanted(edge.pair))
+    def _following(self, follower_id: uuid.UUID) -> Iterable[Edge]:
+        edges = (self._edges[Pair(follower_id, one)] for one in self._from.get(follower_id, ()))
+        return (edge for edge in edges if edge.following)
+
+    def _followers(self, followee_id: uuid.UUID) -> Iterable[Edge]:
+        edges = (self._edges[Pair(one, followee_id)] for one in self._to.get(followee_id, ()))
+        return (edge for edge in edges if edge.following)
 
     def _version(self, follower_id: uuid.UUID) -> int:
-        return max((e.version for e in self._edges.values() if e.pair.follower_id == follower_id), default=0)
+        ever = self._from.get(follower_id, ())
+        return max((self._edges[Pair(follower_id, one)].version for one in ever), default=0)
 
 
 def _page(rows: list[ListedFollow], before: uuid.UUID | None, limit: int) -> list[ListedFollow]:

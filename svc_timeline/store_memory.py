@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from runtime.ids import Clock, ms_of
+from runtime.ids import Clock, ms_of, uuid7_of
 from svc_timeline.domain import Entry, Span, newest
 
 
@@ -17,16 +17,19 @@ class MemoryHomeStore:
 
     async def add(self, user_ids: Sequence[bytes], entries: Sequence[Entry]) -> None:
         """See HomeStore."""
+        oldest_ms = self._oldest_ms()
         for user_id in user_ids:
-            self._homes[user_id].update({entry.entry_id: entry for entry in entries if self._lives(entry)})
+            self._homes[user_id].update({e.entry_id: e for e in entries if ms_of(e.entry_id) > oldest_ms})
 
     async def read(self, user_id: bytes, span: Span, limit: int) -> list[Entry]:
         """See HomeStore."""
-        return newest(filter(self._lives, self._homes.get(user_id, {}).values()), span, limit)
+        living = Span(max(span.low, uuid7_of(self._oldest_ms() + 1).bytes), span.high)
+        return newest(self._homes.get(user_id, {}).values(), living, limit)
 
     async def is_empty(self) -> bool:
         """See HomeStore."""
-        return not any(map(self._lives, (entry for home in self._homes.values() for entry in home.values())))
+        oldest_ms = self._oldest_ms()
+        return not any(ms_of(entry_id) > oldest_ms for home in self._homes.values() for entry_id in home)
 
-    def _lives(self, entry: Entry) -> bool:
-        return ms_of(entry.entry_id) + self._ttl_ms > self._clock.now_ms()
+    def _oldest_ms(self) -> int:
+        return self._clock.now_ms() - self._ttl_ms

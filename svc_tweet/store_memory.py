@@ -2,6 +2,7 @@
 
 import dataclasses
 import uuid
+from collections import defaultdict
 from collections.abc import Callable, Collection
 
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
@@ -19,6 +20,7 @@ class MemoryTweetStore:
         self._clock = clock
         self._purge_after_s = purge_after_s
         self._tweets: dict[uuid.UUID, Tweet] = {}
+        self._by_author: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
         self._purge_at_ms: dict[uuid.UUID, int] = {}
         self._claims: dict[tuple[uuid.UUID, str], tuple[Claim, int]] = {}
 
@@ -34,11 +36,13 @@ class MemoryTweetStore:
     async def insert(self, tweet: Tweet, announce: TweetCreated) -> None:
         """See TweetStore."""
         self._tweets.setdefault(tweet.tweet_id, tweet)
+        self._by_author[tweet.author_id].add(tweet.tweet_id)
         self._announce(announce)
 
     async def delete(self, tweet: Tweet, deleted_us: int, announce: TweetDeleted) -> None:
         """See TweetStore."""
         self._tweets[tweet.tweet_id] = dataclasses.replace(tweet, deleted=True)
+        self._by_author[tweet.author_id].add(tweet.tweet_id)
         self._purge_at_ms[tweet.tweet_id] = self._clock.now_ms() + self._purge_after_s * 1000
         self._announce(announce)
 
@@ -65,5 +69,5 @@ class MemoryTweetStore:
         self, author_id: uuid.UUID, before: uuid.UUID, after: uuid.UUID, limit: int
     ) -> list[tuple[uuid.UUID, bool]]:
         """See TweetStore."""
-        own = ((t.tweet_id, t.deleted) for t in self._tweets.values() if t.author_id == author_id)
-        return sorted((one for one in own if after < one[0] < before), reverse=True)[:limit]
+        own = sorted((one for one in self._by_author.get(author_id, ()) if after < one < before), reverse=True)
+        return [(one, self._tweets[one].deleted) for one in own[:limit]]
