@@ -14,7 +14,7 @@ from edge.routes import RouteTable
 from edge.web import Request, Response, send_response
 from runtime.admission import Admission
 from runtime.context import acting, current_caller
-from runtime.errors import FieldProblem, ServiceError
+from runtime.errors import ServiceError
 from runtime.http import Receive, Scope, Send
 from runtime.policy import Policy
 from runtime.telemetry import SECONDS, logger
@@ -69,8 +69,8 @@ class App:
         name = _NOT_FOUND
         entered = False
         try:
-            if repeated := request.repeated():
-                raise refusal([FieldProblem(header, "is given more than once") for header in repeated])
+            if problems_of_head := request.head_problems():
+                raise refusal(problems_of_head)
             if request.method == "OPTIONS":
                 return "options", self._options(request)
             target, values = self._table.find(request.method, request.raw_path)

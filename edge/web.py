@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 
 from runtime.context import new_trace
+from runtime.errors import FieldProblem
 from runtime.http import Receive, Scope, Send
 
 Header = tuple[bytes, bytes]
@@ -19,7 +20,17 @@ _ONCE = {b"authorization": "Authorization", b"content-type": "Content-Type", b"h
 class Request:
     """A request whose head has arrived. Header names are lower case; of a repeated header the last value is in `headers`."""
 
-    __slots__ = ("headers", "method", "query", "raw_headers", "raw_path", "receive", "request_id", "trace")
+    __slots__ = (
+        "_wants_host",
+        "headers",
+        "method",
+        "query",
+        "raw_headers",
+        "raw_path",
+        "receive",
+        "request_id",
+        "trace",
+    )
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.method: str = scope["method"]
@@ -28,17 +39,25 @@ class Request:
         self.raw_headers: list[Header] = scope["headers"]
         self.headers: dict[bytes, bytes] = dict(self.raw_headers)
         self.receive = receive
+        self._wants_host = scope["http_version"] == "1.1"
         self.trace = _trace(self.headers.get(b"traceparent", b""))
         # Without one of the client's own the trace names the request, so that its log lines are found by what the client saw.
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else self.trace[3:35]
 
-    def repeated(self) -> list[str]:
-        """Headers that are given more than once although only one can be meant: two readers would see two different requests."""
-        if len(self.headers) == len(self.raw_headers):
-            return []
-        names = [name for name, _ in self.raw_headers]
-        return [text for name, text in _ONCE.items() if names.count(name) > 1]
+    def head_problems(self) -> list[FieldProblem]:
+        """What makes the head unclear: no Host in HTTP/1.1, or headers given more than once although only one can be meant.
+
+        Two readers would see two different requests.
+        """
+        problems = []
+        if self._wants_host and b"host" not in self.headers:
+            problems.append(FieldProblem("Host", "must be given"))
+        if len(self.headers) < len(self.raw_headers):
+            names = [name for name, _ in self.raw_headers]
+            twice = [text for name, text in _ONCE.items() if names.count(name) > 1]
+            problems += [FieldProblem(header, "is given more than once") for header in twice]
+        return problems
 
 
 def _trace(given: bytes) -> str:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from buf.validate import validate_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from edge.json_codec import times
@@ -20,6 +21,7 @@ _BOUNDS = {
     FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1),
     FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1),
 }
+_RULES = (validate_pb2.Int32Rules, validate_pb2.Int64Rules, validate_pb2.UInt32Rules, validate_pb2.UInt64Rules)
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 
 
@@ -30,7 +32,7 @@ class Refused(Exception):
 def from_json(field: FieldDescriptor) -> Convert:
     """What makes one value of a field out of parsed JSON; it raises Refused. TypeError for a field without a JSON form."""
     if field.cpp_type in _BOUNDS:
-        return _whole(*_BOUNDS[field.cpp_type])
+        return _whole(*_BOUNDS[field.cpp_type], "from {} to {}".format(*_allowed(field)))
     if field.cpp_type in _FLOATS:
         return _number
     if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
@@ -56,11 +58,22 @@ def from_text(field: FieldDescriptor) -> Convert:
     return convert
 
 
-def _whole(low: int, high: int) -> Convert:
+def _allowed(field: FieldDescriptor) -> tuple[int, int]:
+    """The bounds of the field's rules, or else of its type. Values between the two are refused by the guard."""
+    low, high = _BOUNDS[field.cpp_type]
+    rules = field.GetOptions().Extensions[validate_pb2.field]
+    numbers = getattr(rules, rules.WhichOneof("type") or "", None)
+    if isinstance(numbers, _RULES):
+        low = numbers.gte if numbers.HasField("gte") else low
+        high = numbers.lte if numbers.HasField("lte") else high
+    return low, high
+
+
+def _whole(low: int, high: int, said: str) -> Convert:
     def convert(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
-        raise Refused(f"must be a whole number from {low} to {high}")
+        raise Refused(f"must be a whole number {said}")
 
     return convert
 

@@ -202,7 +202,7 @@ COMMENTS: dict[str, str] = {
     'aviary.timeline.v1.TimelineService': 'Owns the stored home timelines and their hot windows.',
     'aviary.timeline.v1.TimelineService.GetHome': 'Skeleton of a home: ids only, newest first, before any rule of visibility. Goes on behind the hot window in the store.',
     'aviary.tweet.v1.CreateTweetRequest': 'What to post.',
-    'aviary.tweet.v1.CreateTweetRequest.content': 'Text. Its weighted length is judged in svc_tweet/domain; here only its bytes are bounded.',
+    'aviary.tweet.v1.CreateTweetRequest.content': 'Text. Of control characters it may hold tabs and line ends. Its weighted length is judged in svc_tweet/domain; here only its bytes are bounded.',
     'aviary.tweet.v1.CreateTweetRequest.idempotency_key': 'Chosen by the caller, one per intended tweet.',
     'aviary.tweet.v1.CreateTweetRequest.user_id': 'The acting user.',
     'aviary.tweet.v1.CreateTweetResponse': 'The new tweet.',

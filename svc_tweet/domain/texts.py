@@ -1,5 +1,6 @@
 """What may be posted, and what is marked in it; whose the mentioned names are, is decided with the claim, not here."""
 
+import re
 import unicodedata
 import uuid
 from collections.abc import Mapping
@@ -7,11 +8,13 @@ from dataclasses import dataclass
 
 from aviary.tweet.v1 import tweet_pb2 as pb
 
-from runtime.errors import FieldProblem
+from runtime.errors import FieldProblem, InvalidArgument
 from svc_tweet.domain.length import MAX_WEIGHT, weighted_length
 from svc_tweet.domain.marks import find_hashtags, find_mentions
 from svc_tweet.domain.urls import Span, find_urls
 from svc_tweet.errors import TweetEmpty, TweetTooLong
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 NOBODY = bytes(16)
 """Stands for a mentioned name that nobody had when the tweet was posted."""
@@ -55,10 +58,15 @@ class Text:
 
 
 def postable(content: str) -> Text:
-    """The text in NFC with its marks. Raises TweetEmpty, TweetTooLong."""
+    """The text in NFC with its marks. Raises TweetEmpty, TweetTooLong, and InvalidArgument for control characters."""
     content = unicodedata.normalize("NFC", content)
     if not any(_visible(char) for char in content):
         raise TweetEmpty("the tweet is empty", fields=[FieldProblem("content", "shows nothing")])
+    if found := _CONTROL.search(content):
+        problem = FieldProblem(
+            "content", f"holds the control character U+{ord(found[0]):04X}; only tabs and line ends are taken"
+        )
+        raise InvalidArgument(f"the tweet {problem.message}", fields=[problem])
     urls = find_urls(content)
     weight = weighted_length(content, urls)
     if weight > MAX_WEIGHT:

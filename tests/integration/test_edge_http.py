@@ -301,6 +301,17 @@ class TestNonsense:
         answer = (await world.raw(f"POST /api/v1/tweets HTTP/1.1\r\n{head}\r\n{{}}".encode())).decode()
         assert answer.startswith("HTTP/1.1 400 ") and f'"field":"{header}"' in answer, answer
 
+    async def test_a_request_of_http_1_1_without_a_host_is_refused(self, world: World) -> None:
+        answer = (await world.raw(b"GET /healthz HTTP/1.1\r\n\r\n")).decode()
+        assert answer.startswith("HTTP/1.1 400 ") and '"field":"Host"' in answer, answer
+        assert (await world.raw(b"GET /healthz HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+
+    async def test_a_number_that_no_field_holds_is_told_what_this_one_takes(self, world: World) -> None:
+        document = problem(
+            await world.client.get("/api/v1/timeline/home?limit=-1", headers=as_alice()), 400, "INVALID_REQUEST"
+        )
+        assert [p["message"] for p in document["errors"]] == ["must be a whole number from 1 to 200"]
+
     async def test_an_ordinary_request_to_the_stream_is_told_what_a_handshake_has(self, world: World) -> None:
         document = problem(await world.client.get("/api/v1/stream"), 400, "INVALID_REQUEST")
         assert fields(document) == ["Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key"]

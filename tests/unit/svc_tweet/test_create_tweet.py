@@ -91,7 +91,7 @@ async def test_more_bytes_than_any_tweet_needs_are_malformed(world: World) -> No
 
 
 @pytest.mark.parametrize(
-    "content", ["a\0b", "\u202eevil\u202c x", "\ufffd", "a\r\nb\rc", "𝒜", "\uffff x", "e\u0301" * 140]
+    "content", ["a\tb", "\u202eevil\u202c x", "\ufffd", "a\r\nb\rc", "𝒜", "\uffff x", "e\u0301" * 140]
 )
 async def test_strange_but_valid_text_comes_back_as_it_is_stored(world: World, content: str) -> None:
     answer = await world.post(world.account(), content)

@@ -4,6 +4,7 @@ import uuid
 
 import pytest
 
+from runtime.errors import InvalidArgument
 from svc_tweet.domain.texts import NOBODY, postable
 from svc_tweet.errors import TweetEmpty, TweetTooLong
 
@@ -29,7 +30,14 @@ def test_280_units_are_allowed_and_281_are_not() -> None:
 
 
 def test_text_is_stored_in_nfc_and_otherwise_as_it_came() -> None:
-    assert postable("  e\u0301\r\n\0\u200b ").content == "  é\r\n\0\u200b "
+    assert postable("  e\u0301\r\n\t\u200b ").content == "  é\r\n\t\u200b "
+
+
+@pytest.mark.parametrize("control", ["\0", "\x1b", "\x7f", "\x85", "\x0b", "\x9f"])
+def test_control_characters_are_refused_by_name(control: str) -> None:
+    with pytest.raises(InvalidArgument, match=f"U\\+{ord(control):04X}") as refused:
+        postable(f"a{control}b")
+    assert [problem.field for problem in refused.value.fields] == ["content"]
 
 
 def test_both_normal_forms_of_a_text_are_the_same_text() -> None:

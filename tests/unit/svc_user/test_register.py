@@ -92,10 +92,13 @@ async def test_a_common_password_is_refused_whatever_its_case(world: World, pass
         ("username", "al ice"),
         ("username", "alice\n"),
         ("email", "nowhere"),
+        ("email", "somebody@nowhere"),
         ("password", "seven77"),
         ("password", "x" * 129),
         ("display_name", ""),
         ("display_name", "x" * 51),
+        ("display_name", "two\nlines"),
+        ("display_name", "a\x9fb"),
     ],
 )
 async def test_a_field_out_of_bounds_is_named(world: World, field: str, value: str) -> None:

@@ -214,7 +214,7 @@ class CreateTweetRequest(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     USER_ID_FIELD_NUMBER: _builtins.int
     content: _builtins.str
-    """Text. Its weighted length is judged in svc_tweet/domain; here only its bytes are bounded."""
+    """Text. Of control characters it may hold tabs and line ends. Its weighted length is judged in svc_tweet/domain; here only its bytes are bounded."""
     idempotency_key: _builtins.str
     """Chosen by the caller, one per intended tweet."""
     user_id: _builtins.str
