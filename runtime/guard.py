@@ -39,8 +39,6 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 _STANDARD = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _ROOM = 1000
-# gRPC rounds a deadline up when it sends it, by less than this.
-_ROUNDED = 1.05
 # Tells clients not to try a refused call again by themselves: retries are what an overloaded process needs least.
 _NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 # Of the call that the interceptor was asked about last in this task: reading it a second time would parse it a second time.
@@ -85,7 +83,7 @@ class Guard:
                 request = with_defaults(rpc, request)
                 ensure_valid(request)
                 ensure_own_ids(rpc, request, caller)
-                if ends_by_itself and time_left is not None and time_left <= rpc.deadline_s * _ROUNDED:
+                if ends_by_itself and time_left is not None and time_left <= rpc.deadline_s:
                     answer = await _worked(behaviour, request)
                 else:
                     answer = await _bounded(rpc, behaviour, request, deadline)

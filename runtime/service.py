@@ -42,6 +42,12 @@ CHECK_EVERY_S = 0.5
 CHECK_TIMEOUT_S = 2.0
 DRAIN_S = 5.0
 EXIT_CONFIGURATION = 2
+_OPTIONS = [
+    ("grpc.so_reuseport", 0),
+    # Clients look their names up again when a connection ends: so a process that was added gets its share of calls.
+    ("grpc.max_connection_age_ms", 300_000),
+    ("grpc.max_connection_age_grace_ms", 30_000),
+]
 
 log = telemetry.logger(__name__)
 
@@ -57,9 +63,7 @@ class Process:
         self.tls = Tls(config.tls, config.area) if config.tls else None
         self.faults = Faults(config.fault_dir)
         self.ops = OpsApp(lambda: self._states)
-        self._server = aio.server(
-            interceptors=[GuardInterceptor(self.guard, self.tls)], options=[("grpc.so_reuseport", 0)]
-        )
+        self._server = aio.server(interceptors=[GuardInterceptor(self.guard, self.tls)], options=_OPTIONS)
         self._health = health.HealthServicer()
         self._names: list[str] = [reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._checks: dict[str, Work] = {}

@@ -1,0 +1,88 @@
+"""P82: a database that hangs is asked now and then, not by everybody; warm homes go on, and everything recovers by itself."""
+
+import asyncio
+import itertools
+from collections import Counter
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e.aviary import Aviary, Person, until_async
+
+SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline")
+# Questions that were not sent: so many would have been a storm. Of those that were sent there are what was under way, what it
+# takes to open four breakers, and their probes.
+STORM, SENT = 500, 200
+RECOVERED_WITHIN_S = 30
+
+
+async def number(aviary: Aviary, client: httpx.AsyncClient, service: str, sample: str, **labels: str) -> float:
+    """The sum of a metric of one service over everything that has the labels."""
+    port = aviary.running.process(service).ports["metrics"]
+    text = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
+    samples = itertools.chain.from_iterable(family.samples for family in text_string_to_metric_families(text))
+    return sum(s.value for s in samples if s.name == sample and labels.items() <= s.labels.items())
+
+
+async def everywhere(aviary: Aviary, client: httpx.AsyncClient, sample: str) -> float:
+    """The same for questions to the database, over all services."""
+    return sum([await number(aviary, client, service, sample, target="cql") for service in SERVICES])
+
+
+async def keep_asking(person: Person, path: str, answers: Counter[int]) -> None:
+    """Somebody who asks again as soon as there is an answer."""
+    while True:
+        answers[(await person.request("GET", path)).status_code] += 1
+
+
+async def failed(aviary: Aviary, client: httpx.AsyncClient, service: str, rpc: str) -> bool:
+    """Whether a service failed to answer an rpc because of its database."""
+    reasons = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
+    sample = "aviary_mesh_rpcs_total"
+    return any([await number(aviary, client, service, sample, rpc=rpc, reason=reason) for reason in reasons])
+
+
+async def test_a_database_that_hangs_is_not_stormed_warm_homes_go_on_and_it_recovers_by_itself(aviary: Aviary) -> None:
+    async with aviary.people(3) as (alice, bob, carol), httpx.AsyncClient(timeout=30) as client:
+        await bob.follow(alice)
+        tweets = [await alice.post(f"before {i}") for i in range(5)][::-1]
+        await aviary.settle()
+        await until_async(lambda: home_is(bob, tweets), "the home did not become warm")
+        sent = await everywhere(aviary, client, "aviary_mesh_unanswered_total")
+        refused = await everywhere(aviary, client, "aviary_mesh_breaker_refused_total")
+        answers: Counter[int] = Counter()
+        cold = (f"/timeline/user/{alice.user_id}", "/users/me", f"/users/{alice.user_id}/followers")
+        with aviary.hung("cassandra"):
+            crowd = [asyncio.create_task(keep_asking(carol, path, answers)) for path in cold for _ in range(4)]
+
+            async def stormed_and_old() -> bool:
+                """Reads of a warm home all the while, until what it is made of had to be asked for, and could not be."""
+                assert await home_is(bob, tweets)
+                old = [
+                    await failed(aviary, client, "svc_graph", "GetFollowSnapshot"),
+                    await failed(aviary, client, "svc_user", "GetUsers"),
+                ]
+                return (
+                    all(old) and await everywhere(aviary, client, "aviary_mesh_breaker_refused_total") > refused + STORM
+                )
+
+            await until_async(stormed_and_old, "nobody was refused, or nothing grew old")
+            for task in crowd:
+                task.cancel()
+            await asyncio.gather(*crowd, return_exceptions=True)
+            assert await everywhere(aviary, client, "aviary_mesh_unanswered_total") < sent + SENT
+            assert set(answers) <= {503, 504}
+        async with asyncio.timeout(RECOVERED_WITHIN_S):
+            await aviary.ready()
+            while (answer := await alice.request("POST", "/tweets", json={"content": "after"})).status_code != 201:
+                assert answer.status_code in (503, 504)
+            tweets.insert(0, answer.json()["tweet_id"])
+            await until_async(lambda: home_is(bob, tweets), "the home did not recover")
+            await carol.ok("GET", cold[0])
+
+
+async def home_is(person: Person, tweets: list[str]) -> bool:
+    """Whether a home is read at all, and holds these."""
+    answer = await person.request("GET", "/timeline/home", params={"limit": 5})
+    assert answer.status_code == 200, answer.text
+    return [tweet["tweet_id"] for tweet in answer.json()["tweets"]] == tweets[:5]
