@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 WEEK_MS = 7 * 24 * 3600 * 1000
+BACKWARDS_MS = 50
 _RAND_BITS = 74
 
 
@@ -30,6 +31,29 @@ class SystemClock:
     def now_us(self) -> int:
         """Microseconds since 1970, UTC."""
         return time.time_ns() // 1_000
+
+
+class ClockProbe:
+    """Knows by the machine's steady clock when the time of day went back by more than 50 ms, and until it has caught up.
+
+    Looked at from time to time: what it takes for the latest time that anybody saw may be too late, never too early.
+    """
+
+    def __init__(self, clock: Clock, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._monotonic = monotonic
+        self._seen_ms, self._at_s = clock.now_ms(), monotonic()
+        self._until_ms = 0
+
+    async def check(self) -> None:
+        """Raises RuntimeError while the clock is behind a time that it has shown: ids made now would be dated by that time."""
+        now_ms, at_s = self._clock.now_ms(), self._monotonic()
+        expected_ms = self._seen_ms + int((at_s - self._at_s) * 1000)
+        if now_ms < expected_ms - BACKWARDS_MS:
+            self._until_ms = max(self._until_ms, expected_ms)
+        self._seen_ms, self._at_s = now_ms, at_s
+        if now_ms < self._until_ms:
+            raise RuntimeError(f"the clock went back and is {self._until_ms - now_ms} ms behind")
 
 
 class Ids(Protocol):

@@ -23,7 +23,7 @@ from runtime.context import told_to_stop
 from runtime.faults import Faults
 from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp, QuietServer
-from runtime.ids import SystemClock
+from runtime.ids import ClockProbe, SystemClock
 from runtime.tls import Tls
 
 
@@ -66,7 +66,7 @@ class Process:
         self._server = aio.server(interceptors=[GuardInterceptor(self.guard, self.tls)], options=_OPTIONS)
         self._health = health.HealthServicer()
         self._names: list[str] = [reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
-        self._checks: dict[str, Work] = {}
+        self._checks: dict[str, Work] = {"clock": ClockProbe(self.clock).check}
         self._states: dict[str, str] = {"start": "starting"}
         self._work: list[tuple[str, Work]] = []
         self._closers: list[Work] = []
