@@ -1,4 +1,7 @@
-"""`python -m bench [--quick] [name …]`: runs benchmarks on a stack of their own. A run of all of them is kept in results/."""
+"""`python -m bench [--quick] [name …]`: runs benchmarks on a stack of their own. A run of all of them is kept in results/.
+
+results/path.md and path.json are the newest run, results/history.jsonl all of them; a run is held against the last one.
+"""
 
 import argparse
 import asyncio
@@ -7,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import fanout, homes, posts, rest
+from bench import bus, calls, fanout, history, homes, posts, rest
 from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
@@ -16,10 +19,13 @@ from bench.sizes import FULL, QUICK, Sizes
 from bench.stage import Stage, cancel_on_sigterm, staged
 
 RESULTS = Path(__file__).parent / "results"
+HISTORY = RESULTS / "history.jsonl"
 
 # In the order in which they run: a stack is at rest before it is used, and Cassandra's compiler is warm when posts are timed.
 BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "rest": rest.run,
+    "calls": calls.run,
+    "bus": bus.run,
     "home": homes.run,
     "fanout": fanout.run,
     "posts": posts.run,
@@ -56,8 +62,11 @@ def main() -> None:
     rows = asyncio.run(measure(arguments.names or list(BENCHMARKS), QUICK if arguments.quick else FULL))
     table = as_markdown(machine, rows)
     print(table)
+    if not arguments.quick:
+        print(history.as_text(history.last(HISTORY, machine), rows))
     if not arguments.names and not arguments.quick:
         RESULTS.mkdir(exist_ok=True)
+        history.append(HISTORY, machine, rows)
         (RESULTS / "path.md").write_text(table, encoding="utf-8")
         (RESULTS / "path.json").write_text(json.dumps(as_json(machine, rows), indent=2) + "\n", encoding="utf-8")
 

@@ -30,6 +30,9 @@ class Sizes:
     calls: int = 256
     """Of one turn."""
     call_turns: int = 15
+    events: int = 4000
+    """Of one turn."""
+    event_turns: int = 5
 
 
 FULL = Sizes()
@@ -52,4 +55,6 @@ QUICK = Sizes(
     post_authors=2,
     calls=64,
     call_turns=3,
+    events=200,
+    event_turns=1,
 )

@@ -356,5 +356,8 @@ async def test_a_fact_is_overheard_when_it_is_published_and_a_job_is_not(world: 
     await world.bus.publish(event)
     await until(lambda: heard == [event.event_id])
     await stop()
+
+    async def hear_job(_: FanoutChunk) -> None: ...
+
     with pytest.raises(ValueError, match="job"):
-        await world.bus.listen(FanoutChunk, hear)
+        await world.bus.listen(FanoutChunk, hear_job)
