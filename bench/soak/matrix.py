@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -39,7 +38,7 @@ async def _pytest(arguments: Sequence[str]) -> int:
     try:
         return await process.wait()
     except asyncio.CancelledError:
-        process.send_signal(signal.SIGINT)
+        process.terminate()
         async with asyncio.timeout(_STOP_WITHIN_S):
             await process.wait()
         raise

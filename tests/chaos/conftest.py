@@ -1,6 +1,7 @@
 """A stack of its own for tests that kill parts of it, and the options by which a soak run does the whole matrix and keeps what it found."""
 
 import json
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -23,6 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_kept] = []
+    # Whoever is told to end takes the stack down first, as after Ctrl-C (which programs in the background do not hear).
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,7 +76,7 @@ class Troupe:
 
     async def cast(self) -> Cast:
         """The people of the next cell."""
-        if self._cast is None or self._left == 0:
+        if self._cast is None or self._left == 0 or self._cast.spoilt:
             await self.close()
             self._cast, self._left = await Cast.assembled(self._aviary), CELLS_A_CAST
         self._left -= 1
