@@ -64,6 +64,17 @@ def runtime_stays_small(files: Files) -> Iterator[str]:
         yield f"runtime/: {lines} lines, at most {MAX_RUNTIME}"
 
 
+def runtime_names_its_modules(files: Files) -> Iterator[str]:
+    """runtime/README.md has a paragraph for each module, and none for what is gone."""
+    named = set(re.findall(r"^\*\*`([\w/]+\.py)`\*\*", files.get("runtime/README.md", ""), re.MULTILINE))
+    modules = {n.removeprefix("runtime/") for n in files if n.startswith("runtime/") and n.endswith(".py")}
+    modules = {name for name in modules if not name.endswith("__init__.py")}
+    for name in sorted(modules - named):
+        yield f"runtime/{name}: has no paragraph in runtime/README.md"
+    for name in sorted(named - modules):
+        yield f"runtime/README.md: {name} is gone"
+
+
 def nothing_names_a_registry(files: Files) -> Iterator[str]:
     """Package clients know their registries from their own configuration."""
     hosts = re.compile(
@@ -110,6 +121,7 @@ RULES: tuple[Rule, ...] = (
     files_stay_small,
     functions_stay_small,
     runtime_stays_small,
+    runtime_names_its_modules,
     nothing_names_a_registry,
     no_module_is_called_anything,
     modules_say_what_is_inside,
