@@ -3,6 +3,7 @@
 import datetime
 import ssl
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import grpc
 from cryptography import x509
@@ -27,11 +28,10 @@ class Tls:
         self.may_assert_users = config.may_assert_users
         self._paths = (config.cert, config.key, config.ca)
         self._service = service
-        self._seen = self._versions()
         self._pems = self._read()
 
     def server_credentials(self) -> grpc.ServerCredentials:
-        """For a server that demands a certificate of our CA. The files are looked at before each handshake."""
+        """For a server that demands a certificate of our CA. The files are read again before each handshake."""
         return grpc.dynamic_ssl_server_credentials(self._for_server(), self._renewed, True)  # type: ignore[arg-type]  # None is fine
 
     def channel_credentials(self) -> grpc.ChannelCredentials:
@@ -46,18 +46,15 @@ class Tls:
     def _renewed(self) -> grpc.ServerCertificateConfiguration | None:
         """What gRPC shall use from now on, None for what it has. Called by threads of gRPC."""
         try:
-            versions = self._versions()
-            if versions == self._seen:
-                return None
-            self._pems, self._seen = self._read(), versions
+            pems = self._read()
         except (OSError, ConfigError) as error:
             log.warning("certificate_not_renewed", why=str(error))
             return None
+        if pems == self._pems:
+            return None
+        self._pems = pems
         log.info("certificate_renewed", cert=str(self._paths[0]))
         return self._for_server()
-
-    def _versions(self) -> list[tuple[int, int]]:
-        return [(status.st_mtime_ns, status.st_ino) for status in (path.stat() for path in self._paths)]
 
     def _read(self) -> tuple[bytes, bytes, bytes]:
         cert, key, ca = self._paths
@@ -67,9 +64,8 @@ class Tls:
             chain, roots = (x509.load_pem_x509_certificates(pem) for pem in (pems[0], pems[2]))
             _ensure_proves(self._service, chain, roots)
         except (ssl.SSLError, ValueError, x509.ExtensionNotFound) as error:
-            raise ConfigError(
-                f"AVIARY_TLS_CERT={cert} with AVIARY_TLS_KEY={key}, AVIARY_TLS_CA={ca}: {error}"
-            ) from None
+            text = f"AVIARY_TLS_CERT={cert} with AVIARY_TLS_KEY={key}, AVIARY_TLS_CA={ca}: {error}"
+            raise ConfigError(text) from None
         EXPIRY.set(chain[0].not_valid_after_utc.timestamp())
         return pems
 
@@ -89,13 +85,7 @@ def _ensure_proves(service: str, chain: list[x509.Certificate], roots: list[x509
     named = names.get_values_for_type(x509.DNSName)
     if service + DOMAIN not in named:
         raise ValueError(f"is for {named}, and must be for {service + DOMAIN}")
-    if not any(_issued(chain[-1], root) for root in roots):
-        raise ValueError("the certificate is of another CA")
-
-
-def _issued(cert: x509.Certificate, root: x509.Certificate) -> bool:
-    try:
-        cert.verify_directly_issued_by(root)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    for root in roots:
+        with suppress(ValueError, TypeError, InvalidSignature):
+            return chain[-1].verify_directly_issued_by(root)
+    raise ValueError("the certificate is of another CA")

@@ -13,7 +13,7 @@ from runtime.bus.envelope import ONLY_FOR, base_subject
 from runtime.bus.port import Answer, Bus, ConsumerState, Delivery, Full, Handler, Outcome, Poison, consumption_of
 from runtime.bus.watch import LOOK_S, STUCK_S, Watch
 from runtime.context import Caller, acting, new_trace, told_to_stop
-from runtime.errors import ServiceError, Unavailable
+from runtime.errors import ServiceError, Unavailable, from_rpc
 from runtime.telemetry import EVENTS, logger
 
 _REMEMBERED_FAILURES = 10_000
@@ -175,7 +175,7 @@ def backoff_s(first_s: float, count: int) -> float:
 def is_infrastructure(error: Exception) -> bool:
     """Whether a dependency is away or late: that says nothing about the message."""
     if isinstance(error, aio.AioRpcError):
-        return error.code() in _AWAY
+        error = from_rpc(error)
     return isinstance(error, ServiceError) and error.status in _AWAY
 
 

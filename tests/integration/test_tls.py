@@ -17,6 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from runtime.bus.consumers import is_infrastructure
 from runtime.callers import CALLER_KEY, CallerSigner
 from runtime.channel import open_channel
 from runtime.config import ConfigError, Secret, TlsConfig
@@ -198,6 +199,7 @@ async def test_no_service_speaks_as_another_although_it_has_the_mesh_key(ca: Aut
             assert "edge is said to call" in (failure.details() or "")
             # Nobody has to log in again for it, and no consumer gives an event up.
             assert isinstance(from_rpc(failure), Unavailable)
+            assert is_infrastructure(failure)
             assert "graph" in (await logged(logs, "caller_refused"))["why"]
     assert not tweets.callers
 
