@@ -65,8 +65,10 @@ class CqlHomeStore:
     async def read(self, user_id: bytes, span: Span, limit: int) -> list[Entry]:
         """See HomeStore."""
         now_ms = self._clock.now_ms()
-        # Older rows have expired, and no id is from the future by more than clocks differ.
-        oldest = max(ms_of(span.low), now_ms - self._ttl_s * 1000) // WEEK_MS
+        # Older rows have expired, and a read that met them would scan what is left of each. No id is from the future by more
+        # than clocks differ.
+        span = Span(max(span.low, uuid7_of(now_ms - self._ttl_s * 1000).bytes), span.high)
+        oldest = ms_of(span.low) // WEEK_MS
         latest = min(ms_of(span.high), now_ms + CLOCK_SKEW_MS) // WEEK_MS
         weeks = range(latest, oldest - 1, -1)
         if limit < 1 or span.empty:
