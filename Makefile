@@ -1,9 +1,9 @@
 # Everything a newcomer needs: `make run` and `make test`. The rest is for those who change something.
 PYTHON ?= python3
 BIN := .venv/bin
-PY_SOURCES := runtime outbox readers ordered svc_user svc_graph svc_tweet svc_timeline views edge ops stack simulation bench tools tests
+PY_SOURCES := runtime cursors outbox readers ordered svc_user svc_graph svc_tweet svc_timeline views edge ops stack simulation bench tools tests
 
-.PHONY: run test check gen fmt bench stack soak clean venv lock
+.PHONY: run test check gen fmt simulate bench stack soak clean venv lock
 .DEFAULT_GOAL := run
 
 venv:
@@ -39,6 +39,11 @@ fmt: venv
 	$(BIN)/ruff check --fix $(PY_SOURCES)
 	$(BIN)/ruff format $(PY_SOURCES)
 	$(BIN)/buf format -w proto
+
+# The path in virtual time under one seeded scheduler: SEEDS=1234 for one run (WHOLE=1: all of its history), SEEDS=1-3000 for many.
+SEEDS ?= 1-3000
+simulate: venv
+	@PYTHONPATH=.:gen $(BIN)/python -m simulation $(SEEDS) $(if $(BUG),--bug $(BUG)) $(if $(WHOLE),--whole)
 
 bench: venv
 	$(BIN)/python -m bench

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import bus, calls, fanout, history, homes, posts, rest
+from bench import bus, calls, fanout, history, homes, posts, rest, simulate
 from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
@@ -29,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "home": homes.run,
     "fanout": fanout.run,
     "posts": posts.run,
+    "simulate": simulate.run,
 }
 
 

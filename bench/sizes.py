@@ -29,6 +29,7 @@ class Sizes:
     post_authors: int = 10
     calls: int = 256
     """Of one turn."""
+    seeds: int = 600
     call_turns: int = 15
     events: int = 4000
     """Of one turn."""
@@ -54,6 +55,7 @@ QUICK = Sizes(
     sockets=3,
     post_authors=2,
     calls=64,
+    seeds=6,
     call_turns=3,
     events=200,
     event_turns=1,

@@ -20,11 +20,11 @@ from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
+from cursors import Cursors, parse_keys
 from outbox import Outbox, OutboxRow
 from runtime.backlog import Backlog
 from runtime.bus import Consumers
 from runtime.config import Secret
-from runtime.cursors import Cursors, parse_keys
 from simulation.broker import Broker, BrokerBus
 from simulation.bugs import Sound
 from simulation.dice import Dice
@@ -114,7 +114,14 @@ class Mesh:
 
     async def build(self, node: Node) -> None:
         """Wire a process by its area."""
-        await getattr(self, f"_build_{node.area}")(node)
+        builders = {
+            "user": self._build_user,
+            "graph": self._build_graph,
+            "tweet": self._build_tweet,
+            "timeline": self._build_timeline,
+            "edge": self._build_edge,
+        }
+        await builders[node.area](node)
 
     def wire(self, node: Node, area: str, contract: FileDescriptor) -> Wire:
         """A channel of the process to an area."""

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.machine import Machine
-from bench.soak import kills, matrix
+from bench.soak import kills, matrix, nodes, simulate
 from bench.soak.scenario import Options, Outcome, Scenario
 from bench.stage import cancel_on_sigterm
 
@@ -17,6 +17,8 @@ RESULTS = Path(__file__).parent.parent / "results"
 SCENARIOS: dict[str, Scenario] = {
     "kills": kills.run,
     "matrix": matrix.run,
+    "nodes": nodes.run,
+    "simulate": simulate.run,
 }
 
 
