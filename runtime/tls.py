@@ -18,6 +18,8 @@ DOMAIN = ".aviary.internal"
 
 EXPIRY = Gauge("aviary_mesh_certificate_expiry_seconds", "When the certificate of this process ends, epoch seconds.")
 
+Pems = tuple[bytes, bytes, bytes]
+
 log = logger(__name__)
 
 
@@ -29,6 +31,7 @@ class Tls:
         self._paths = (config.cert, config.key, config.ca)
         self._service = service
         self._pems = self._read()
+        self._ensure_fit(self._pems)
 
     def server_credentials(self) -> grpc.ServerCredentials:
         """For a server that demands a certificate of our CA. The files are read again before each handshake."""
@@ -47,27 +50,30 @@ class Tls:
         """What gRPC shall use from now on, None for what it has. Called by threads of gRPC."""
         try:
             pems = self._read()
+            if pems == self._pems:
+                return None
+            self._ensure_fit(pems)
         except (OSError, ConfigError) as error:
             log.warning("certificate_not_renewed", why=str(error))
-            return None
-        if pems == self._pems:
             return None
         self._pems = pems
         log.info("certificate_renewed", cert=str(self._paths[0]))
         return self._for_server()
 
-    def _read(self) -> tuple[bytes, bytes, bytes]:
+    def _read(self) -> Pems:
+        cert, key, ca = self._paths
+        return cert.read_bytes(), key.read_bytes(), ca.read_bytes()
+
+    def _ensure_fit(self, pems: Pems) -> None:
         cert, key, ca = self._paths
         try:
             ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
-            pems = cert.read_bytes(), key.read_bytes(), ca.read_bytes()
             chain, roots = (x509.load_pem_x509_certificates(pem) for pem in (pems[0], pems[2]))
             _ensure_proves(self._service, chain, roots)
         except (ssl.SSLError, ValueError, x509.ExtensionNotFound) as error:
             text = f"AVIARY_TLS_CERT={cert} with AVIARY_TLS_KEY={key}, AVIARY_TLS_CA={ca}: {error}"
             raise ConfigError(text) from None
         EXPIRY.set(chain[0].not_valid_after_utc.timestamp())
-        return pems
 
 
 def services_of(auth_context: Mapping[str, Iterable[bytes]]) -> list[str]:
