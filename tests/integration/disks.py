@@ -1,6 +1,5 @@
 """Small disks that a test can fill and empty. What then happens is the tests' matter."""
 
-import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -36,10 +35,6 @@ class Disk:
                     filler.write(bytes(64 * 1024))
             except OSError:
                 pass
-
-    def is_full(self) -> bool:
-        """Whether nothing can be written."""
-        return os.statvfs(self.folder).f_bavail == 0
 
     def free(self) -> None:
         """Give back what filling took."""
