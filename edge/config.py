@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from cursors import parse_keys
 from edge.auth import read_keys
 from runtime.config import Env, MeshConfig, Secret, address
-from runtime.cursors import parse_keys
 
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 

@@ -12,6 +12,7 @@ from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
+from cursors import Cursors
 from edge.api import build_app, endpoints_of, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
@@ -23,7 +24,6 @@ from readers.presence import Presence
 from runtime.backlog import Backlog
 from runtime.bus import Bus, NatsBus
 from runtime.channel import InProcessChannel
-from runtime.cursors import Cursors
 from runtime.ids import Uuid7Ids
 from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main

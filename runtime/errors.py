@@ -126,12 +126,6 @@ class DeadlineExceeded(ServiceError):
     reason = common(reason_pb2.REASON_DEADLINE_EXCEEDED)
 
 
-class IdempotencyKeyReused(AlreadyExists):
-    """The idempotency key was used before with another body."""
-
-    reason = common(reason_pb2.REASON_IDEMPOTENCY_KEY_REUSED)
-
-
 class InvalidCursor(InvalidArgument):
     """A cursor was changed, belongs to another list or viewer, or expired."""
 

@@ -23,13 +23,6 @@ class QuietServer(uvicorn.Server):
         yield
 
 
-async def answer(send: Send, status: int, body: bytes, content_type: str) -> None:
-    """Send a whole answer."""
-    headers = [(b"content-type", content_type.encode()), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
 class OpsApp:
     """`/healthz` while alive, `/readyz` with the state of each dependency, `/metrics` for Prometheus."""
 
@@ -39,7 +32,9 @@ class OpsApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         status, body, kind = self.respond(scope["path"])
-        await answer(send, status, body, kind)
+        headers = [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
     def respond(self, path: str, texts: bool = True) -> tuple[int, bytes, str]:
         """Status, body and content type for a path; 404 for others. In public without the texts, which may hold addresses."""

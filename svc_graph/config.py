@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret, address
-from runtime.cursors import parse_keys
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from cursors import Cursors
 from outbox import Announcer
 from readers.recent import OwnWrites
-from runtime.cursors import Cursors
 from runtime.faults import Faults
 from runtime.ids import Clock
 from svc_graph.accounts import KnownAccounts

@@ -7,8 +7,8 @@ from functools import lru_cache
 from aviary.graph.v1.graph_pb2 import FollowEntry, ListFollowersByTimeRequest, ListFollowingByTimeRequest
 from google.protobuf.descriptor import Descriptor
 
+from cursors import Cursors
 from runtime.context import Caller
-from runtime.cursors import Cursors
 from runtime.ids import ms_of
 from svc_graph.domain import ListedFollow
 

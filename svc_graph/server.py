@@ -6,12 +6,12 @@ from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
-from runtime.cursors import Cursors
 from runtime.redis import connect_redis
 from runtime.service import Process, check_peer, main
 from svc_graph.accounts import KnownAccounts

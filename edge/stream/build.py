@@ -9,6 +9,7 @@ from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub
 from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
 
+from cursors import Cursors
 from edge.auth import TokenVerifier
 from edge.stream.attendance import Attendance
 from edge.stream.catchup import CatchUp
@@ -20,7 +21,6 @@ from edge.stream.tasks import Tasks
 from edge.stream.websocket import upgrades
 from readers.presence import Attendees
 from runtime.bus import Bus, Stop
-from runtime.cursors import Cursors
 from runtime.ids import Clock
 from views import feeds
 from views.deps import Deps

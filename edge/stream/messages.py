@@ -4,7 +4,7 @@ from enum import Enum
 
 import orjson
 
-from runtime.cursors import Cursors
+from cursors import Cursors
 from runtime.errors import FieldProblem, InvalidCursor
 
 ROUTE = "/api/v1/stream"

@@ -8,10 +8,10 @@ from aviary.user.v1.user_pb2 import ResolveUsernamesRequest
 
 from readers.recent import OWN_TWEET
 from runtime.context import Caller
-from runtime.errors import IdempotencyKeyReused
 from svc_tweet.deps import Deps
 from svc_tweet.domain.texts import postable
 from svc_tweet.domain.tweets import Claim, Tweet, claim_ttl_s, created_view, digest, new_tweet
+from svc_tweet.errors import IdempotencyKeyReused
 from svc_tweet.events import tweet_created
 
 

@@ -30,6 +30,7 @@ from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
 from stack.ports import pick_free
+from svc_tweet.errors import IdempotencyKeyReused
 
 ALICE = uuid.UUID("0192f4a0-0000-7000-8000-00000000000a")
 BOB = uuid.UUID("0192f4a0-0000-7000-8000-00000000000b")
@@ -54,7 +55,7 @@ class TooBusy(errors.ResourceExhausted):
 # What a fake answers to a tweet of this text.
 FAILURES: dict[str, Exception] = {
     "long": TweetTooLong("300 of 280"),
-    "reused": errors.IdempotencyKeyReused("another body"),
+    "reused": IdempotencyKeyReused("another body"),
     "busy": TooBusy("slowly", retry_after_s=2.5),
     "down": errors.Unavailable("the store is away", retry_after_s=1),
     "late": errors.DeadlineExceeded("took too long"),

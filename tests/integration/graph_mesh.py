@@ -14,6 +14,7 @@ from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
+from cursors import Cursors, parse_keys
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.bus import Consumers, NatsBus, consumes
@@ -22,7 +23,6 @@ from runtime.channel import InProcessChannel
 from runtime.config import MeshConfig
 from runtime.context import ALL_SCOPES, Caller, acting
 from runtime.cql import Cql
-from runtime.cursors import Cursors, parse_keys
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids

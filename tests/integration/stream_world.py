@@ -14,6 +14,7 @@ from aviary.timeline.v1 import events_pb2 as timeline_events_pb2
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
 from websockets.asyncio.client import ClientConnection, connect
 
+from cursors import Cursors
 from edge.api import build_app, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
@@ -23,7 +24,6 @@ from readers.presence import Presence
 from runtime.bus import NatsBus
 from runtime.channel import InProcessChannel
 from runtime.config import MeshConfig, Secret
-from runtime.cursors import Cursors
 from runtime.guard import Guard
 from runtime.http import OpsApp
 from runtime.ids import SystemClock

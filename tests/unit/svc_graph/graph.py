@@ -16,11 +16,11 @@ from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User
 from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
+from cursors import Cursors, parse_keys
 from runtime.callers import CallerSigner
 from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, acting
-from runtime.cursors import Cursors, parse_keys
 from runtime.errors import ServiceError, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard

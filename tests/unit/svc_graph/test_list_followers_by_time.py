@@ -10,7 +10,7 @@ from aviary.graph.v1.graph_pb2 import (
     ListFollowingByTimeRequest,
 )
 
-from runtime.cursors import LIFETIME_MS
+from cursors import LIFETIME_MS
 from tests.unit.svc_graph.graph import Graph, refusal
 
 

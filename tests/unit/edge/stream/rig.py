@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from cursors import Cursors
 from edge.api import tweet_renderer
 from edge.auth import Grant
 from edge.json_codec.encode import Encoder
@@ -13,7 +14,6 @@ from edge.stream.messages import StreamCursors
 from edge.stream.socket import Socket
 from edge.stream.tasks import Tasks
 from runtime.config import Secret
-from runtime.cursors import Cursors
 from runtime.errors import Unavailable
 from simulation.presence import MemoryPresence
 from tests.unit.views.world import T0, World, caller

@@ -2,8 +2,8 @@
 
 import pytest
 
+from cursors import LIFETIME_MS, Cursors, parse_keys
 from runtime.config import Secret
-from runtime.cursors import LIFETIME_MS, Cursors, parse_keys
 from runtime.errors import InvalidCursor
 
 ROUTE, VIEWER, LIST, KEY = "aviary.graph.v1.GraphService.ListFollowersByTime", b"v" * 16, b"l" * 16, b"position"
