@@ -1,5 +1,7 @@
 """Each service opens channels to those only that the one declaration lets it call."""
 
+import re
+
 import pytest
 
 from runtime.config import MAY_ASSERT_USERS
@@ -16,9 +18,11 @@ def test_a_service_calls_those_only_that_it_may(service: str) -> None:
     assert opened_by(sources(folder)[f"{folder}/server.py"]) <= set(MAY_CALL[service])
 
 
-def test_channels_are_opened_where_a_service_is_built_and_nowhere_else() -> None:
-    found = {path for path, text in sources(*PRODUCTION).items() if "open_channel(" in text}
-    assert not [path for path in found if not path.endswith("/server.py")]
+def test_channels_are_opened_where_a_service_is_built_and_with_its_certificate() -> None:
+    """Only the process knows the certificate: a channel of any other making would be without."""
+    texts = sources(*PRODUCTION)
+    assert not [path for path, text in texts.items() if "open_channel(" in text and not path.endswith("/server.py")]
+    assert not [path for path, text in texts.items() if re.search(r"(?<!process\.)open_channel\(", text)]
 
 
 def test_nobody_is_called_back_by_whom_it_calls() -> None:

@@ -14,29 +14,18 @@ from edge.auth import TokenVerifier
 from edge.pages import Page
 from edge.policies import STREAM
 from edge.transcoder import Endpoint
+from in_process import InProcessChannel
 from runtime import contract
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.contract import Method
 from runtime.guard import Guard
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
-from tests.contract.contracts import files, services, sources
+from tests.contract.contracts import ROOT, files, services, sources
 
-PRODUCTION = (
-    "runtime",
-    "ordered",
-    "outbox",
-    "readers",
-    "svc_user",
-    "svc_graph",
-    "svc_tweet",
-    "svc_timeline",
-    "views",
-    "edge",
-    "ops",
-)
+# All packages of ours but those that only test, build or measure.
+PRODUCTION = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests", "tools", "bench", "simulation"}
 RPCS = [rpc for service in services() for rpc in contract.methods(service.full_name)]
 KNOWN = {number for number in options_pb2.Access.values() if number != options_pb2.ACCESS_UNSPECIFIED}
 
