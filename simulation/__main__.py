@@ -21,6 +21,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--whole", action="store_true", help="print the whole history of a single seed")
     chosen = parser.parse_args(arguments)
+    prepare()
     if len(chosen.seeds) == 1:
         return _one(chosen.seeds[0], chosen.bug, chosen.operations, chosen.whole)
     tally = run_many(chosen.seeds, chosen.bug, workers=chosen.workers, operations=chosen.operations)
@@ -45,7 +46,6 @@ def seeds_of(text: str) -> Sequence[int]:
 
 
 def _one(seed: int, bug: str, operations: int, whole: bool) -> int:
-    prepare()
     result = simulate(seed, bug, operations)
     if result.broken:
         print(report(result, whole=whole, bug=bug))

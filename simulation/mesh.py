@@ -190,7 +190,7 @@ class Mesh:
             faults=node.faults,
         )
         node.serve(add_TweetServiceServicer_to_server, TweetServicer(deps))
-        node.background("status-heartbeat", signals.beat)
+        node.heart = node.background("status-heartbeat", signals.beat)
 
     async def _build_timeline(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_timeline")

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -145,6 +145,21 @@ class WireCallable:
         return Call(self._wire, self._path, self._policy, request, metadata, ends).future
 
 
+class Reply(asyncio.Future[Any]):
+    """The answer of a call, for whoever waits; one who waits no longer makes that known to the other end."""
+
+    def __init__(self, loop: SimulatedLoop, given_up: Callable[[], None]) -> None:
+        super().__init__(loop=loop)
+        self._given_up = given_up
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Wait no longer."""
+        if not super().cancel(msg):
+            return False
+        self._given_up()
+        return True
+
+
 class Call:
     """One call on its way, to be answered, refused or forgotten by others."""
 
@@ -167,9 +182,8 @@ class Call:
         self._attempt = 0
         self._work: asyncio.Task[None] | None = None
         loop = wire.network.loop
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.future = Reply(loop, self._given_up)
         self._deadline = loop.call_at(ends, self._late, context=NOBODY)
-        self.future.add_done_callback(self._settled, context=NOBODY)
         self._try()
 
     def lost(self) -> None:
@@ -212,6 +226,7 @@ class Call:
         wire = self._wire
         if error is None:
             wire.tokens = min(_TOKENS, wire.tokens + 0.1)
+            self._deadline.cancel()
             self.future.set_result(answer)
             return
         if error.code() is grpc.StatusCode.UNAVAILABLE:
@@ -221,6 +236,7 @@ class Call:
                 longest = float(policy["initialBackoff"][:-1]) * policy["backoffMultiplier"] ** (attempt - 1)
                 self._network.loop.call_later(longest * self._network.dice.roll(), self._again, context=NOBODY)
                 return
+        self._deadline.cancel()
         self.future.set_exception(error)
 
     def _again(self) -> None:
@@ -230,10 +246,11 @@ class Call:
     def _late(self) -> None:
         if not self.future.done():
             self.future.set_exception(rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time", None))
+            self._given_up()
 
-    def _settled(self, _: "asyncio.Future[Any]") -> None:
+    def _given_up(self) -> None:
         self._deadline.cancel()
-        # Who waits no longer says so; the work over there ends a moment later.
+        # The work over there ends a moment later.
         if self._work is not None and not self._work.done():
             self._network.later(self._work.cancel)
 

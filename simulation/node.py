@@ -1,5 +1,6 @@
 """One simulated process: its life, clock and fault points, and the rpcs that it serves. How calls reach it is network.py."""
 
+import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -84,6 +85,8 @@ class Node:
         self.calls: dict[Call, None] = {}
         self.on_death: list[Callable[[], None]] = []
         self.crashed: list[str] = []
+        self.heart: asyncio.Task[None] | None = None
+        """What beats four times a second; stopped when nothing more happens."""
         self._interceptor = GuardInterceptor(Guard(self.signer))
         self._handlers: dict[str, Any] = {}
 

@@ -112,7 +112,8 @@ class Person:
                 answer, _ = await self._ask("register", name, partial(self._crowd.users.Register, request))
             except Refused as refused:
                 if refused.reason not in {"USERNAME_TAKEN", "EMAIL_TAKEN"}:
-                    raise
+                    self._truth.breaks(f"a registration was refused: {refused}")
+                    await pause(1)
                 continue
             self.user_id = uuid.UUID(answer.user.user_id).bytes
             self._truth.names[self.user_id] = self.name

@@ -22,7 +22,7 @@ REPLAYED_WITHIN_S = 8.0
 """A batch log replays within this time once the database is there; less than the relay's last age."""
 _SLOW_S = 1.5
 # How often a way is long enough for something else to happen meanwhile.
-_FAR = 0.4
+_FAR = 0.25
 _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "edges", "versions", "list_following",
     "list_followers", "snapshot", "follower_page", "followers_among", "holders", "get_users", "password_hash", "list_users",
     "get_session", "read", "rows", "count", "watermark"})  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from simulation.bugs import PLANTED, FloorNotRaised, Sound
-from simulation.runs import report, run_many, simulate
+from simulation.runs import run_many
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 CLEAN = range(1, 121)
@@ -31,8 +31,8 @@ def test_a_planted_bug_is_found(bug: type[Sound]) -> None:
 
 
 def test_a_failing_seed_tells_what_broke_how_it_came_and_how_to_see_it_again() -> None:
-    seed = run_many(range(1, FOUND_WITHIN + 1), FloorNotRaised.name, workers=WORKERS, stop_after=1).failed[0].seed
-    told = report(simulate(seed, FloorNotRaised.name), bug=FloorNotRaised.name)
+    failure = run_many(range(1, FOUND_WITHIN + 1), FloorNotRaised.name, workers=WORKERS, stop_after=1).failed[0]
+    seed, told = failure.seed, failure.report
     lines = told.splitlines()
     missing = re.search(r"^  home .*: missing  (\w+) (t\d+)$", told, re.MULTILINE)
     assert missing
