@@ -89,7 +89,7 @@ class PullSubscription:
 
     def silent_s(self) -> float:
         """How long ago the server last said something, 0 while nothing is asked of it."""
-        return 0.0 if self.at_work() else self._now() - self._answered_at
+        return 0.0 if self.at_work() or not self._answered_at else self._now() - self._answered_at
 
     async def run(self) -> None:
         """Pull and deliver until cancelled; broken connections, and a stream or consumer that vanished, are mended."""
@@ -139,11 +139,7 @@ class PullSubscription:
         self._wanted = 1 if self._pause_s else self._prefetch - len(self._held)
         self._status = None
         self._heard_at = self._now()
-        body = {
-            "batch": self._wanted,
-            "expires": int(_EXPIRES_S * _NANO),
-            "idle_heartbeat": int(_HEARTBEAT_S * _NANO),
-        }
+        body = {"batch": self._wanted, "expires": int(_EXPIRES_S * _NANO), "idle_heartbeat": int(_HEARTBEAT_S * _NANO)}
         await self._client.publish(self._next, json.dumps(body).encode(), reply=f"{self._inbox}.{self._request}")
         while self._wanted > 0 and self._status is None:
             self._changed.clear()

@@ -1,7 +1,6 @@
 """Watches over one durable: lag metrics, a warning before streams are full, and a mended subscription when nothing moves."""
 
 import asyncio
-import time
 
 from prometheus_client import Counter, Gauge
 
@@ -37,18 +36,19 @@ class Watch:
         self._look_s = look_s
         self._stuck_s = stuck_s
         self._progress = -1
-        self._moved_at = time.monotonic()
+        self._moved_at = 0.0
         self._renewals = 0
 
     async def look(self) -> None:
         """Take metrics and mend until cancelled."""
+        self._moved_at = self._now()
         while True:
             await asyncio.sleep(self._look_s)
             try:
                 state = await self._bus.backlog(self._consumption)
             except Unavailable as error:
                 log.warning("lag_unknown", durable=self.durable, error=error.detail)
-                self._moved_at = time.monotonic()
+                self._moved_at = self._now()
                 continue
             self._show(state)
             self._judge(state)
@@ -71,7 +71,7 @@ class Watch:
 
     def _judge(self, state: ConsumerState) -> None:
         """Messages wait, nothing is delivered or settled anywhere, and nobody here is at work: that is no backlog."""
-        now = time.monotonic()
+        now = self._now()
         moved = state.progress != self._progress or state.pending <= state.in_hand or self.subscription.at_work()
         self._progress = state.progress
         if moved:
@@ -82,3 +82,7 @@ class Watch:
             STUCK.labels(self.durable).inc()
             log.error("consumer_stuck", durable=self.durable, pending=state.pending, renewals=self._renewals)
             self.subscription.renew()
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

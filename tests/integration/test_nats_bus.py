@@ -436,7 +436,7 @@ async def test_after_a_broker_was_killed_events_and_signals_flow_again(
     broker.start()
     after = created()
     await until(lambda: accepted(private, after))
-    await until(lambda: after.event_id in seen.ids, patience_s=20)
+    await until(lambda: after.event_id in seen.ids, patience_s=10)
     await private.signal(HomeSignal(edge_id=edge, tweet_id=b"t" * 16))
     await until(lambda: heard.ids == [b"t" * 16])
     await private.check()
