@@ -79,10 +79,12 @@ async def call(server: int, ports: list[int], calls: int, turns: int, in_flight:
         stubs: list[Any] = [TimelineServiceStub(bare_channel), TimelineServiceStub(our_channel)]
 
         async def one_person(stub: Any, person: Caller) -> None:
-            for _ in range(calls // in_flight):
-                # As in a service: the deadline of the work at hand, of which each call takes what is left.
-                with acting(person, _DEADLINE_S, new_trace()):
+            for number in range(calls // in_flight):
+                # As in a service: the deadline of the work at hand, of which each call takes what is left, and its trace.
+                with acting(person, _DEADLINE_S, traces[number]):
                     await stub.GetHome(asked, timeout=_DEADLINE_S)
+
+        traces = [new_trace() for _ in range(calls)]
 
         async def turn(stub: Any) -> list[float]:
             before = exact_cpu_s(os.getpid()), exact_cpu_s(server)

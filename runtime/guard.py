@@ -12,14 +12,7 @@ from grpc import aio
 
 from runtime import telemetry
 from runtime.admission import Admission
-from runtime.callers import (
-    CALLER_KEY,
-    TRACE_KEY,
-    CallerRefused,
-    CallerSigner,
-    MayNotAssertUsers,
-    ensure_spoken_by,
-)
+from runtime.callers import CALLER_KEY, TRACE_KEY, CallerRefused, CallerSigner, MayNotAssertUsers, ensure_spoken_by
 from runtime.context import NOBODY, Caller, acting
 from runtime.contract import Method, method
 from runtime.errors import (
@@ -76,28 +69,18 @@ class Guard:
         try:
             self.admission.enter(rpc.name, rpc.first)
             entered = True
-            if deadline <= 0:
-                raise DeadlineExceeded(f"the time for {rpc.name} was over before it began")
             with acting(caller, deadline, trace):
-                ensure_may_call(rpc, caller)
-                request = with_defaults(rpc, request)
-                ensure_valid(request)
-                ensure_own_ids(rpc, request, caller)
+                request = _judged(rpc, request, caller, deadline)
                 if ends_by_itself and time_left is not None and time_left <= rpc.deadline_s:
-                    answer = await _worked(behaviour, request)
+                    answer: Message = await behaviour(request, None)
                 else:
                     answer = await _bounded(rpc, behaviour, request, deadline)
-        except ServiceError as error:
-            reason = error.reason
-            raise
-        except aio.AioRpcError as error:
-            downstream = from_rpc(error)
-            reason = downstream.reason
-            raise downstream from error
         except Exception as error:
-            reason = ServiceError.reason
-            log.exception("rpc_failed", rpc=rpc.name)
-            raise ServiceError("something went wrong here; the log has it under the request id") from error
+            failure = _meaning(rpc, error)
+            reason = failure.reason
+            if failure is error:
+                raise
+            raise failure from error
         else:
             reason = "OK"
             return answer
@@ -110,23 +93,39 @@ class Guard:
             telemetry.SERVED.count(rpc.name, reason, taken)
 
 
-async def _worked(behaviour: Behaviour, request: Message) -> Message:
-    try:
-        answer: Message = await behaviour(request, None)
-    except ExceptionGroup as group:
-        # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.
-        raise _first(group) from group
-    return answer
+def _judged(rpc: Method, request: Message, caller: Caller, deadline: float) -> Message:
+    """The request with its defaults, once nothing speaks against the work."""
+    if deadline <= 0:
+        raise DeadlineExceeded(f"the time for {rpc.name} was over before it began")
+    ensure_may_call(rpc, caller)
+    request = with_defaults(rpc, request)
+    ensure_valid(request)
+    ensure_own_ids(rpc, request, caller)
+    return request
 
 
 async def _bounded(rpc: Method, behaviour: Behaviour, request: Message, deadline: float) -> Message:
     try:
         async with asyncio.timeout(deadline) as limit:
-            return await _worked(behaviour, request)
+            answer: Message = await behaviour(request, None)
+            return answer
     except TimeoutError as error:
         if not limit.expired():
             raise
         raise DeadlineExceeded(f"{rpc.name} took longer than {deadline:.3g} s") from error
+
+
+def _meaning(rpc: Method, error: Exception) -> ServiceError:
+    """What a caller shall see of a failure."""
+    while isinstance(error, ExceptionGroup):
+        # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.
+        error = error.exceptions[0]
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, aio.AioRpcError):
+        return from_rpc(error)
+    log.exception("rpc_failed", rpc=rpc.name)
+    return ServiceError("something went wrong here; the log has it under the request id")
 
 
 class GuardInterceptor(aio.ServerInterceptor):
@@ -207,11 +206,6 @@ def ensure_valid(request: Message) -> None:
         problems = [FieldProblem(_path(v.proto.field), v.proto.message or "is not allowed") for v in error.violations]
         text = "; ".join(f"{p.field}: {p.message}" for p in problems)
         raise InvalidArgument(text, fields=problems) from None
-
-
-def _first(group: ExceptionGroup[Exception]) -> Exception:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, ExceptionGroup) else first
 
 
 def _path(field: Any) -> str:

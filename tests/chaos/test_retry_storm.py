@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -29,10 +31,23 @@ async def everywhere(aviary: Aviary, client: httpx.AsyncClient, sample: str) -> 
     return sum([await number(aviary, client, service, sample, target="cql") for service in SERVICES])
 
 
-async def keep_asking(person: Person, path: str, answers: Counter[int]) -> None:
-    """Somebody who asks again as soon as there is an answer."""
-    while True:
-        answers[(await person.request("GET", path)).status_code] += 1
+@asynccontextmanager
+async def crowd(person: Person, paths: Sequence[str]) -> AsyncIterator[Counter[int]]:
+    """Four for each path who ask again as soon as there is an answer; the answers by status."""
+    answers: Counter[int] = Counter()
+
+    async def keep_asking(path: str) -> None:
+        while True:
+            answers[(await person.request("GET", path)).status_code] += 1
+
+    tasks = [asyncio.create_task(keep_asking(path)) for path in paths for _ in range(4)]
+    try:
+        yield answers
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def failed(aviary: Aviary, client: httpx.AsyncClient, service: str, rpc: str) -> bool:
@@ -50,10 +65,8 @@ async def test_a_database_that_hangs_is_not_stormed_warm_homes_go_on_and_it_reco
         await until_async(lambda: home_is(bob, tweets), "the home did not become warm")
         sent = await everywhere(aviary, client, "aviary_mesh_unanswered_total")
         refused = await everywhere(aviary, client, "aviary_mesh_breaker_refused_total")
-        answers: Counter[int] = Counter()
         cold = (f"/timeline/user/{alice.user_id}", "/users/me", f"/users/{alice.user_id}/followers")
         with aviary.hung("cassandra"):
-            crowd = [asyncio.create_task(keep_asking(carol, path, answers)) for path in cold for _ in range(4)]
 
             async def stormed_and_old() -> bool:
                 """Reads of a warm home all the while, until what it is made of had to be asked for, and could not be."""
@@ -66,10 +79,8 @@ async def test_a_database_that_hangs_is_not_stormed_warm_homes_go_on_and_it_reco
                     all(old) and await everywhere(aviary, client, "aviary_mesh_breaker_refused_total") > refused + STORM
                 )
 
-            await until_async(stormed_and_old, "nobody was refused, or nothing grew old")
-            for task in crowd:
-                task.cancel()
-            await asyncio.gather(*crowd, return_exceptions=True)
+            async with crowd(carol, cold) as answers:
+                await until_async(stormed_and_old, "nobody was refused, or nothing grew old")
             assert await everywhere(aviary, client, "aviary_mesh_unanswered_total") < sent + SENT
             assert set(answers) <= {503, 504}
         async with asyncio.timeout(RECOVERED_WITHIN_S):
