@@ -26,20 +26,20 @@ class Figures:
     answered: int
     errors: dict[str, int]
     longest_span_s: float
-    """From the begin of the first attempt that failed to the end of the next that anybody had an answer to."""
+    """From the begin of the first attempt that failed to the end of the next that anybody had an answer to, or of the last one."""
     longest_wait_s: float
     """From the first attempt of an operation to its answer: what one client waited, repeating."""
     p50_ms: float
-    """Of attempts that were answered; so is p99."""
+    """Of attempts that were answered, 0 without any; so is p99."""
     p99_ms: float
 
 
 def figures(attempts: Iterable[Attempt]) -> dict[str, Figures]:
-    """By kind; a kind without any answer is left out."""
+    """By kind."""
     by_kind: dict[str, list[Attempt]] = defaultdict(list)
     for attempt in sorted(attempts, key=lambda attempt: attempt.ended):
         by_kind[attempt.kind].append(attempt)
-    return {kind: _figures(some) for kind, some in by_kind.items() if any(not a.error for a in some)}
+    return {kind: _figures(some) for kind, some in by_kind.items()}
 
 
 def longest_s(of_kinds: dict[str, Figures]) -> float:
@@ -54,8 +54,8 @@ def _figures(attempts: Sequence[Attempt]) -> Figures:
         errors=dict(Counter(a.error for a in attempts if a.error)),
         longest_span_s=round(_longest_span(attempts), 2),
         longest_wait_s=round(_longest_wait(attempts), 2),
-        p50_ms=round(answers_ms[len(answers_ms) // 2], 1),
-        p99_ms=round(answers_ms[len(answers_ms) * 99 // 100], 1),
+        p50_ms=round(answers_ms[len(answers_ms) // 2], 1) if answers_ms else 0.0,
+        p99_ms=round(answers_ms[len(answers_ms) * 99 // 100], 1) if answers_ms else 0.0,
     )
 
 
@@ -66,7 +66,7 @@ def _longest_span(attempts: Sequence[Attempt]) -> float:
             since = attempt.begun if since is None else min(since, attempt.begun)
         elif since is not None:
             longest, since = max(longest, attempt.ended - since), None
-    return longest
+    return longest if since is None else max(longest, attempts[-1].ended - since)
 
 
 def _longest_wait(attempts: Sequence[Attempt]) -> float:
