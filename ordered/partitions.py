@@ -21,7 +21,7 @@ from nats.js.errors import FetchTimeoutError, KeyWrongLastSequenceError, NotFoun
 from ordered.leases import TICK, Leases, created_us
 from ordered.port import Hand, Ordered, Piece
 from runtime.bus.port import Answer, Delivery
-from runtime.bus.pull import sequence_of
+from runtime.bus.pull import sequences_of
 from runtime.telemetry import logger
 
 _FETCH = 500
@@ -109,8 +109,10 @@ class Partitions:
     def _follow(self) -> None:
         """Begin what was gained, drop what was lost, end what is to be given up."""
         for number, partition in list(self._owned.items()):
-            if self._leases.held.get(number) != partition.epoch:
-                # Perhaps it works for somebody else already: stop in the middle, positions bear it.
+            kept = partition.ending and number not in self._leases.surplus and self._tasks[number].done()
+            if kept or self._leases.held.get(number) != partition.epoch:
+                # Ended to be given up, and then not: it begins anew. Or lost, and perhaps somebody else's already: it stops
+                # in the middle, which positions bear.
                 del self._owned[number]
                 self._tasks.pop(number).cancel()
         for number, epoch in self._leases.held.items():
@@ -202,7 +204,7 @@ class Partitions:
 
     async def _read(self, some: Sequence[_Partition], first: int, created: int) -> None:
         """Fill the queues of partitions for as long as they take from this reader; when it breaks, they are opened again."""
-        here, mine = {p.number: p for p in some}, asyncio.current_task()
+        here, mine, count = {p.number: p for p in some}, asyncio.current_task(), 0
         filters = [self._subject(number) for number in here]
         config = ConsumerConfig(
             ack_policy=AckPolicy.NONE,
@@ -223,9 +225,15 @@ class Partitions:
                     except FetchTimeoutError:
                         continue
                     for msg in messages:
+                        sequence, number = sequences_of(msg.reply)
+                        if number != count + 1:
+                            raise errors.Error(
+                                f"message {number} came after {count}: something was lost on its way here"
+                            )
+                        count = number
                         partition = here[int(msg.subject[-3:])]
                         if partition.reader is mine:
-                            self._add(partition, msg, created + sequence_of(msg.reply))
+                            self._add(partition, msg, created + sequence)
             finally:
                 await subscription.unsubscribe()
                 await self._js.delete_consumer(self._stream, name)

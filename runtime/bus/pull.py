@@ -34,11 +34,12 @@ class ConsumerGone(Exception):
     """The durable consumer, its stream or the leader of either is not there, or a new subscription is wanted."""
 
 
-def sequence_of(reply: str) -> int:
-    """The place in its stream of a message that JetStream delivered; `Msg.metadata` says the same at ten times the price."""
+def sequences_of(reply: str) -> tuple[int, int]:
+    """Where a message stands in its stream and among those of its consumer; `Msg.metadata` says the same at ten times the price."""
     tokens = reply.split(".")
     # Nine words, or eleven and more where the domain and the account stand before the stream's name.
-    return int(tokens[5 if len(tokens) == 9 else 7])
+    first = 5 if len(tokens) == 9 else 7
+    return int(tokens[first]), int(tokens[first + 1])
 
 
 class PullSubscription:
@@ -161,7 +162,7 @@ class PullSubscription:
         status = (msg.headers or {}).get("Status") if not msg.reply.startswith("$JS.ACK") else None
         if status is None:
             self._wanted -= 1
-            subject, key = msg.subject.removeprefix(self._prefix), str(sequence_of(msg.reply))
+            subject, key = msg.subject.removeprefix(self._prefix), str(sequences_of(msg.reply)[0])
             delivery = Delivery(msg.data, msg.headers or {}, subject, key, partial(self._answer, msg.reply))
             task = asyncio.create_task(self._work(delivery))
             self._held[task] = msg.reply

@@ -19,7 +19,7 @@ from google.protobuf.message import Message
 from redis.asyncio import Redis
 
 from ordered import OrderedConsumer, Slice
-from ordered.leases import Roll
+from ordered.leases import TTL_S, Roll
 from ordered.nats import NatsSource
 from runtime.bus import NatsBus
 from runtime.bus.envelope import PARTITIONS
@@ -27,7 +27,6 @@ from runtime.config import MeshConfig
 from tests.waiting import until
 
 NUMBERS = itertools.count()
-TTL_S = 4.0
 AUTHORS = [bytes([n]) * 16 for n in range(60)]
 
 
