@@ -20,10 +20,10 @@ from edge.http_server import HttpServer
 from edge.json_codec.encode import Encoder
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
+from in_process import InProcessChannel
 from readers.presence import Presence
 from runtime.backlog import Backlog
 from runtime.bus import Bus, NatsBus
-from runtime.channel import InProcessChannel
 from runtime.ids import Uuid7Ids
 from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main

@@ -1,23 +1,21 @@
-"""Channels: the ordinary one to another process and the in-process one, both `grpc.aio.Channel`, so that generated stubs run on either."""
+"""The ordinary channel to another process, a `grpc.aio.Channel` for generated stubs; the one within a process is in_process/."""
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import grpc
 from aviary.options.v1 import options_pb2
 from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.message import Message
 from grpc import aio
 
 from runtime import contract, telemetry
 from runtime.breaker import Breaker, Turn
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
-from runtime.context import Caller, carried
+from runtime.context import carried
 from runtime.contract import Method
 from runtime.errors import STATUS_KEY, DeadlineExceeded, Overloaded, ServiceError, from_rpc, to_status
-from runtime.guard import Behaviour, Guard
 from runtime.tls import DOMAIN, Tls
 
 log = telemetry.logger(__name__)
@@ -111,7 +109,7 @@ class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
                 raise DeadlineExceeded(f"the time for {self._rpc.name} was over before it was called")
             turn = self._breaker.enter()
         except ServiceError as error:
-            raise _as_rpc_error(error) from error
+            raise as_rpc_error(error) from error
         try:
             answer = await self._inner(request, timeout=limit, metadata=metadata, **rest)
         except aio.AioRpcError as error:
@@ -147,10 +145,10 @@ class _Pairs(aio.Metadata):
         return len(self._pairs)
 
 
-class _UnaryChannel(aio.Channel):
-    """What both channels share: only unary rpcs exist in our contracts."""
+class UnaryChannel(aio.Channel):
+    """What our channels share: only unary rpcs exist in our contracts."""
 
-    async def __aenter__(self) -> "_UnaryChannel":
+    async def __aenter__(self) -> "UnaryChannel":
         """The channel itself."""
         return self
 
@@ -165,7 +163,7 @@ class _UnaryChannel(aio.Channel):
     stream_unary = stream_stream = unary_stream
 
 
-class MeshChannel(_UnaryChannel):
+class MeshChannel(UnaryChannel):
     """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log.
 
     What comes first has a breaker of its own: an overloaded peer goes on serving it when it refuses the rest.
@@ -221,77 +219,8 @@ class MeshChannel(_UnaryChannel):
             state = self.get_state()
 
 
-class InProcessChannel(_UnaryChannel):
-    """Calls servicers of the same process under the same guard, without bytes; failures are the same AioRpcError.
-
-    `service` is the name that calls assert, as a process of that name would; empty passes the caller on as it is.
-    """
-
-    def __init__(self, guard: Guard, service: str = "") -> None:
-        self._guard = guard
-        self._service = service
-        self._behaviours: dict[str, Behaviour] = {}
-
-    def register(self, add_to_server: Callable[[Any, Any], None], servicer: object) -> None:
-        """Serve a servicer: `register(add_TweetServiceServicer_to_server, servicer)`."""
-        add_to_server(servicer, self)
-
-    def add_registered_method_handlers(self, service_name: str, method_handlers: dict[str, Any]) -> None:
-        """Part of a gRPC server's interface that generated code calls."""
-        for name, handler in method_handlers.items():
-            self._behaviours[f"/{service_name}/{name}"] = handler.unary_unary
-
-    def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
-        """Part of a gRPC server's interface that generated code calls; the registered handlers say the same."""
-
-    def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
-        """The callable of one rpc."""
-        return InProcessCallable(self._guard, self._service, contract.method(method), self._behaviours)
-
-    async def close(self, grace: float | None = None) -> None:
-        """Nothing is open."""
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Always ready."""
-        return grpc.ChannelConnectivity.READY
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Never returns: the state does not change."""
-        await asyncio.Event().wait()
-
-    async def channel_ready(self) -> None:
-        """Always ready."""
-
-
-class InProcessCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
-    """One rpc of the in-process channel."""
-
-    def __init__(self, guard: Guard, service: str, rpc: Method, behaviours: dict[str, Behaviour]) -> None:
-        self._guard = guard
-        self._service = service
-        self._rpc = rpc
-        self._behaviours = behaviours
-
-    def __call__(self, request: Any, *, timeout: float | None = None, **_: Any) -> Any:
-        """The call as a coroutine: it starts when it is awaited. The time left of the work at hand bounds the timeout."""
-        caller, left, trace = carried()
-        if timeout is not None and (left is None or timeout < left):
-            left = timeout
-        return self._run(request, caller, left, trace)
-
-    async def _run(self, request: Message, caller: Caller, left: float | None, trace: str) -> Message:
-        behaviour = self._behaviours.get(self._rpc.path)
-        if behaviour is None:
-            raise rpc_error(grpc.StatusCode.UNIMPLEMENTED, f"{self._rpc.path} is not registered", None)
-        if self._service:
-            caller = self._guard.signer.asserted(caller)
-        try:
-            return await self._guard.run(self._rpc, behaviour, request, caller, left, trace)
-        except ServiceError as error:
-            raise _as_rpc_error(error) from error
-
-
-def _as_rpc_error(error: ServiceError) -> aio.AioRpcError:
+def as_rpc_error(error: ServiceError) -> aio.AioRpcError:
+    """The same failure as a caller over the network would see it."""
     return rpc_error(error.status, error.detail, to_status(error).SerializeToString())
 
 

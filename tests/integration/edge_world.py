@@ -21,9 +21,10 @@ from grpc import aio
 from edge.api import build_app, endpoints_of, public_encoder
 from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
+from in_process import InProcessChannel
 from runtime import errors
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel, open_channel
+from runtime.channel import open_channel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, current_caller, current_trace
 from runtime.guard import Guard, GuardInterceptor

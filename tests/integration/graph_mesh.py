@@ -15,11 +15,11 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceSer
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
 from cursors import Cursors, parse_keys
+from in_process import InProcessChannel
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from runtime.bus import Consumers, NatsBus, consumes
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import MeshConfig
 from runtime.context import ALL_SCOPES, Caller, acting
 from runtime.cql import Cql

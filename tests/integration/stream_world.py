@@ -20,9 +20,9 @@ from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
+from in_process import InProcessChannel
 from readers.presence import Presence
 from runtime.bus import NatsBus
-from runtime.channel import InProcessChannel
 from runtime.config import MeshConfig, Secret
 from runtime.guard import Guard
 from runtime.http import OpsApp

@@ -11,8 +11,9 @@ from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from grpc import aio
 
+from in_process import InProcessChannel
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel, open_channel
+from runtime.channel import open_channel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, current_caller, remaining_s
 from runtime.errors import FailedPrecondition, Unavailable, from_rpc

@@ -17,8 +17,8 @@ from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, a
 from grpc import aio
 
 from cursors import Cursors, parse_keys
+from in_process import InProcessChannel
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, acting
 from runtime.errors import ServiceError, from_rpc

@@ -31,10 +31,10 @@ from aviary.tweet.v1.tweet_pb2_grpc import (
 )
 from grpc import aio
 
+from in_process import InProcessChannel
 from readers.presence import Readers
 from runtime.bus import Consumers
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.faults import Faults
 from runtime.guard import Guard

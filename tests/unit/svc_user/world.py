@@ -11,8 +11,8 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceService
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc import aio
 
+from in_process import InProcessChannel
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller
 from runtime.errors import ServiceError, from_rpc

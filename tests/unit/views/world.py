@@ -13,8 +13,8 @@ from aviary.tweet.v1 import events_pb2, tweet_pb2, tweet_pb2_grpc
 from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
 
+from in_process import InProcessChannel
 from runtime.callers import CallerSigner
-from runtime.channel import InProcessChannel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, current_caller
 from runtime.errors import InvalidCursor, Unavailable
