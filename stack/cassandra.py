@@ -134,8 +134,9 @@ def command(workdir: Path, jars: list[Path], settings: Settings, node: Node = AL
 
 def configuration(port: int, storage_port: int, workdir: Path, node: Node = ALONE) -> dict[str, object]:
     """cassandra.yaml as values. The nodes of a cluster divide the ring evenly and are all seeds: they may start in any order."""
-    # Alone on a loaded machine it may take its time; in a cluster one waits for another no longer than a client waits for it.
-    timeout, memtables = ("20s", "96MiB") if node.count == 1 else ("5s", "48MiB")
+    # Alone on a loaded machine it may take its time. In a cluster one waits for another no longer than a client waits for it, and
+    # for writes so short (the default of Cassandra) that the driver can try once more within that time.
+    timeout, writes, memtables = ("20s", "20s", "96MiB") if node.count == 1 else ("5s", "2s", "48MiB")
     seeds = [{"seeds": ",".join(f"{fellow.host}:{storage_port}" for fellow in node.fellows)}]
     return {
         "cluster_name": "aviary-local",
@@ -177,7 +178,8 @@ def configuration(port: int, storage_port: int, workdir: Path, node: Node = ALON
         # As ScyllaDB has them, so that what is accepted here is accepted there.
         "batch_size_warn_threshold": "128KiB",
         "batch_size_fail_threshold": "1024KiB",
-        **{f"{kind}_request_timeout": timeout for kind in ("read", "range", "write", "truncate")},
+        **{f"{kind}_request_timeout": timeout for kind in ("read", "range", "truncate")},
+        "write_request_timeout": writes,
         "cas_contention_timeout": timeout,
         "request_timeout": timeout,
     }
