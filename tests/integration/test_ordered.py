@@ -122,6 +122,8 @@ async def test_two_processes_share_the_partitions_a_third_joins_and_order_is_kep
     await mesh.start("c")
     while not await shared(mesh, 3):
         await mesh.publish()
+        await until(mesh.all_handled)
+    await mesh.publish()
     await until(mesh.all_handled)
     assert {line["name"] for line in await mesh.lines()} == {"a", "b", "c"}
     assert await in_order(mesh)
