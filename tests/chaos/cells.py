@@ -72,6 +72,7 @@ HANGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "chunk": ("timeline.chunk.after_page", ("redis",)),
     "delete": ("tweet.delete.after_batch", ("nats",)),
     "follow": ("graph.follow.after_batch", ("svc_timeline",)),
+    "unfollow": ("graph.follow.after_batch", ("nats",)),
     "rebuild": ("timeline.rebuild.after_mark", ("svc_tweet",)),
 }
 

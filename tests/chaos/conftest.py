@@ -78,6 +78,7 @@ class Troupe:
         """The people of the next cell."""
         if self._cast is None or self._left == 0 or self._cast.spoilt:
             await self.close()
+            await self._aviary.calm()
             self._cast, self._left = await Cast.assembled(self._aviary), CELLS_A_CAST
         self._left -= 1
         return self._cast

@@ -59,14 +59,17 @@ class Relayed(Create):
             async def left() -> bool:
                 return await _left_to_the_relay(metrics) > before
 
-            self._broker = cast.aviary.process("nats")
-            os.kill(self._broker, signal.SIGSTOP)
+            broker, self._owner = cast.aviary.process("nats"), cast.aviary.process("svc_tweet")
+            os.kill(broker, signal.SIGSTOP)
             self._tweet_id = await cast.post(self._key, self._content)
             await until_async(left, "svc_tweet did not leave the announcement to the relay")
+        # The relay must not pass before the point is armed; and what lies in the broker's sockets must not be published after all.
+        os.kill(self._owner, signal.SIGSTOP)
+        os.kill(broker, signal.SIGKILL)
+        await cast.aviary.again("nats", broker)
 
     async def act(self, cast: Cast, fired: Fired) -> None:
-        # Only now: the relay must not pass before the point is armed.
-        os.kill(self._broker, signal.SIGCONT)
+        os.kill(self._owner, signal.SIGCONT)
         await fired()
         await cast.sees_own(self._tweet_id)
 

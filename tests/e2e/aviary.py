@@ -103,14 +103,27 @@ class Aviary:
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    async def back(self, name: str, old_pid: int) -> None:
-        """Wait until a process runs again with another pid and everything is ready."""
+    async def again(self, name: str, old_pid: int) -> None:
+        """Wait until a process is ready with another pid."""
 
-        def again() -> bool:
+        def ready() -> bool:
             record = self.running.process(name)
             return record.pid != old_pid and record.state == "ready"
 
-        await until(again, f"{name} did not come back")
+        await until(ready, f"{name} did not come back")
+
+    async def back(self, name: str, old_pid: int) -> None:
+        """Wait until a process runs again with another pid and everything is ready."""
+        await self.again(name, old_pid)
+        await self.ready()
+
+    async def calm(self) -> None:
+        """Disarm every point and let everything that was stopped go on, after a test that ended in its middle."""
+        for armed in self.faults.iterdir():
+            armed.unlink()
+        for record in self.running.processes:
+            if record.pid is not None:
+                os.kill(record.pid, signal.SIGCONT)
         await self.ready()
 
     async def ready(self) -> None:
