@@ -7,6 +7,7 @@ from contextvars import ContextVar
 from typing import Any
 
 import protovalidate
+from aviary.mesh.v1 import reason_pb2
 from google.protobuf.message import Message
 from grpc import aio
 
@@ -22,6 +23,7 @@ from runtime.errors import (
     InvalidArgument,
     Overloaded,
     ServiceError,
+    common,
     from_rpc,
     to_status,
 )
@@ -32,6 +34,8 @@ Behaviour = Callable[[Any, Any], Awaitable[Any]]
 
 _STANDARD = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _ROOM = 1000
+_CANCELLED = common(reason_pb2.REASON_CANCELLED)
+_VALIDATOR = protovalidate.Validator()
 # Tells clients not to try a refused call again by themselves: retries are what an overloaded process needs least.
 _NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 # Of the call that the interceptor was asked about last in this task: reading it a second time would parse it a second time.
@@ -63,7 +67,7 @@ class Guard:
         `ends_by_itself`: who calls this cancels it when the time left is over.
         """
         started = time.perf_counter()
-        reason = "CANCELLED"
+        reason = _CANCELLED
         deadline = rpc.deadline_s if time_left is None else min(rpc.deadline_s, time_left)
         entered = False
         try:
@@ -88,7 +92,7 @@ class Guard:
             if entered:
                 self.admission.leave()
             taken = time.perf_counter() - started
-            if reason == "CANCELLED" and taken >= deadline:
+            if reason == _CANCELLED and taken >= deadline:
                 reason = DeadlineExceeded.reason
             telemetry.SERVED.count(rpc.name, reason, taken)
 
@@ -201,7 +205,7 @@ def with_defaults(rpc: Method, request: Message) -> Message:
 def ensure_valid(request: Message) -> None:
     """Raise InvalidArgument that names every field which breaks a rule of its contract."""
     try:
-        protovalidate.validate(request)
+        _VALIDATOR.validate(request)
     except protovalidate.ValidationError as error:
         problems = [FieldProblem(_path(v.proto.field), v.proto.message or "is not allowed") for v in error.violations]
         text = "; ".join(f"{p.field}: {p.message}" for p in problems)
