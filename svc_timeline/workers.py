@@ -89,6 +89,7 @@ async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:
             deps.faults.at("timeline.chunk.middle")
         await deps.store.add(readers[start : start + at_once], [entry])
     deps.faults.at("timeline.chunk.after_stored")
+    # One after the other: who connects between an early look at presence and the push would miss the tweet live and in the window.
     await deps.windows.push(readers, entry)
     deps.faults.at("timeline.chunk.after_pushed")
     await deps.live.send(entry, await deps.presence.edges_of(readers))
