@@ -84,11 +84,12 @@ async def call(server: int, ports: list[int], calls: int, turns: int, in_flight:
                 with acting(person, _DEADLINE_S, traces[number]):
                     await stub.GetHome(asked, timeout=_DEADLINE_S)
 
+        crowd = people(in_flight)
         traces = [new_trace() for _ in range(calls)]
 
         async def turn(stub: Any) -> list[float]:
             before = exact_cpu_s(os.getpid()), exact_cpu_s(server)
-            await asyncio.gather(*(one_person(stub, person) for person in people(in_flight)))
+            await asyncio.gather(*(one_person(stub, person) for person in crowd))
             return [exact_cpu_s(os.getpid()) - before[0], exact_cpu_s(server) - before[1]]
 
         for _ in range(_WARM_TURNS):

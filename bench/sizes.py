@@ -27,10 +27,10 @@ class Sizes:
     posts_seconds: float = 20
     sockets: int = 20
     post_authors: int = 10
-    calls: int = 256
+    calls: int = 128
     """Of one turn."""
     seeds: int = 600
-    call_turns: int = 15
+    call_turns: int = 40
     events: int = 4000
     """Of one turn."""
     event_turns: int = 5

@@ -4,7 +4,6 @@ import asyncio
 import os
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import NamedTuple
 
 ALL_SCOPES = ("read", "write", "follow", "notifications")
 TOKENS_OF = "aviary"
@@ -26,30 +25,25 @@ class Caller:
 NOBODY = Caller()
 
 
-class _Work(NamedTuple):
-    caller: Caller
-    end: float | None
-    trace: str
-
-
-_NO_WORK = _Work(NOBODY, None, "")
-# One variable, not three: setting it is part of every call.
+_Work = tuple[Caller, float | None, str]
+_NO_WORK: _Work = (NOBODY, None, "")
+# Caller, end on the loop's clock and trace in one variable, not three: setting it is part of every call.
 _work: ContextVar[_Work] = ContextVar("work", default=_NO_WORK)
 
 
 def current_caller() -> Caller:
     """Who made the call that is being served; NOBODY outside of one."""
-    return _work.get().caller
+    return _work.get()[0]
 
 
 def current_trace() -> str:
     """The W3C traceparent of the work at hand, empty outside of any."""
-    return _work.get().trace
+    return _work.get()[2]
 
 
 def remaining_s() -> float | None:
     """Seconds until the deadline of the work at hand, None when it has none. May be negative."""
-    end = _work.get().end
+    end = _work.get()[1]
     return None if end is None else end - asyncio.get_running_loop().time()
 
 
@@ -61,7 +55,7 @@ class acting:  # noqa: N801 - it is used as a function
 
     def __init__(self, caller: Caller, deadline_s: float | None = None, trace: str = "") -> None:
         end = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
-        self._work = _Work(caller, end, trace or _work.get().trace)
+        self._work = (caller, end, trace or _work.get()[2])
 
     def __enter__(self) -> None:
         """Begin."""
