@@ -12,7 +12,6 @@ from tests.contract.contracts import ROOT, messages, sources
 
 PAGE = (ROOT / "docs" / "data.md").read_text()
 SERVICES = sorted(path.name for path in ROOT.glob("svc_*") if path.is_dir())
-COLUMNS = ("key", "ttl", "personal", "rebuilt", "erased")
 SECONDS = {"s": 1, "minutes": 60, "hours": 3600, "days": 24 * 3600}
 
 
