@@ -56,6 +56,10 @@ _CLUSTER_PROPERTIES = {
     "cassandra.migration_delay_ms": "500",
     "cassandra.schema_pull_interval_ms": "1000",
 }
+# Timeouts of reads and of writes, and the size of memtables. Alone on a loaded machine it may take its time. In a cluster one waits
+# for another no longer than a client does, and for writes so short (Cassandra's default) that the driver can try once more in time.
+_ALONE = ("20s", "20s", "96MiB")
+_AMONG_OTHERS = ("5s", "2s", "48MiB")
 _RING = 2**64
 _LEAST_TOKEN = -(2**63)
 _LOGBACK = """<configuration>
@@ -134,9 +138,7 @@ def command(workdir: Path, jars: list[Path], settings: Settings, node: Node = AL
 
 def configuration(port: int, storage_port: int, workdir: Path, node: Node = ALONE) -> dict[str, object]:
     """cassandra.yaml as values. The nodes of a cluster divide the ring evenly and are all seeds: they may start in any order."""
-    # Alone on a loaded machine it may take its time. In a cluster one waits for another no longer than a client waits for it, and
-    # for writes so short (the default of Cassandra) that the driver can try once more within that time.
-    timeout, writes, memtables = ("20s", "20s", "96MiB") if node.count == 1 else ("5s", "2s", "48MiB")
+    timeout, writes, memtables = _ALONE if node.count == 1 else _AMONG_OTHERS
     seeds = [{"seeds": ",".join(f"{fellow.host}:{storage_port}" for fellow in node.fellows)}]
     return {
         "cluster_name": "aviary-local",
