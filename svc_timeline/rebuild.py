@@ -97,7 +97,7 @@ class Rebuilds:
         """The newest stored entries with the user's own newest tweets, and the greatest id that may be missing among them.
 
         The own tweets are there because what was remembered of own writes is lost with the window, and a rebuilt window is
-        believed to hold them.
+        believed to hold them. Those whose fan-out is still under way are stored first: what the window drops later, the store has.
         """
         span = span_asked(b"", b"", self._clock.now_ms(), self._limits.depth_ms)
         capacity = self._limits.window
@@ -107,7 +107,11 @@ class Rebuilds:
             asking = group.create_task(self._own_tweets(own_head))
         stored = reading.result()
         floor = stored[capacity].entry_id if len(stored) > capacity else NO_ID
-        return [*stored, *(Entry(tweet_id, user_id) for tweet_id in asking.result())], floor
+        known = {entry.entry_id for entry in stored}
+        own = [Entry(tweet_id, user_id) for tweet_id in asking.result() if tweet_id > floor and tweet_id not in known]
+        if own:
+            await self._store.add([user_id], own)
+        return [*stored, *own], floor
 
     async def _own_tweets(self, request: ListAuthorTweetsRequest) -> list[bytes]:
         return split_ids((await self._tweet.ListAuthorTweets(request)).tweet_ids)

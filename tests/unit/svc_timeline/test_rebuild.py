@@ -127,3 +127,16 @@ async def test_a_build_that_fails_is_tried_again_by_a_later_page(world: MemoryWo
     window = (await world.windows.look(reader, 100)).window
     assert window is not None
     assert window.ready
+
+
+async def test_an_own_tweet_whose_fan_out_is_late_outlives_its_place_in_the_window(world: MemoryWorld) -> None:
+    """Promise 5: own writes are forgotten with the cache, and what a window drops must be in the store."""
+    reader, author, tweets = await stored(world, 3)
+    own = world.tweet(reader)
+    world.windows.clear()
+    assert await world.deps.rebuilds.build(reader) == "built"
+    newer = await world.post_each(author, 12)
+    window = (await world.windows.look(reader, 100)).window
+    assert window is not None
+    assert own.tweet_id not in {e.entry_id for e in window.entries}
+    assert await world.home(reader) == [*newer, own.tweet_id, *tweets]
