@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 
 from simulation.bugs import Sound
-from simulation.runs import BUGS, prepare, report, run_many, simulate
+from simulation.runs import BUGS, Outcome, prepare, report, run_many, simulate
 from simulation.world import OPERATIONS
 
 _SHOWN = 3
+_PROGRESS = 500
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,9 +25,17 @@ def main(arguments: Sequence[str]) -> int:
     prepare()
     if len(chosen.seeds) == 1:
         return _one(chosen.seeds[0], chosen.bug, chosen.operations, chosen.whole)
-    tally = run_many(chosen.seeds, chosen.bug, workers=chosen.workers, operations=chosen.operations)
-    for failure in tally.failed[:_SHOWN]:
-        print(failure.report, end="\n\n")
+    shown = 0
+
+    def tell(done: int, outcome: Outcome) -> None:
+        nonlocal shown
+        if outcome.broken and shown < _SHOWN:
+            shown += 1
+            print(outcome.report, end="\n\n", flush=True)
+        if done % _PROGRESS == 0:
+            print(f"{done} of {len(chosen.seeds)} seeds", file=sys.stderr, flush=True)
+
+    tally = run_many(chosen.seeds, chosen.bug, workers=chosen.workers, operations=chosen.operations, tell=tell)
     if tally.failed:
         print(f"failed: {' '.join(str(failure.seed) for failure in tally.failed)}")
     print(

@@ -3,7 +3,7 @@
 import gc
 import multiprocessing
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -58,15 +58,22 @@ def simulate(seed: int, bug: str = Sound.name, operations: int = OPERATIONS) -> 
 
 
 def run_many(
-    seeds: Sequence[int], bug: str = Sound.name, *, workers: int = 1, operations: int = OPERATIONS, stop_after: int = 0
+    seeds: Sequence[int],
+    bug: str = Sound.name,
+    *,
+    workers: int = 1,
+    operations: int = OPERATIONS,
+    stop_after: int = 0,
+    tell: Callable[[int, Outcome], None] = lambda _, __: None,
 ) -> Tally:
-    """Run all seeds, or until `stop_after` of them failed."""
+    """Run all seeds, or until `stop_after` of them failed; `tell` hears of each how many there were and how it ended."""
     failed: list[Outcome] = []
     done = ran = 0
     began = time.monotonic()
     for outcome in _outcomes(seeds, bug, workers, operations):
         done += 1
         ran += outcome.operations
+        tell(done, outcome)
         if outcome.broken:
             failed.append(outcome)
             if len(failed) == stop_after:
