@@ -103,6 +103,8 @@ class Follow:
     async def prepare(self, cast: Cast) -> None:
         await self._set(cast, not self.following)
         await cast.aviary.settle()
+        # Now the edge has the follows of before in its cache.
+        await cast.ids(cast.fickle, "/timeline/home")
 
     async def act(self, cast: Cast, fired: Fired) -> None:
         await self._set(cast, self.following)
