@@ -6,6 +6,7 @@ skips it. The letter is removed only when the stream has acknowledged the replay
 under the same id, and handlers bear what comes twice.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from runtime.bus.envelope import DEAD, DURABLE, ONLY_FOR, PLACE, SUBJECT, WHY
 from stack.errors import StackError
 
 _PAGE = 500
+_CONNECT_S = 5.0
 _OURS = (WHY, SUBJECT, DURABLE)
 
 
@@ -51,7 +53,9 @@ class DeadLetters:
     async def opened(cls, urls: Sequence[str], namespace: str) -> AsyncIterator["DeadLetters"]:
         """Connect for the length of a block. Raises StackError when no server answers, or stops answering."""
         try:
-            client = await nats.connect(list(urls), connect_timeout=2, allow_reconnect=False, error_cb=_silent)
+            # nats-py tries a first connection for two minutes.
+            async with asyncio.timeout(_CONNECT_S):
+                client = await nats.connect(list(urls), connect_timeout=2, allow_reconnect=False, error_cb=_silent)
         except (errors.Error, OSError, TimeoutError) as error:
             raise StackError(f"no NATS server answers at {', '.join(urls)}") from error
         try:
