@@ -6,6 +6,8 @@ from enum import Enum, auto
 
 from aviary.user.v1 import user_pb2
 
+from runtime.context import Caller
+from runtime.errors import FieldProblem, InvalidArgument
 from runtime.ids import ms_of
 
 FINISH_WITHIN_MS = 30_000
@@ -85,6 +87,18 @@ def judge_refresh(presented: int, session: Session, now_ms: int) -> Refresh:
     if age == 2 and now_ms < session.rotated_at_ms + REFRESH_GRACE_MS:
         return Refresh.REPEAT
     return Refresh.END
+
+
+def ensure_may_end(session: Session, caller: Caller) -> None:
+    """Raises InvalidArgument, naming refresh_token, when the login is somebody else's."""
+    if session.user_id.bytes != caller.user_id:
+        raise no_own_login()
+
+
+def no_own_login() -> InvalidArgument:
+    """What to raise when a request to end a login names none of the caller's; why not is not said."""
+    problem = FieldProblem("refresh_token", "must be a refresh token of your own")
+    return InvalidArgument("no login of yours is meant", fields=[problem])
 
 
 def is_abandoned(claim: Claim, now_ms: int, abandoned_after_ms: int) -> bool:

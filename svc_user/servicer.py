@@ -10,6 +10,7 @@ from svc_user.rpcs.get_users import get_users
 from svc_user.rpcs.import_user import import_user
 from svc_user.rpcs.list_users import list_users
 from svc_user.rpcs.login import login
+from svc_user.rpcs.logout import logout
 from svc_user.rpcs.refresh_token import refresh_token
 from svc_user.rpcs.register import register
 from svc_user.rpcs.resolve_usernames import resolve_usernames
@@ -32,6 +33,10 @@ class UserServicer(UserServiceServicer):
     async def RefreshToken(self, request: pb.RefreshTokenRequest, context: object) -> pb.RefreshTokenResponse:
         """See rpcs/refresh_token.py."""
         return await refresh_token(request, current_caller(), self._deps)
+
+    async def Logout(self, request: pb.LogoutRequest, context: object) -> pb.LogoutResponse:
+        """See rpcs/logout.py."""
+        return await logout(request, current_caller(), self._deps)
 
     async def GetUsers(self, request: pb.GetUsersRequest, context: object) -> pb.GetUsersResponse:
         """See rpcs/get_users.py."""

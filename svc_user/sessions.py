@@ -1,13 +1,14 @@
-"""Logins: how one starts and how its refresh tokens go on; what a token looks like is in tokens.py."""
+"""Logins: how one starts, how its refresh tokens go on, which one a logout means; what a token looks like is in tokens.py."""
 
 import uuid
 from dataclasses import replace
 from typing import TypeVar
 
-from aviary.user.v1.user_pb2 import LoginResponse, RefreshTokenResponse, RegisterResponse
+from aviary.user.v1.user_pb2 import LoginResponse, LogoutRequest, RefreshTokenResponse, RegisterResponse
 
+from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import Refresh, Session, User, judge_refresh, own_view
+from svc_user.domain import Refresh, Session, User, judge_refresh, no_own_login, own_view
 from svc_user.errors import RefreshTokenInvalid
 from svc_user.tokens import Issued, Presented
 
@@ -52,3 +53,16 @@ async def continue_session(presented: Presented, deps: Deps) -> Session:
             case Refresh.END:
                 await deps.store.end_session(session.session_id)
                 raise RefreshTokenInvalid("the refresh token was used before; the login has ended")
+
+
+def session_meant(request: LogoutRequest, caller: Caller, deps: Deps) -> uuid.UUID:
+    """The login that a logout is about, whoever's it is. Raises InvalidArgument, naming refresh_token, when it is about none.
+
+    A service that acts for a user without a login has no login of its own to end.
+    """
+    if not request.HasField("refresh_token") and caller.session_id:
+        return uuid.UUID(bytes=caller.session_id)
+    presented = deps.tokens.read_refresh(request.refresh_token)
+    if presented is None:
+        raise no_own_login()
+    return presented.session_id

@@ -69,7 +69,7 @@ class UserStore(Protocol):
         """Replace the state of a login, if it is still at `before`'s generation. False when it is not, or has ended."""
 
     async def end_session(self, session_id: uuid.UUID) -> None:
-        """End a login for ever. Ending one that has ended changes nothing."""
+        """End a login for ever. Ending one that has ended, or never was, changes nothing, other logins included."""
 
 
 class CqlUserStore:

@@ -61,6 +61,13 @@ class TokenIssuer:
 
     def open_refresh(self, token: str) -> Presented:
         """What a refresh token says. Raises RefreshTokenInvalid for anything that was not made here."""
+        presented = self.read_refresh(token)
+        if presented is None:
+            raise RefreshTokenInvalid("the refresh token is malformed or forged")
+        return presented
+
+    def read_refresh(self, token: str) -> Presented | None:
+        """What a refresh token says, None for anything that was not made here."""
         try:
             raw = base64.b64decode(token.encode("ascii") + b"==", altchars=b"-_")
         except (UnicodeEncodeError, binascii.Error):
@@ -69,9 +76,7 @@ class TokenIssuer:
         presented = Presented(uuid.UUID(bytes=session_id.ljust(_SESSION, b"\0")), int.from_bytes(generation))
         # Comparing whole tokens instead of decoded parts leaves each token one spelling only.
         genuine = self._refresh(presented.session_id, presented.generation)
-        if not hmac.compare_digest(genuine.encode(), token.encode()):
-            raise RefreshTokenInvalid("the refresh token is malformed or forged")
-        return presented
+        return presented if hmac.compare_digest(genuine.encode(), token.encode()) else None
 
     def _access(self, session: Session) -> str:
         now = self._clock.now_ms() // 1000

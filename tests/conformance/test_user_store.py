@@ -237,6 +237,16 @@ async def test_an_ended_login_is_absent_and_cannot_be_rotated_back(store: UserSt
     assert await store.get_session(session.session_id) is None
 
 
+async def test_the_end_of_a_login_is_no_matter_of_others_and_the_end_of_none_is_harmless(store: UserStore) -> None:
+    ended = a_session()
+    other = replace(a_session(), user_id=ended.user_id)
+    for session in (ended, other):
+        await store.insert_session(session)
+    for session_id in (ended.session_id, IDS.next()):
+        await store.end_session(session_id)
+    assert await store.get_session(other.session_id) == other
+
+
 async def test_a_login_expires_unless_it_is_rotated(servers: Addresses, cql: Cql) -> None:
     """CQL alone: in memory no time passes. Every column starts again with a rotation, none is left behind to expire."""
     store = CqlUserStore(

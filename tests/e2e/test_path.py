@@ -7,7 +7,7 @@ import uuid
 import httpx
 import pytest
 
-from tests.e2e.aviary import API, Aviary
+from tests.e2e.aviary import API, Aviary, Person
 
 
 async def test_a_tweet_reaches_its_author_at_once_and_the_followers_home(aviary: Aviary) -> None:
@@ -185,6 +185,33 @@ async def test_login_and_refresh_give_tokens_that_work(aviary: Aviary) -> None:
             alice.token = answer.json()["access_token"]
             me = await alice.ok("GET", "/users/me")
             assert (me["username"], me["email"]) == (alice.username, f"{alice.username}@aviary.example")
+
+
+async def test_who_logs_out_cannot_refresh_any_more_and_other_logins_go_on(aviary: Aviary) -> None:
+    async with aviary.person() as alice:
+        body = {"login": alice.username, "password": alice.password}
+        phone = (await alice.client.post(f"{API}/auth/login", json=body)).json()
+        for _ in range(2):
+            answer = await alice.request("POST", "/auth/logout")
+            assert (answer.status_code, answer.content) == (204, b"")
+        assert await refreshed(alice, alice.refresh_token) == (401, "REFRESH_TOKEN_INVALID")
+        await alice.ok("GET", "/users/me")
+        answer = await alice.request("POST", "/auth/logout", json={"refresh_token": phone["refresh_token"]})
+        assert answer.status_code == 204
+        assert await refreshed(alice, phone["refresh_token"]) == (401, "REFRESH_TOKEN_INVALID")
+
+
+async def test_nobody_logs_somebody_else_out(aviary: Aviary) -> None:
+    async with aviary.people(2) as (alice, bob):
+        answer = await bob.request("POST", "/auth/logout", json={"refresh_token": alice.refresh_token})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "refresh_token")
+        assert await refreshed(alice, alice.refresh_token) == (200, None)
+
+
+async def refreshed(person: Person, token: str) -> tuple[int, str | None]:
+    """Status and reason of a refresh."""
+    answer = await person.client.post(f"{API}/auth/refresh", json={"refresh_token": token})
+    return answer.status_code, answer.json().get("reason")
 
 
 async def test_the_documentation_and_the_contract_are_served(aviary: Aviary) -> None:

@@ -52,7 +52,7 @@ async def test_it_holds_each_route_of_the_contracts_and_the_stream_and_nothing_e
                     stated.add((verb, getattr(rule, verb)))
     shown = {(verb, path) for path, verbs in document["paths"].items() for verb in verbs}
     assert shown == stated | {("get", "/api/v1/stream")}
-    assert len(stated) == 16
+    assert stated, "no contract states a route: the loop above looks in the wrong place"
 
 
 async def test_every_operation_field_and_schema_is_described(document: dict[str, Any]) -> None:

@@ -28,7 +28,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/user/v1/user.proto\x12\x0e\x61viary.user.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x04\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0b\n\x03\x62io\x18\x04 \x01(\t\x12\x1e\n\x11profile_image_url\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x10\x62\x61nner_image_url\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08verified\x18\x07 \x01(\x08\x12\x0f\n\x07limited\x18\x08 \x01(\x08\x12*\n\x06status\x18\t \x01(\x0e\x32\x1a.aviary.user.v1.UserStatus\x12\x17\n\x0f\x66ollowers_count\x18\n \x01(\x04\x12\x17\n\x0f\x66ollowing_count\x18\x0b \x01(\x04\x12\x14\n\x0ctweets_count\x18\x0c \x01(\x04\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0crelationship\x18\x0f \x01(\x0b\x32\x1c.aviary.user.v1.RelationshipH\x02\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x10 \x01(\tH\x03\x88\x01\x01\x12\x11\n\x04role\x18\x11 \x01(\tH\x04\x88\x01\x01\x42\x14\n\x12_profile_image_urlB\x13\n\x11_banner_image_urlB\x0f\n\r_relationshipB\x08\n\x06_emailB\x07\n\x05_role\"6\n\x0cRelationship\x12\x11\n\tfollowing\x18\x01 \x01(\x08\x12\x13\n\x0b\x66ollowed_by\x18\x02 \x01(\x08\"\xbf\x02\n\x0fRegisterRequest\x12-\n\x08username\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Za-z0-9_]{3,15}$\x12_\n\x05\x65mail\x18\x02 \x01(\tBP\xbaHMr\x05\x18\xfe\x01`\x01\xba\x01\x43\n\x06\x64omain\x12\x1emust be at a domain with a dot\x1a\x19!this.matches(\'@[^@.]+$\')\x12\x1c\n\x08password\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x08\x18\x80\x01\x12m\n\x0c\x64isplay_name\x18\x04 \x01(\tBR\xbaHOr\x04\x10\x01\x18\x32\xba\x01\x46\n\x08\x63ontrols\x12 must not hold control characters\x1a\x18!this.matches(\'\\\\p{Cc}\')H\x00\x88\x01\x01\x42\x0f\n\r_display_name\"\x8b\x01\n\x10RegisterResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"G\n\x0cLoginRequest\x12\x19\n\x05login\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xfe\x01\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x88\x01\n\rLoginResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"8\n\x13RefreshTokenRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\"\x8f\x01\n\x14RefreshTokenResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"4\n\x0fGetUsersRequest\x12!\n\x08user_ids\x18\x01 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90\x03\"\x04z\x02h\x10\"7\n\x10GetUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.aviary.user.v1.User\"\x13\n\x11GetAccountRequest\"8\n\x12GetAccountResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\"<\n\x17ResolveUsernamesRequest\x12!\n\tusernames\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x64\"\x04r\x02\x18\x0f\"K\n\x18ResolveUsernamesResponse\x12/\n\x05users\x18\x01 \x03(\x0b\x32 .aviary.user.v1.ResolvedUsername\"5\n\x10ResolvedUsername\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x0c\"[\n\x10ListUsersRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@\x12%\n\x05limit\x18\x02 \x01(\rB\x11\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x03\x18\xe8\x07H\x00\x88\x01\x01\x42\x08\n\x06_limit\"L\n\x11ListUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.aviary.user.v1.User\x12\x12\n\nnext_after\x18\x02 \x01(\x0c\"\xd5\x01\n\x11ImportUserRequest\x12-\n\x08username\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Za-z0-9_]{1,15}$\x12h\n\x0c\x64isplay_name\x18\x02 \x01(\tBR\xbaHOr\x04\x10\x01\x18\x32\xba\x01\x46\n\x08\x63ontrols\x12 must not hold control characters\x1a\x18!this.matches(\'\\\\p{Cc}\')\x12\x15\n\x03\x62io\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x01\x12\x10\n\x08verified\x18\x04 \x01(\x08\"6\n\x12ImportUserResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08*A\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x32\xfd\x06\n\x0bUserService\x12}\n\x08Register\x12\x1f.aviary.user.v1.RegisterRequest\x1a .aviary.user.v1.RegisterResponse\".\xca\xf3\x18\n\x08\x01\x18\x03 \xc9\x01(\x90N\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12n\n\x05Login\x12\x1c.aviary.user.v1.LoginRequest\x1a\x1d.aviary.user.v1.LoginResponse\"(\xca\xf3\x18\x07\x08\x01\x18\x03(\x90N\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\x85\x01\n\x0cRefreshToken\x12#.aviary.user.v1.RefreshTokenRequest\x1a$.aviary.user.v1.RefreshTokenResponse\"*\xca\xf3\x18\x07\x08\x01\x18\x02(\x88\'\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12Z\n\x08GetUsers\x12\x1f.aviary.user.v1.GetUsersRequest\x1a .aviary.user.v1.GetUsersResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12\x66\n\nGetAccount\x12!.aviary.user.v1.GetAccountRequest\x1a\".aviary.user.v1.GetAccountResponse\"\x11\xca\xf3\x18\r\x08\x02\x12\x04read\x18\x01(\xd0\x0f\x12r\n\x10ResolveUsernames\x12\'.aviary.user.v1.ResolveUsernamesRequest\x1a(.aviary.user.v1.ResolveUsernamesResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12]\n\tListUsers\x12 .aviary.user.v1.ListUsersRequest\x1a!.aviary.user.v1.ListUsersResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\x88\'\x12`\n\nImportUser\x12!.aviary.user.v1.ImportUserRequest\x1a\".aviary.user.v1.ImportUserResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/user/v1/user.proto\x12\x0e\x61viary.user.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb1\x04\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12\x10\n\x08username\x18\x02 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x03 \x01(\t\x12\x0b\n\x03\x62io\x18\x04 \x01(\t\x12\x1e\n\x11profile_image_url\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x10\x62\x61nner_image_url\x18\x06 \x01(\tH\x01\x88\x01\x01\x12\x10\n\x08verified\x18\x07 \x01(\x08\x12\x0f\n\x07limited\x18\x08 \x01(\x08\x12*\n\x06status\x18\t \x01(\x0e\x32\x1a.aviary.user.v1.UserStatus\x12\x17\n\x0f\x66ollowers_count\x18\n \x01(\x04\x12\x17\n\x0f\x66ollowing_count\x18\x0b \x01(\x04\x12\x14\n\x0ctweets_count\x18\x0c \x01(\x04\x12.\n\ncreated_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x37\n\x0crelationship\x18\x0f \x01(\x0b\x32\x1c.aviary.user.v1.RelationshipH\x02\x88\x01\x01\x12\x12\n\x05\x65mail\x18\x10 \x01(\tH\x03\x88\x01\x01\x12\x11\n\x04role\x18\x11 \x01(\tH\x04\x88\x01\x01\x42\x14\n\x12_profile_image_urlB\x13\n\x11_banner_image_urlB\x0f\n\r_relationshipB\x08\n\x06_emailB\x07\n\x05_role\"6\n\x0cRelationship\x12\x11\n\tfollowing\x18\x01 \x01(\x08\x12\x13\n\x0b\x66ollowed_by\x18\x02 \x01(\x08\"\xbf\x02\n\x0fRegisterRequest\x12-\n\x08username\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Za-z0-9_]{3,15}$\x12_\n\x05\x65mail\x18\x02 \x01(\tBP\xbaHMr\x05\x18\xfe\x01`\x01\xba\x01\x43\n\x06\x64omain\x12\x1emust be at a domain with a dot\x1a\x19!this.matches(\'@[^@.]+$\')\x12\x1c\n\x08password\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x08\x18\x80\x01\x12m\n\x0c\x64isplay_name\x18\x04 \x01(\tBR\xbaHOr\x04\x10\x01\x18\x32\xba\x01\x46\n\x08\x63ontrols\x12 must not hold control characters\x1a\x18!this.matches(\'\\\\p{Cc}\')H\x00\x88\x01\x01\x42\x0f\n\r_display_name\"\x8b\x01\n\x10RegisterResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"G\n\x0cLoginRequest\x12\x19\n\x05login\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xfe\x01\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\"\x88\x01\n\rLoginResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"8\n\x13RefreshTokenRequest\x12!\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04\"\x8f\x01\n\x14RefreshTokenResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x02 \x01(\t\x12\x15\n\rrefresh_token\x18\x03 \x01(\t\x12\x12\n\ntoken_type\x18\x04 \x01(\t\x12\x12\n\nexpires_in\x18\x05 \x01(\r\"I\n\rLogoutRequest\x12&\n\rrefresh_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x04H\x00\x88\x01\x01\x42\x10\n\x0e_refresh_token\"\x10\n\x0eLogoutResponse\"4\n\x0fGetUsersRequest\x12!\n\x08user_ids\x18\x01 \x03(\x0c\x42\x0f\xbaH\x0c\x92\x01\t\x10\x90\x03\"\x04z\x02h\x10\"7\n\x10GetUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.aviary.user.v1.User\"\x13\n\x11GetAccountRequest\"8\n\x12GetAccountResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\"<\n\x17ResolveUsernamesRequest\x12!\n\tusernames\x18\x01 \x03(\tB\x0e\xbaH\x0b\x92\x01\x08\x10\x64\"\x04r\x02\x18\x0f\"K\n\x18ResolveUsernamesResponse\x12/\n\x05users\x18\x01 \x03(\x0b\x32 .aviary.user.v1.ResolvedUsername\"5\n\x10ResolvedUsername\x12\x10\n\x08username\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\x0c\"[\n\x10ListUsersRequest\x12\x16\n\x05\x61\x66ter\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02\x18@\x12%\n\x05limit\x18\x02 \x01(\rB\x11\xbaH\x07*\x05\x18\xe8\x07(\x01\xca\xf3\x18\x03\x18\xe8\x07H\x00\x88\x01\x01\x42\x08\n\x06_limit\"L\n\x11ListUsersResponse\x12#\n\x05users\x18\x01 \x03(\x0b\x32\x14.aviary.user.v1.User\x12\x12\n\nnext_after\x18\x02 \x01(\x0c\"\xd5\x01\n\x11ImportUserRequest\x12-\n\x08username\x18\x01 \x01(\tB\x1b\xbaH\x18r\x16\x32\x14^[A-Za-z0-9_]{1,15}$\x12h\n\x0c\x64isplay_name\x18\x02 \x01(\tBR\xbaHOr\x04\x10\x01\x18\x32\xba\x01\x46\n\x08\x63ontrols\x12 must not hold control characters\x1a\x18!this.matches(\'\\\\p{Cc}\')\x12\x15\n\x03\x62io\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xa0\x01\x12\x10\n\x08verified\x18\x04 \x01(\x08\"6\n\x12ImportUserResponse\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x0f\n\x07\x63reated\x18\x02 \x01(\x08*A\n\nUserStatus\x12\x1b\n\x17USER_STATUS_UNSPECIFIED\x10\x00\x12\x16\n\x12USER_STATUS_ACTIVE\x10\x01\x32\xf4\x07\n\x0bUserService\x12}\n\x08Register\x12\x1f.aviary.user.v1.RegisterRequest\x1a .aviary.user.v1.RegisterResponse\".\xca\xf3\x18\n\x08\x01\x18\x03 \xc9\x01(\x90N\x82\xd3\xe4\x93\x02\x1a\"\x15/api/v1/auth/register:\x01*\x12n\n\x05Login\x12\x1c.aviary.user.v1.LoginRequest\x1a\x1d.aviary.user.v1.LoginResponse\"(\xca\xf3\x18\x07\x08\x01\x18\x03(\x90N\x82\xd3\xe4\x93\x02\x17\"\x12/api/v1/auth/login:\x01*\x12\x85\x01\n\x0cRefreshToken\x12#.aviary.user.v1.RefreshTokenRequest\x1a$.aviary.user.v1.RefreshTokenResponse\"*\xca\xf3\x18\x07\x08\x01\x18\x02(\x88\'\x82\xd3\xe4\x93\x02\x19\"\x14/api/v1/auth/refresh:\x01*\x12u\n\x06Logout\x12\x1d.aviary.user.v1.LogoutRequest\x1a\x1e.aviary.user.v1.LogoutResponse\",\xca\xf3\x18\n\x08\x02\x18\x02 \xcc\x01(\x88\'\x82\xd3\xe4\x93\x02\x18\"\x13/api/v1/auth/logout:\x01*\x12Z\n\x08GetUsers\x12\x1f.aviary.user.v1.GetUsersRequest\x1a .aviary.user.v1.GetUsersResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12\x66\n\nGetAccount\x12!.aviary.user.v1.GetAccountRequest\x1a\".aviary.user.v1.GetAccountResponse\"\x11\xca\xf3\x18\r\x08\x02\x12\x04read\x18\x01(\xd0\x0f\x12r\n\x10ResolveUsernames\x12\'.aviary.user.v1.ResolveUsernamesRequest\x1a(.aviary.user.v1.ResolveUsernamesResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12]\n\tListUsers\x12 .aviary.user.v1.ListUsersRequest\x1a!.aviary.user.v1.ListUsersResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\x88\'\x12`\n\nImportUser\x12!.aviary.user.v1.ImportUserRequest\x1a\".aviary.user.v1.ImportUserResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\272H\007r\005\020\001\030\200\001'
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHTOKENREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
+  _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._loaded_options = None
+  _globals['_LOGOUTREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\272H\007r\005\020\001\030\200\004'
   _globals['_GETUSERSREQUEST'].fields_by_name['user_ids']._loaded_options = None
   _globals['_GETUSERSREQUEST'].fields_by_name['user_ids']._serialized_options = b'\272H\014\222\001\t\020\220\003\"\004z\002h\020'
   _globals['_RESOLVEUSERNAMESREQUEST'].fields_by_name['usernames']._loaded_options = None
@@ -69,6 +71,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['Login']._serialized_options = b'\312\363\030\007\010\001\030\003(\220N\202\323\344\223\002\027\"\022/api/v1/auth/login:\001*'
   _globals['_USERSERVICE'].methods_by_name['RefreshToken']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['RefreshToken']._serialized_options = b'\312\363\030\007\010\001\030\002(\210\'\202\323\344\223\002\031\"\024/api/v1/auth/refresh:\001*'
+  _globals['_USERSERVICE'].methods_by_name['Logout']._loaded_options = None
+  _globals['_USERSERVICE'].methods_by_name['Logout']._serialized_options = b'\312\363\030\n\010\002\030\002 \314\001(\210\'\202\323\344\223\002\030\"\023/api/v1/auth/logout:\001*'
   _globals['_USERSERVICE'].methods_by_name['GetUsers']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['GetUsers']._serialized_options = b'\312\363\030\007\010\003\030\001(\320\017'
   _globals['_USERSERVICE'].methods_by_name['GetAccount']._loaded_options = None
@@ -79,8 +83,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\312\363\030\007\010\003\030\001(\210\''
   _globals['_USERSERVICE'].methods_by_name['ImportUser']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['ImportUser']._serialized_options = b'\312\363\030\007\010\003\030\002(\210\''
-  _globals['_USERSTATUS']._serialized_start=2497
-  _globals['_USERSTATUS']._serialized_end=2562
+  _globals['_USERSTATUS']._serialized_start=2590
+  _globals['_USERSTATUS']._serialized_end=2655
   _globals['_USER']._serialized_start=171
   _globals['_USER']._serialized_end=732
   _globals['_RELATIONSHIP']._serialized_start=734
@@ -97,28 +101,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REFRESHTOKENREQUEST']._serialized_end=1522
   _globals['_REFRESHTOKENRESPONSE']._serialized_start=1525
   _globals['_REFRESHTOKENRESPONSE']._serialized_end=1668
-  _globals['_GETUSERSREQUEST']._serialized_start=1670
-  _globals['_GETUSERSREQUEST']._serialized_end=1722
-  _globals['_GETUSERSRESPONSE']._serialized_start=1724
-  _globals['_GETUSERSRESPONSE']._serialized_end=1779
-  _globals['_GETACCOUNTREQUEST']._serialized_start=1781
-  _globals['_GETACCOUNTREQUEST']._serialized_end=1800
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=1802
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=1858
-  _globals['_RESOLVEUSERNAMESREQUEST']._serialized_start=1860
-  _globals['_RESOLVEUSERNAMESREQUEST']._serialized_end=1920
-  _globals['_RESOLVEUSERNAMESRESPONSE']._serialized_start=1922
-  _globals['_RESOLVEUSERNAMESRESPONSE']._serialized_end=1997
-  _globals['_RESOLVEDUSERNAME']._serialized_start=1999
-  _globals['_RESOLVEDUSERNAME']._serialized_end=2052
-  _globals['_LISTUSERSREQUEST']._serialized_start=2054
-  _globals['_LISTUSERSREQUEST']._serialized_end=2145
-  _globals['_LISTUSERSRESPONSE']._serialized_start=2147
-  _globals['_LISTUSERSRESPONSE']._serialized_end=2223
-  _globals['_IMPORTUSERREQUEST']._serialized_start=2226
-  _globals['_IMPORTUSERREQUEST']._serialized_end=2439
-  _globals['_IMPORTUSERRESPONSE']._serialized_start=2441
-  _globals['_IMPORTUSERRESPONSE']._serialized_end=2495
-  _globals['_USERSERVICE']._serialized_start=2565
-  _globals['_USERSERVICE']._serialized_end=3458
+  _globals['_LOGOUTREQUEST']._serialized_start=1670
+  _globals['_LOGOUTREQUEST']._serialized_end=1743
+  _globals['_LOGOUTRESPONSE']._serialized_start=1745
+  _globals['_LOGOUTRESPONSE']._serialized_end=1761
+  _globals['_GETUSERSREQUEST']._serialized_start=1763
+  _globals['_GETUSERSREQUEST']._serialized_end=1815
+  _globals['_GETUSERSRESPONSE']._serialized_start=1817
+  _globals['_GETUSERSRESPONSE']._serialized_end=1872
+  _globals['_GETACCOUNTREQUEST']._serialized_start=1874
+  _globals['_GETACCOUNTREQUEST']._serialized_end=1893
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=1895
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1951
+  _globals['_RESOLVEUSERNAMESREQUEST']._serialized_start=1953
+  _globals['_RESOLVEUSERNAMESREQUEST']._serialized_end=2013
+  _globals['_RESOLVEUSERNAMESRESPONSE']._serialized_start=2015
+  _globals['_RESOLVEUSERNAMESRESPONSE']._serialized_end=2090
+  _globals['_RESOLVEDUSERNAME']._serialized_start=2092
+  _globals['_RESOLVEDUSERNAME']._serialized_end=2145
+  _globals['_LISTUSERSREQUEST']._serialized_start=2147
+  _globals['_LISTUSERSREQUEST']._serialized_end=2238
+  _globals['_LISTUSERSRESPONSE']._serialized_start=2240
+  _globals['_LISTUSERSRESPONSE']._serialized_end=2316
+  _globals['_IMPORTUSERREQUEST']._serialized_start=2319
+  _globals['_IMPORTUSERREQUEST']._serialized_end=2532
+  _globals['_IMPORTUSERRESPONSE']._serialized_start=2534
+  _globals['_IMPORTUSERRESPONSE']._serialized_end=2588
+  _globals['_USERSERVICE']._serialized_start=2658
+  _globals['_USERSERVICE']._serialized_end=3670
 # @@protoc_insertion_point(module_scope)

@@ -50,6 +50,11 @@ class UserServiceStub:
                 request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenRequest.SerializeToString,
                 response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenResponse.FromString,
                 _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/aviary.user.v1.UserService/Logout',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.FromString,
+                _registered_method=True)
         self.GetUsers = channel.unary_unary(
                 '/aviary.user.v1.UserService/GetUsers',
                 request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.GetUsersRequest.SerializeToString,
@@ -99,6 +104,15 @@ class UserServiceServicer:
     def RefreshToken(self, request, context):
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
         late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
+        its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+        Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,6 +171,11 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.RefreshToken,
                     request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenRequest.FromString,
                     response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.SerializeToString,
             ),
             'GetUsers': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsers,
@@ -266,6 +285,33 @@ class UserService:
             '/aviary.user.v1.UserService/RefreshToken',
             aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenRequest.SerializeToString,
             aviary_dot_user_dot_v1_dot_user__pb2.RefreshTokenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/Logout',
+            aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.FromString,
             options,
             channel_credentials,
             insecure,

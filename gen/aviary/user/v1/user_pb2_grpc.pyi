@@ -43,6 +43,11 @@ class UserServiceStub:
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
     late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
     """
+    Logout: _grpc.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]
+    """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
+    its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+    Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
+    """
     GetUsers: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
     GetAccount: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetAccountRequest, _user_pb2.GetAccountResponse]
@@ -69,6 +74,11 @@ class UserServiceAsyncStub(UserServiceStub):
     RefreshToken: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshTokenRequest, _user_pb2.RefreshTokenResponse]  # type: ignore[assignment]
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
     late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+    """
+    Logout: _aio.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]  # type: ignore[assignment]
+    """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
+    its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+    Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
     """
     GetUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]  # type: ignore[assignment]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
@@ -112,6 +122,17 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_pb2.RefreshTokenResponse, _abc.Awaitable[_user_pb2.RefreshTokenResponse]]:
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
         late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _user_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.LogoutResponse, _abc.Awaitable[_user_pb2.LogoutResponse]]:
+        """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
+        its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+        Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
         """
 
     @_abc_1.abstractmethod
