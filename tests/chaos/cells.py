@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", "edge")
+EDGE = "edge"
+"""It never hangs in the matrix: nobody else could answer. Whoever hangs so is killed by its supervisor."""
+SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", EDGE)
 SERVERS = ("cassandra", "redis", "nats")
 PROCESSES = (*SERVICES, *SERVERS)
 ITSELF = "itself"
@@ -102,7 +104,7 @@ def cells(*, full: bool) -> list[Cell]:
     hangs = [
         Cell(operation, point, victim, "hang")
         for operation, (point, tried) in HANGS.items()
-        for victim in ([v for v in PROCESSES if v not in own(operation)] if full else tried)
+        for victim in ([v for v in PROCESSES if v not in (*own(operation), EDGE)] if full else tried)
     ]
     return spread(kills) + hangs
 

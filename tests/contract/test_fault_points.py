@@ -2,7 +2,7 @@
 
 import re
 
-from tests.chaos.cells import HANGS, POINTS, PROCESSES, cells
+from tests.chaos.cells import EDGE, HANGS, POINTS, PROCESSES, cells
 from tests.contract.contracts import ROOT, sources
 
 CALL = re.compile(r"faults\.at\((.*?)\)", re.DOTALL)
@@ -23,11 +23,11 @@ def test_every_point_is_struck_in_every_run_of_the_tests() -> None:
     assert struck >= {(operation, point) for operation, points in POINTS.items() for point in points}
 
 
-def test_the_full_matrix_kills_every_process_at_every_point_and_hangs_each_somewhere() -> None:
+def test_the_full_matrix_kills_every_process_at_every_point_and_hangs_each_but_the_edge_somewhere() -> None:
     every = {(operation, point) for operation, points in POINTS.items() for point in points}
     full = {(cell.operation, cell.point, cell.victim, cell.how) for cell in cells(full=True)}
     assert full >= {(*place, victim, "kill") for place in every for victim in PROCESSES}
-    assert {victim for _, _, victim, how in full if how == "hang"} == set(PROCESSES)
+    assert {victim for _, _, victim, how in full if how == "hang"} == set(PROCESSES) - {EDGE}
     assert all(point in POINTS[operation] for operation, (point, _) in HANGS.items())
 
 
