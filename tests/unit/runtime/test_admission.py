@@ -1,6 +1,5 @@
 """Ordinary calls leave room for those that come first, and nobody gets in beyond the bound."""
 
-
 from runtime.admission import SHED, Admission
 from runtime.errors import Overloaded
 
