@@ -10,7 +10,7 @@ ORDINARY_SHARE = 0.8
 
 
 class Admission:
-    """At most `room` at work: ordinary ones up to 80 % of it, those that come first (home, health) up to all of it."""
+    """At most `room` at work: ordinary ones up to 80 % of it, those that come first (home) up to all of it; health is not counted."""
 
     def __init__(self, room: int) -> None:
         self._room = max(1, room)
