@@ -100,7 +100,7 @@ class Broker(Server):
 
     def store(self, envelopes: Sequence[Envelope], sender: Node) -> None:
         """Keep messages and hand them to the durables of their subject."""
-        now = self.loop.time()
+        now = self.loop.now
         for envelope in envelopes:
             base = envelope.subject.rpartition(".")[0]
             contract = self.contracts[base]
@@ -123,7 +123,7 @@ class Broker(Server):
         for node, handler in self._listeners[subject]:
             if self.dice.roll() < self.dice.odds.lost:
                 continue
-            at = max(self.loop.time() + self.dice.hop(), self._heard_at.get((sender, node), 0.0))
+            at = max(self.loop.now + self.dice.signal(), self._heard_at.get((sender, node), 0.0))
             self._heard_at[sender, node] = at
             self.loop.call_at(at, _hear, handler, message, context=node.context)
 

@@ -36,6 +36,11 @@ class Dice:
         roll = self.roll()
         return 0.0003 + 0.003 * roll if roll > _SLOW else _LATE_S * self.roll() ** 3
 
+    def signal(self) -> float:
+        """Seconds of one way over a connection that is always open."""
+        roll = self.roll()
+        return 0.0003 + 0.003 * roll if roll > _SLOW / 10 else _LATE_S * self.roll() ** 3
+
     def one_of(self, some: "list[str]") -> str:
         """One of them."""
         return some[int(self.roll() * len(some))]

@@ -61,7 +61,7 @@ from svc_user.tokens import TokenIssuer
 from views.build import Channels, build_deps, listen
 from views.servicer import ViewServicer
 
-RELAY_AGES_S = (6, 15, 30)
+RELAY_AGES_S = (8, 12, 16)
 _NEVER_S = 1e9
 _SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 _EMAILS = Emails(Secret(b"e" * 32))

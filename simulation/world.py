@@ -116,11 +116,9 @@ class World:
     async def _weather(self) -> None:
         mesh = self.mesh
         happenings: list[Callable[[], None]] = [
-            self._kill_one,
-            self._kill_one,
-            self._kill_one,
+            *[self._kill_one] * 5,
             lambda: mesh.database.go_away(self.dice.between(0.2, 5)),
-            lambda: mesh.broker.go_away(self.dice.between(0.2, 8)),
+            *[lambda: mesh.broker.go_away(self.dice.between(0.2, 8))] * 2,
             lambda: mesh.cache.go_away(self.dice.between(0.2, 4)),
             self._empty_cache,
         ]

@@ -9,7 +9,7 @@ from grpc import aio
 from runtime.context import Caller, acting
 from runtime.errors import ServiceError
 from runtime.faults import Faults
-from runtime.ids import Clock, Ids, split_ids
+from runtime.ids import Clock, Ids, ms_of, split_ids
 from runtime.telemetry import logger
 from svc_timeline import metrics
 from svc_timeline.config import Limits
@@ -24,6 +24,7 @@ _TIME_S = 10.0
 _ATTEMPTS = 5
 # Own tweets whose fan-out may still be under way when the cache is lost.
 _OWN_HEAD = 200
+_FAN_OUT_LATE_MS = 24 * 3600 * 1000
 
 log = logger(__name__)
 
@@ -97,7 +98,8 @@ class Rebuilds:
         """The newest stored entries with the user's own newest tweets, and the greatest id that may be missing among them.
 
         The own tweets are there because what was remembered of own writes is lost with the window, and a rebuilt window is
-        believed to hold them. Those whose fan-out is still under way are stored first: what the window drops later, the store has.
+        believed to hold them. Those whose fan-out may still be under way are stored first: the store has what lies below the
+        floor, and what the window drops later.
         """
         span = span_asked(b"", b"", self._clock.now_ms(), self._limits.depth_ms)
         capacity = self._limits.window
@@ -108,9 +110,10 @@ class Rebuilds:
         stored = reading.result()
         floor = stored[capacity].entry_id if len(stored) > capacity else NO_ID
         known = {entry.entry_id for entry in stored}
-        own = [Entry(tweet_id, user_id) for tweet_id in asking.result() if tweet_id > floor and tweet_id not in known]
-        if own:
-            await self._store.add([user_id], own)
+        own = [Entry(tweet_id, user_id) for tweet_id in asking.result() if tweet_id not in known]
+        late = [entry for entry in own if self._clock.now_ms() - ms_of(entry.entry_id) < _FAN_OUT_LATE_MS]
+        if late:
+            await self._store.add([user_id], late)
         return [*stored, *own], floor
 
     async def _own_tweets(self, request: ListAuthorTweetsRequest) -> list[bytes]:

@@ -140,3 +140,13 @@ async def test_an_own_tweet_whose_fan_out_is_late_outlives_its_place_in_the_wind
     assert window is not None
     assert own.tweet_id not in {e.entry_id for e in window.entries}
     assert await world.home(reader) == [*newer, own.tweet_id, *tweets]
+
+
+async def test_an_own_tweet_whose_fan_out_is_late_is_there_below_the_floor_too(world: MemoryWorld) -> None:
+    """Promise 5: a build stores it, although its window ends above it."""
+    reader, author, tweets = await stored(world, 3)
+    own = world.tweet(reader)
+    newer = await world.post_each(author, 12)
+    world.windows.clear()
+    assert await world.deps.rebuilds.build(reader) == "built"
+    assert await world.home(reader) == [*newer, own.tweet_id, *tweets]
