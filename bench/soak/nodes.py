@@ -161,7 +161,10 @@ async def run(options: Options) -> Outcome:
             for fault in QUICK if options.quick else FAULTS:
                 done = await happened(world, fault)
                 events.append(done)
-                told = f"{done.fault}: {len(done.errors)} errors, for {done.longest_s:.1f} s at most, back after {done.away_s:.1f} s"
+                told = (
+                    f"{done.fault}: {len(done.errors)} errors, for {done.longest_s:.1f} s at most, the last after"
+                    f" {done.last_error_s:.1f} s; back after {done.away_s:.1f} s, all delivered {done.settled_s:.1f} s after the traffic"
+                )
                 print(told, flush=True)
                 if done.longest_s > _LONGEST_S:
                     failures.append(told)
