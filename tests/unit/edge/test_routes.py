@@ -68,5 +68,7 @@ def test_a_taken_place_or_another_kind_of_template_is_refused(table: RouteTable[
 
 def test_only_rpcs_with_an_http_rule_have_routes() -> None:
     found = routes_of(service.full_name for service in user_pb2.DESCRIPTOR.services_by_name.values())
-    assert [route.rpc.name for route in found] == ["Register", "Login", "RefreshToken"]
+    names = {route.rpc.name for route in found}
+    assert names >= {"Register", "Login", "RefreshToken"}
+    assert not names & {"GetUsers", "GetAccount", "ImportUser"}
     assert routes_of(service.full_name for service in timeline_pb2.DESCRIPTOR.services_by_name.values()) == []
