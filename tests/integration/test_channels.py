@@ -258,6 +258,35 @@ async def test_a_peer_that_answers_that_its_database_is_away_is_still_asked() ->
         assert len(server.left) == 2 * LEAST
 
 
+class Forwarding(Server):
+    """A server that needs another one for every answer."""
+
+    def __init__(self, tweets: Any) -> None:
+        super().__init__()
+        self._tweets = tweets
+
+    async def _note(self) -> None:
+        await super()._note()
+        await self._tweets.CreateTweet(CREATE)
+
+
+async def test_a_peer_whose_own_peer_is_overloaded_is_still_asked() -> None:
+    """It is not overloaded itself, and may have what others ask for."""
+    last, done = Server(), asyncio.Event()
+    last.then = done.wait
+    async with serving(last, room=1) as last_port, calling(f"127.0.0.1:{last_port}") as (far, _):
+        work = asyncio.ensure_future(far.CreateTweet(CREATE))
+        await until(lambda: len(last.left) == 1)
+        near = Forwarding(far)
+        async with serving(near) as port, calling(f"127.0.0.1:{port}") as (tweets, _):
+            for _ in range(2 * LEAST):
+                error = await refusal(tweets.CreateTweet(CREATE))
+                assert (error.status, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
+            assert len(near.left) == 2 * LEAST
+        done.set()
+        await work
+
+
 async def test_a_full_server_refuses_ordinary_calls_then_homes_and_never_health() -> None:
     server, done = Server(), asyncio.Event()
     server.then = done.wait
