@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from grpc import aio
+
 from ops.audit.facts import Facts
 from ops.audit.oracle import Bounds, expected_home, judge
 from runtime.context import ALL_SCOPES, Caller
@@ -90,6 +92,8 @@ class World:
                 await self._judge()
         except TimeoutError:
             truth.breaks("everything recovers by itself: people are still waiting")
+        except aio.AioRpcError as error:
+            truth.breaks(f"everything recovers by itself: a call in calm ended {error.code().name}")
         for crash in self._crashed + [crash for node in self._nodes.values() for crash in node.crashed]:
             truth.breaks(crash)
         for failure in self.mesh.broker.failed:
