@@ -109,10 +109,10 @@ class Partitions:
     def _follow(self) -> None:
         """Begin what was gained, drop what was lost, end what is to be given up."""
         for number, partition in list(self._owned.items()):
-            kept = partition.ending and number not in self._leases.surplus and self._tasks[number].done()
+            kept = number not in self._leases.surplus and self._tasks[number].done()
             if kept or self._leases.held.get(number) != partition.epoch:
-                # Ended to be given up, and then not: it begins anew. Or lost, and perhaps somebody else's already: it stops
-                # in the middle, which positions bear.
+                # Ended, to be given up and then not, or by something unforeseen: it begins anew. Or lost, and perhaps somebody
+                # else's already: it stops in the middle, which positions bear.
                 del self._owned[number]
                 self._tasks.pop(number).cancel()
         for number, epoch in self._leases.held.items():
@@ -141,8 +141,10 @@ class Partitions:
             found = [d for d in _taken(partition.queue) if d.place > partition.at]
             until, partition.empty_to = found[-1].place if found else partition.empty_to, 0
             if until:
-                await self._hand(Piece(partition.number, partition.epoch, found, until, partition.lost))
-                partition.at, partition.lost = until, False
+                # Before: a loss that shows meanwhile is told with the next piece, and the place it is at is kept.
+                lost, partition.lost = partition.lost, False
+                await self._hand(Piece(partition.number, partition.epoch, found, until, lost))
+                partition.at = max(partition.at, until)
             if partition.reader is None:
                 self._to_open.set()
             if not partition.queue and not partition.ending:
@@ -168,23 +170,33 @@ class Partitions:
                 continue
 
     async def _open(self, some: Sequence[_Partition]) -> None:
-        info = await self._js.stream_info(self._stream)
-        created, places = created_us(info), asyncio.Semaphore(_AT_ONCE)
+        places = asyncio.Semaphore(_AT_ONCE)
 
-        async def start(partition: _Partition) -> int:
+        async def stored(partition: _Partition) -> int:
             async with places:
-                return await self._start(partition, created, info.state.first_seq, info.state.last_seq)
+                return partition.at or await self._work.load(partition.number)
 
-        first = min(await asyncio.gather(*(start(p) for p in some)))
+        positions = await asyncio.gather(*map(stored, some))
+        # After the positions: an owner who is not gone yet may store one behind an end that was seen before, and that would
+        # look as if the stream had been made again.
+        info = await self._js.stream_info(self._stream)
+        created = created_us(info)
+
+        async def start(partition: _Partition, position: int) -> int:
+            async with places:
+                return await self._start(partition, position, created, info.state.first_seq, info.state.last_seq)
+
+        first = min(await asyncio.gather(*map(start, some, positions)))
         task = asyncio.create_task(self._read(some, first, created))
         for partition in some:
             partition.reader, partition.heard_at = task, time.monotonic()
         self._readers.add(task)
         task.add_done_callback(self._readers.discard)
 
-    async def _start(self, partition: _Partition, created: int, first: int, last: int) -> int:
+    async def _start(self, partition: _Partition, stored: int, created: int, first: int, last: int) -> int:
         """The sequence from which a partition is to be read; if it holds nothing now, its position moves to the stream's end."""
-        stored = partition.at or await self._work.load(partition.number)
+        # What was handled meanwhile counts.
+        stored = partition.at or stored
         after = stored - created
         if not first - 1 <= after <= last:
             if stored:

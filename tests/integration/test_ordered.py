@@ -21,7 +21,7 @@ from redis.asyncio import Redis
 from ordered import OrderedConsumer, Slice
 from ordered.leases import TTL_S, Roll
 from ordered.nats import NatsSource
-from runtime.bus import NatsBus
+from runtime.bus import NatsBus, Poison
 from runtime.bus.envelope import PARTITIONS
 from runtime.config import MeshConfig
 from tests.waiting import until
@@ -248,3 +248,55 @@ async def test_a_quiet_partition_moves_its_position_when_it_is_taken_over(mesh: 
         max(work.positions.values()) % 1_000_000_000
     }
     assert last == len(AUTHORS)
+
+
+async def test_a_position_that_another_owner_stores_meanwhile_is_no_loss(mesh: Mesh) -> None:
+    """Whoever has lost the lease may work for a moment beside the new owner, who must not begin at the first message again."""
+    await mesh.publish()
+    stream = f"{mesh.bus.streams.namespace}_tweets"
+    behind = zlib.crc32(AUTHORS[0]) % PARTITIONS
+
+    class Overtaken(Lost):
+        async def load(self, partition: int) -> int:
+            if partition == behind and partition not in self.positions:
+                await mesh.bus.publish(TweetCreated(event_id=os.urandom(16), author_id=AUTHORS[0]))
+                info = await mesh.bus._js.stream_info(stream)
+                assert info.created is not None
+                self.positions[partition] = int(info.created.timestamp() * 1_000_000) + info.state.last_seq
+            return await super().load(partition)
+
+    work = Overtaken({})
+    task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
+    await until(lambda: len(work.positions) == PARTITIONS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert not any(piece.lost for piece in work.pieces)
+    assert [piece for piece in work.pieces if piece.partition == behind and piece.items] == []
+
+
+async def test_a_partition_whose_work_ended_by_something_unforeseen_is_begun_anew(mesh: Mesh) -> None:
+    class Odd:
+        """The bus, but the first letter that is set aside fails as nothing should."""
+
+        producer, tries = mesh.bus.producer, 0
+
+        async def bury(self, *letter: Any) -> None:
+            self.tries += 1
+            if self.tries == 1:
+                raise ValueError("no such thing")
+            await mesh.bus.bury(*letter)
+
+    class Refusing(Lost):
+        async def handle(self, piece: Slice) -> None:
+            if piece.items and piece.items[0].event.author_id == AUTHORS[0]:
+                raise Poison("never")
+            await super().handle(piece)
+
+    await mesh.publish()
+    bus, work = Odd(), Refusing({})
+    consumer = OrderedConsumer(bus, NatsSource(mesh.bus, TTL_S), work)  # type: ignore[arg-type]  # all that it uses of a bus
+    task = asyncio.create_task(consumer.run())
+    await until(lambda: bus.tries == 2)
+    await until(lambda: len(work.positions) == PARTITIONS)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
