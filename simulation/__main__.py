@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from simulation.bugs import Sound
-from simulation.runs import BUGS, Outcome, prepare, report, run_many, simulate
+from simulation.runs import BUGS, Outcome, prepare, report, run_many, simulate, workers
 from simulation.world import OPERATIONS
 
 _SHOWN = 3
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
         if done % _PROGRESS == 0:
             print(f"{done} of {len(chosen.seeds)} seeds", file=sys.stderr, flush=True)
 
-    tally = run_many(chosen.seeds, chosen.bug, workers=chosen.workers, operations=chosen.operations, tell=tell)
+    with workers(chosen.workers) as pool:
+        tally = run_many(chosen.seeds, chosen.bug, pool=pool, operations=chosen.operations, tell=tell)
     if tally.failed:
         print(f"failed: {' '.join(str(failure.seed) for failure in tally.failed)}")
     print(

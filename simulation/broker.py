@@ -103,6 +103,10 @@ class Broker(Server):
         now = self.loop.now
         for envelope in envelopes:
             base = envelope.subject.rpartition(".")[0]
+            if base not in self.contracts:
+                raise KeyError(
+                    f"{base} is published and was never declared: add it to `bus.declare` in simulation/mesh.py"
+                )
             contract = self.contracts[base]
             identity = (stream_name(contract), envelope.event_id)
             if now - self._seen.get(identity, -DUPLICATES_S) < DUPLICATES_S:

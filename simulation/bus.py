@@ -103,6 +103,10 @@ class MemoryBus:
         self._ensure_up()
         for envelope in envelopes:
             base = envelope.subject.rpartition(".")[0]
+            if base not in self._types:
+                raise KeyError(
+                    f"{base} is published and was never declared: `await bus.declare([…])` first, as server.py does"
+                )
             contract = event(self._types[base])
             identity = (stream_name(contract), envelope.event_id)
             if identity in self._seen:

@@ -4,7 +4,9 @@ import gc
 import multiprocessing
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.pool import Pool
 
 import structlog
 
@@ -12,6 +14,7 @@ from simulation.bugs import PLANTED, Sound
 from simulation.world import OPERATIONS, Result, World
 
 _COLLECT_EVERY = 20
+_A_FEW = 8
 _ABOUT = 60
 _SILENT = 50
 
@@ -57,11 +60,18 @@ def simulate(seed: int, bug: str = Sound.name, operations: int = OPERATIONS) -> 
     return World(seed, BUGS[bug](), operations).run()
 
 
+@contextmanager
+def workers(count: int) -> Iterator[Pool]:
+    """Processes that runs are spread over. Not forked: what a process of ours has open is not for its children."""
+    with multiprocessing.get_context("spawn").Pool(count, initializer=prepare) as pool:
+        yield pool
+
+
 def run_many(
     seeds: Sequence[int],
     bug: str = Sound.name,
     *,
-    workers: int = 1,
+    pool: Pool,
     operations: int = OPERATIONS,
     stop_after: int = 0,
     tell: Callable[[int, Outcome], None] = lambda _, __: None,
@@ -70,14 +80,18 @@ def run_many(
     failed: list[Outcome] = []
     done = ran = 0
     began = time.monotonic()
-    for outcome in _outcomes(seeds, bug, workers, operations):
-        done += 1
-        ran += outcome.operations
-        tell(done, outcome)
-        if outcome.broken:
-            failed.append(outcome)
-            if len(failed) == stop_after:
-                break
+    # Few at a time when not all may be wanted.
+    part = _A_FEW if stop_after else len(seeds)
+    for start in range(0, len(seeds), part):
+        jobs = [(seed, bug, operations) for seed in seeds[start : start + part]]
+        for outcome in pool.imap_unordered(_outcome, jobs, chunksize=max(1, min(20, len(jobs) // 16))):
+            done += 1
+            ran += outcome.operations
+            tell(done, outcome)
+            if outcome.broken:
+                failed.append(outcome)
+        if stop_after and len(failed) >= stop_after:
+            break
     return Tally(done, ran, time.monotonic() - began, tuple(sorted(failed, key=lambda each: each.seed)))
 
 
@@ -92,16 +106,6 @@ def report(result: Result, *, whole: bool = False, bug: str = Sound.name) -> str
     planted = "" if bug == Sound.name else f" BUG={bug}"
     lines += ["", f"again: make simulate SEEDS={result.seed}{planted}      all of its history: … WHOLE=1"]
     return "\n".join(lines)
-
-
-def _outcomes(seeds: Sequence[int], bug: str, workers: int, operations: int) -> Iterator[Outcome]:
-    jobs = [(seed, bug, operations) for seed in seeds]
-    if workers == 1:
-        yield from map(_outcome, jobs)
-        return
-    # Not forked: what a process of ours has open is not for its children.
-    with multiprocessing.get_context("spawn").Pool(workers, initializer=prepare) as pool:
-        yield from pool.imap_unordered(_outcome, jobs, chunksize=max(1, min(20, len(jobs) // (4 * workers))))
 
 
 def _outcome(job: tuple[int, str, int]) -> Outcome:

@@ -176,6 +176,11 @@ class Disk:
 
     def announce(self, event: Any) -> None:
         """Write the row of an announcement that is being stored."""
+        if event.event_id not in self.coming:
+            kind = type(event).__name__
+            raise KeyError(
+                f"no row for {kind}: the store's method must be called with `announce=` one event, or several"
+            )
         self.table.write(self.coming[event.event_id])
 
 

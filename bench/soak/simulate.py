@@ -5,7 +5,7 @@ import os
 
 from bench.soak.scenario import Options, Outcome
 from simulation.bugs import PLANTED
-from simulation.runs import run_many
+from simulation.runs import run_many, workers
 
 _SEEDS = 20_000
 _SEEDS_OF_A_BUG = 200
@@ -18,25 +18,26 @@ async def run(options: Options) -> Outcome:
 
 
 def _run(seeds: int) -> Outcome:
-    workers = len(os.sched_getaffinity(0))
-    tally = run_many(range(1, seeds + 1), workers=workers)
+    count = len(os.sched_getaffinity(0))
+    with workers(count) as pool:
+        tally = run_many(range(1, seeds + 1), pool=pool)
+        found = {bug.name: run_many(range(1, _SEEDS_OF_A_BUG + 1), bug.name, pool=pool) for bug in PLANTED}
     failures = [f"seed {failure.seed}: {failure.broken[0]}" for failure in tally.failed]
-    planted: dict[str, object] = {}
-    for bug in PLANTED:
-        found = run_many(range(1, _SEEDS_OF_A_BUG + 1), bug.name, workers=workers)
-        planted[bug.name] = {
-            "first_seed": found.failed[0].seed if found.failed else None,
-            "found_in": len(found.failed),
-            "of_seeds": found.seeds,
+    failures += [f"the planted bug {name} is not found" for name, each in found.items() if not each.failed]
+    planted = {
+        name: {
+            "first_seed": each.failed[0].seed if each.failed else None,
+            "found_in": len(each.failed),
+            "of_seeds": each.seeds,
         }
-        if not found.failed:
-            failures.append(f"the planted bug {bug.name} is not found")
+        for name, each in found.items()
+    }
     result = {
         "seeds": tally.seeds,
         "operations": tally.operations,
         "seconds": round(tally.seconds, 1),
         "seeds_per_s": round(tally.seeds_per_s, 1),
-        "workers": workers,
+        "workers": count,
         "failed": [failure.seed for failure in tally.failed],
         "planted": planted,
     }
