@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass
 
-_SLOW = 0.02
 _LATE_S = 1.5
 
 
@@ -11,6 +10,8 @@ _LATE_S = 1.5
 class Odds:
     """How bad the weather is: probabilities of what may go wrong each time."""
 
+    late: float = 0.0
+    """A way over the network takes much longer than usual."""
     unsure: float = 0.0
     """A write to the database or the broker is not confirmed: done, not done, or done later."""
     slow: float = 0.0
@@ -34,12 +35,12 @@ class Dice:
     def hop(self) -> float:
         """Seconds of one way over the network: a millisecond or two, seldom much longer."""
         roll = self.roll()
-        return 0.0003 + 0.003 * roll if roll > _SLOW else _LATE_S * self.roll() ** 3
+        return 0.0003 + 0.003 * roll if roll >= self.odds.late else _LATE_S * self.roll() ** 3
 
     def signal(self) -> float:
         """Seconds of one way over a connection that is always open."""
         roll = self.roll()
-        return 0.0003 + 0.003 * roll if roll > _SLOW / 10 else _LATE_S * self.roll() ** 3
+        return 0.0003 + 0.003 * roll if roll >= self.odds.late / 10 else _LATE_S * self.roll() ** 3
 
     def one_of(self, some: "list[str]") -> str:
         """One of them."""

@@ -104,6 +104,7 @@ class World:
         if self._wild:
             roll = self.dice.roll
             self.dice.odds = Odds(
+                late=0.03 * roll(),
                 unsure=0.04 * roll(),
                 slow=0.15 * roll(),
                 twice=0.1 * roll(),
