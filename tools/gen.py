@@ -19,13 +19,13 @@ def generate(out: Path) -> None:
     sources = sorted(str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto").rglob("*.proto"))
     includes = [f"-I{ROOT / 'proto'}", f"-I{ROOT / 'third_party'}", f"-I{files('grpc_tools') / '_proto'}"]
     plugins = Path(sys.executable).parent
-    args = ["protoc", *includes, f"--python_out={out}", f"--mypy_out={out}"]
+    args = ["protoc", *includes, f"--python_out={out}", f"--mypy_out=quiet:{out}"]
     args += [f"--plugin=protoc-gen-mypy={plugins / 'protoc-gen-mypy'}"]
     args += [f"--plugin=protoc-gen-mypy_grpc={plugins / 'protoc-gen-mypy_grpc'}"]
     if protoc.main([*args, *sources, "buf/validate/validate.proto"]) != 0:
         raise RuntimeError("protoc refused a contract, see above")
     services = [s for s in sources if "\nservice " in (ROOT / "proto" / s).read_text()]
-    if protoc.main([*args, f"--grpc_python_out={out}", f"--mypy_grpc_out={out}", *services]) != 0:
+    if protoc.main([*args, f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services]) != 0:
         raise RuntimeError("protoc refused a service, see above")
     name_async_stubs(out)
     write_comments(out, includes, sources)

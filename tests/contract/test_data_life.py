@@ -23,6 +23,13 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {cells[0].strip().strip("`"): [cell.strip() for cell in cells[1:]] for cells in lines}
 
 
+def cells_of(service: str, table: str) -> list[str]:
+    """The cells of a table's row: key, TTL, personal, rebuilt from, erased."""
+    found = rows(service).get(table)
+    assert found, f"docs/data.md, section {service}: {table} has no row"
+    return found
+
+
 def tables(service: str) -> dict[str, str]:
     """The text of every table that the schema files of a service make."""
     text = "\n".join(path.read_text() for path in sorted((ROOT / service / "schema").glob("0*.cql")))
@@ -53,23 +60,28 @@ EVERY = [(service, name, text) for service in SERVICES for name, text in tables(
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_table_has_its_row_and_every_row_its_table(service: str) -> None:
-    assert set(rows(service)) == set(tables(service))
+    untold, gone = set(tables(service)) - set(rows(service)), set(rows(service)) - set(tables(service))
+    assert not untold, (
+        f"docs/data.md, section {service}: add a row for {sorted(untold)}: key, TTL, personal, rebuilt, erased"
+    )
+    assert not gone, f"docs/data.md, section {service}: {sorted(gone)} is in no file of {service}/schema"
 
 
 @pytest.mark.parametrize(("service", "name", "text"), EVERY, ids=lambda v: v if len(v) < 40 else "")
 def test_a_row_has_the_key_of_its_table(service: str, name: str, text: str) -> None:
-    assert rows(service)[name][0].strip("`") == primary_key(text)
+    assert cells_of(service, name)[0].strip("`") == primary_key(text), "docs/data.md has another key than the schema"
 
 
 @pytest.mark.parametrize(("service", "name", "text"), EVERY, ids=lambda v: v if len(v) < 40 else "")
 def test_a_row_states_a_ttl_exactly_when_rows_of_the_table_have_one(service: str, name: str, text: str) -> None:
-    stated = rows(service)[name][1]
+    stated = cells_of(service, name)[1]
     default = re.search(r"default_time_to_live = (\d+)", text)
     if default:
         amount, unit = stated.split()[:2]
         assert int(amount) * SECONDS[unit] == int(default[1])
     else:
-        assert bool(stated) == (name in set(ttl_statements(service)))
+        written = name in set(ttl_statements(service))
+        assert bool(stated) == written, f"docs/data.md states the TTL {stated!r}; statements write one: {written}"
 
 
 def test_every_row_says_whether_it_is_personal_and_how_it_comes_and_goes() -> None:
@@ -88,7 +100,8 @@ def test_the_streams_are_those_of_the_contracts() -> None:
         if message.DESCRIPTOR.GetOptions().HasExtension(options_pb2.event)
         and contract.event(message).kind != options_pb2.EVENT_KIND_SIGNAL
     ]
-    assert set(rows("JetStream")) == {f"{{ns}}_{name}" for name in (*kept, DEAD)}
+    told, made = set(rows("JetStream")), {f"{{ns}}_{name}" for name in (*kept, DEAD)}
+    assert told == made, f"docs/data.md, section JetStream: lacks {sorted(made - told)}, has gone {sorted(told - made)}"
 
 
 def test_the_redis_keys_are_those_of_the_code() -> None:
@@ -101,4 +114,6 @@ def test_the_redis_keys_are_those_of_the_code() -> None:
         for word in re.findall(r":([a-z]\w*)(?=:|$)", literal)
     }
     stated = {word for key in rows("Redis") for word in re.findall(r"(?<=:)([a-z]\w*)(?=:|$)", key)}
-    assert stated == words
+    assert stated == words, (
+        f"docs/data.md, section Redis: lacks {sorted(words - stated)}, has gone {sorted(stated - words)}"
+    )

@@ -29,6 +29,20 @@ def test_a_tweet_has_its_time_its_author_and_what_is_marked_in_it() -> None:
     assert shown.entities == body().entities
 
 
+def test_what_a_stored_tweet_and_a_shown_one_both_have_is_shown() -> None:
+    """A field that is added to both is copied, too: text, kind and marks are what they have in common today."""
+    stored = body()
+    stored.tweet_type = tweet_pb2.TWEET_TYPE_TWEET
+    for field in stored.DESCRIPTOR.fields:
+        if field.type == field.TYPE_STRING and not field.is_repeated and not getattr(stored, field.name):
+            setattr(stored, field.name, "x")
+    shown = tweet_view(stored, AUTHOR)
+    both = {f.name for f in stored.DESCRIPTOR.fields} & {f.name for f in shown.DESCRIPTOR.fields} - {"tweet_id"}
+    assert both >= {"content", "tweet_type", "entities"}
+    for name in both:
+        assert getattr(shown, name) == getattr(stored, name), f"views/present.py does not copy {name}"
+
+
 def test_frames_in_a_row_are_a_page_of_every_list() -> None:
     frames = [tweet_frame(body(n).SerializeToString(), AUTHOR) for n in range(3)]
     tweets = [tweet_view(body(n), AUTHOR) for n in range(3)]
