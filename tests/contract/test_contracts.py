@@ -33,8 +33,8 @@ EVENTS = [m for m in messages() if m.DESCRIPTOR.GetOptions().HasExtension(option
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
 def test_every_rpc_states_who_may_call_it_and_what_repeating_does(rpc: contract.Method) -> None:
     """Promise 10: an rpc without a policy would be refused to everybody."""
-    assert rpc.access != options_pb2.ACCESS_UNSPECIFIED
-    assert rpc.effect != options_pb2.EFFECT_UNSPECIFIED
+    assert rpc.access != options_pb2.ACCESS_UNSPECIFIED, "state `access` in its option (aviary.options.v1.rpc)"
+    assert rpc.effect != options_pb2.EFFECT_UNSPECIFIED, "state `effect` in its option (aviary.options.v1.rpc)"
 
 
 @pytest.mark.parametrize("rpc", [r for r in RPCS if r.http], ids=lambda rpc: rpc.path)
@@ -63,14 +63,15 @@ def test_no_two_areas_have_a_reason_of_the_same_name() -> None:
 def test_events_hold_no_free_text(event: type) -> None:
     """Erasure could not reach it: events hold ids, states and times only."""
     texts = [f.name for f in event.DESCRIPTOR.fields if f.type == FieldDescriptor.TYPE_STRING]
-    assert not texts
+    assert not texts, f"ids are bytes, and consumers ask the owner for text: {texts}"
 
 
 @pytest.mark.parametrize("event", EVENTS, ids=lambda e: e.DESCRIPTOR.name)
 def test_events_that_are_kept_carry_their_id_and_time(event: type) -> None:
     options = contract.event(event)
     if options.kind != options_pb2.EVENT_KIND_SIGNAL:
-        assert {"event_id", "occurred_at", options.key} <= {f.name for f in event.DESCRIPTOR.fields}
+        lacking = {"event_id", "occurred_at", options.key} - {f.name for f in event.DESCRIPTOR.fields}
+        assert not lacking, f"add the fields {sorted(lacking)}; `key` names the field that chooses the partition"
 
 
 def test_no_two_events_have_the_same_subject() -> None:
@@ -123,7 +124,7 @@ def test_every_rpc_has_its_file_and_its_test(service: object) -> None:
         for path in (f"{folder}/rpcs/{snake}.py", f"tests/unit/{folder}/test_{snake}.py")
         if not (ROOT / path).exists()
     ]
-    assert not missing
+    assert not missing, f"write {missing}"
 
 
 FILES = {

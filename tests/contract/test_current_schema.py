@@ -32,7 +32,11 @@ def folded(files: list[Path]) -> dict[str, str]:
 def test_the_current_schema_is_what_the_numbered_files_come_to(service: Path) -> None:
     current = service / "schema" / "current.cql"
     assert current.exists(), f"{service.name}/schema/current.cql is missing: write the tables there as they are now"
-    assert folded([current]) == folded(sorted((service / "schema").glob("[0-9]*.cql")))
+    stated, made = folded([current]), folded(sorted((service / "schema").glob("[0-9]*.cql")))
+    differing = sorted(name for name in stated.keys() | made.keys() if stated.get(name) != made.get(name))
+    assert not differing, (
+        f"{service.name}/schema/current.cql and the numbered files differ in {differing}: mend current.cql"
+    )
 
 
 def test_an_added_column_stands_before_the_key(tmp_path: Path) -> None:
