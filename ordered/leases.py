@@ -5,6 +5,7 @@ is compared with another's. Each takes free partitions up to its fair share, and
 """
 
 import json
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -67,9 +68,13 @@ class Leases:
         self._beats: dict[str, tuple[int, float]] = {}
         self._looked_at = self._renewed_at = float("-inf")
 
+    def left_s(self) -> float:
+        """For how long what is held may still be worked on without another renewal."""
+        return self._renewed_at + EXPIRED * self._ttl_s - time.monotonic() if self.held else math.inf
+
     def expire(self) -> None:
         """Let go of everything when the own beat could not be renewed for too long: others take over soon."""
-        if self.held and time.monotonic() - self._renewed_at > EXPIRED * self._ttl_s:
+        if self.left_s() <= 0:
             self.held, self.surplus = {}, []
 
     async def look(self, given_up: Iterable[int]) -> None:

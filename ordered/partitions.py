@@ -76,6 +76,8 @@ class Partitions:
         opening = asyncio.create_task(self._open_all())
         try:
             while True:
+                self._leases.expire()
+                self._follow()
                 await self._look()
                 await asyncio.sleep(self._tick_s)
         finally:
@@ -96,7 +98,8 @@ class Partitions:
     async def _look(self) -> None:
         finished = [p for p in self._leases.surplus if p not in self._tasks or self._tasks[p].done()]
         try:
-            async with asyncio.timeout(3 * self._tick_s):
+            # A broker that hangs must not keep us past the end of what we hold.
+            async with asyncio.timeout(min(3 * self._tick_s, max(0, self._leases.left_s()))):
                 await self._leases.look(finished)
         except KeyWrongLastSequenceError:
             # Another process was quicker.

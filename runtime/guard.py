@@ -167,12 +167,12 @@ class GuardInterceptor(aio.ServerInterceptor):
                 left = context.time_remaining()
                 return await self._guard.run(rpc, behaviour, request, caller, left, trace, ends_by_itself=True)
             except ServiceError as error:
-                failure = error
-                if error.reason == Overloaded.reason and not isinstance(error, Overloaded):
+                overloaded, failure = error.reason == Overloaded.reason, error
+                if overloaded and not isinstance(error, Overloaded):
                     # Somebody further on is; whoever asked us must not take us for it, and open a breaker before us.
                     failure = Unavailable(error.detail, retry_after_s=error.retry_after_s)
                 trailing: tuple[tuple[str, Any], ...] = ((STATUS_KEY, to_status(failure).SerializeToString()),)
-                if isinstance(failure, Overloaded):
+                if overloaded:
                     trailing = (*trailing, _NO_RETRY)
                 await context.abort(failure.status, failure.detail, trailing)
 

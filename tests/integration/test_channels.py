@@ -270,7 +270,7 @@ class Forwarding(Server):
         await self._tweets.CreateTweet(CREATE)
 
 
-async def test_a_peer_whose_own_peer_is_overloaded_is_still_asked() -> None:
+async def test_a_peer_whose_own_peer_is_overloaded_is_still_asked_but_once_for_each_call() -> None:
     """It is not overloaded itself, and may have what others ask for."""
     last, done = Server(), asyncio.Event()
     last.then = done.wait
@@ -280,7 +280,7 @@ async def test_a_peer_whose_own_peer_is_overloaded_is_still_asked() -> None:
         near = Forwarding(far)
         async with serving(near) as port, calling(f"127.0.0.1:{port}") as (tweets, _):
             for _ in range(2 * LEAST):
-                error = await refusal(tweets.CreateTweet(CREATE))
+                error = await refusal(tweets.ListAuthorTweets(LIST))
                 assert (error.status, error.reason) == (grpc.StatusCode.UNAVAILABLE, "DEPENDENCY_UNAVAILABLE")
             assert len(near.left) == 2 * LEAST
         done.set()
