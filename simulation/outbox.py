@@ -1,4 +1,4 @@
-"""The tables of an outbox in memory, for unit tests and simulation, and the real outbox over them; how it relays is in runtime."""
+"""The tables of an outbox in memory, for unit tests and simulation, and the real outbox over them; how it relays is in outbox/."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""The jobs that fan-out makes of events; timelines announce no facts, and signals to edges are in live.py."""
+"""The jobs that fan-out makes of events; timelines announce no facts, and signals to edges are in signals.py."""
 
 from aviary.graph.v1.graph_pb2 import FollowerShard
 from aviary.timeline.v1.events_pb2 import FanoutChunk
