@@ -18,6 +18,7 @@ BAD = [
     ("POST", "/tweets", {"json": {"content": " \u200b "}}, 422, "TWEET_EMPTY", "content"),
     ("POST", "/tweets", {"json": {"content": "x" * 5000}}, 400, "INVALID_REQUEST", "content"),
     ("POST", "/tweets", {"json": {"content": "x", "user_id": ZERO}}, 403, "NOT_YOUR_USER_ID", "user_id"),
+    ("POST", "/auth/logout", {"json": {"refresh_token": "x"}}, 400, "INVALID_REQUEST", "refresh_token"),
     ("GET", "/tweets/not-an-id", {}, 400, "INVALID_REQUEST", "tweet_id"),
     ("GET", f"/tweets/{ZERO}", {}, 404, "TWEET_NOT_FOUND", None),
     ("DELETE", f"/tweets/{ZERO}", {}, 404, "TWEET_NOT_FOUND", None),

@@ -105,6 +105,10 @@ class Fakes(
         await self._note(request)
         return user_pb2.LoginResponse(access_token="a")
 
+    async def Logout(self, request: Any, context: Any) -> user_pb2.LogoutResponse:
+        await self._note(request)
+        return user_pb2.LogoutResponse()
+
     async def CreateTweet(self, request: Any, context: Any) -> tweet_pb2.CreateTweetResponse:
         await self._note(request)
         if failure := FAILURES.get(request.content):

@@ -518,3 +518,13 @@ class TestPages:
             assert plain.content == answer.content
             assert len(plain.content) > 100
         assert "/openapi.json" in (await world.client.get("/docs/initializer.js")).text
+
+
+@pytest.mark.parametrize("sent", [{}, {"json": {}}, {"json": {"refresh_token": None}}])
+async def test_an_answer_without_content_is_204_and_a_body_without_fields_may_be_left_out(
+    world: World, sent: dict[str, Any]
+) -> None:
+    answer = await world.client.post("/api/v1/auth/logout", headers=as_alice(), **sent)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert not {"content-type", "content-length", "transfer-encoding"} & set(answer.headers)
+    assert not world.last.HasField("refresh_token")
