@@ -13,7 +13,7 @@ from runtime.config import MeshConfig
 from runtime.cql.bridge import Bridge
 from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
 from runtime.cql.rows import BatchedByReplicaSet
-from runtime.cql.statements import Applied, Rows, Statement, translated
+from runtime.cql.statements import ANSWERS, Applied, Rows, Statement, translated
 from runtime.errors import Unavailable
 
 Params = Sequence[Any]
@@ -122,8 +122,8 @@ class Cql:
             raise
         except Exception as error:
             seen = translated(error, reads=reads)
-            judge = self._breaker.failed if isinstance(seen, Unavailable) else self._breaker.answered
-            judge(turn)
+            silence = isinstance(seen, Unavailable) and not isinstance(error, ANSWERS)
+            (self._breaker.failed if silence else self._breaker.answered)(turn)
             raise seen from error
         self._breaker.answered(turn)
         return answer

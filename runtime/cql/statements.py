@@ -47,6 +47,8 @@ class Statement:
 
 
 _MISTAKES = (cassandra.RequestValidationException, protocol.RequestValidationException, cassandra.UnsupportedOperation)
+ANSWERS = (cassandra.Unavailable, cassandra.CoordinationFailure)
+"""Failures that a server which is well answers with at once: nodes that it needs are away, or cannot do just this."""
 _AWAY = (cassandra.DriverException, NoHostAvailable, ConnectionException, protocol.ErrorMessage)
 
 
