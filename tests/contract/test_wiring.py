@@ -8,6 +8,7 @@ import pytest
 from aviary.options.v1 import options_pb2
 
 from runtime import contract
+from simulation import servers
 from tests.contract.contracts import ROOT, messages, services, sources
 
 SERVICES = sorted(path.name for path in ROOT.glob("svc_*") if path.is_dir())
@@ -58,19 +59,28 @@ def test_every_consumer_is_run(service: str, path: str) -> None:
     assert not missing, f"{path}: add {missing} to `Consumers(bus, […], deps)`, or nobody handles these events there"
 
 
+def promises(*files: str) -> Iterator[tuple[str, ast.AsyncFunctionDef]]:
+    """Where it stands, and the method, for each method of a port in such a file of a service."""
+    for path, text in sources(*SERVICES).items():
+        ports = (node for node in ast.parse(text).body if isinstance(node, ast.ClassDef))
+        for port in ports if path.endswith(files) else ():
+            if "Protocol" in map(ast.unparse, port.bases):
+                methods = (node for node in port.body if isinstance(node, ast.AsyncFunctionDef))
+                yield from ((f"{path}: {port.name}.{method.name}", method) for method in methods)
+
+
 def test_every_method_of_a_store_is_held_against_both_of_its_versions() -> None:
     tried = "\n".join(path.read_text() for path in (ROOT / "tests" / "conformance").glob("*.py"))
-    missing = [
-        f"{path}: {port.name}.{method.name}"
-        for service in SERVICES
-        for path, text in sources(service).items()
-        if path.endswith(("/store.py", "/windows.py"))
-        for port in ast.parse(text).body
-        if isinstance(port, ast.ClassDef) and "Protocol" in map(ast.unparse, port.bases)
-        for method in port.body
-        if isinstance(method, ast.AsyncFunctionDef) and f".{method.name}(" not in tried
-    ]
+    missing = [where for where, method in promises("/store.py", "/windows.py") if f".{method.name}(" not in tried]
     assert not missing, f"add a test of each sentence of their docstrings to tests/conformance: {missing}"
+
+
+def test_the_simulation_knows_which_methods_of_stores_only_read() -> None:
+    """It would replay a read late as if it were a write, and what fails then says nothing of the cause."""
+    answers = {where: (m.name, ast.unparse(m.returns) if m.returns else "") for where, m in promises("/store.py")}
+    reads = [where for where, (_, kind) in answers.items() if re.match(r"(list|dict)\[|.*\| None$", kind)]
+    missing = [where for where in reads if answers[where][0] not in servers._READS]
+    assert not missing, f"simulation/servers.py: add to _READS what changes nothing: {missing}"
 
 
 @pytest.mark.parametrize("service", SERVICES)
