@@ -47,6 +47,8 @@ _OPTIONS = [
     # Clients look their names up again when a connection ends: so a process that was added gets its share of calls.
     ("grpc.max_connection_age_ms", 300_000),
     ("grpc.max_connection_age_grace_ms", 30_000),
+    # Clients ask more often than gRPC bears by itself whether a silent process is there.
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 1_000),
 ]
 
 log = telemetry.logger(__name__)

@@ -34,6 +34,7 @@ from runtime.errors import Unavailable, from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
 from tests.dns import names
+from tests.proxy import proxy_before
 from tests.waiting import until
 
 SIGNER = CallerSigner(Secret(b"k" * 32), "tests", SystemClock())
@@ -151,6 +152,33 @@ async def test_a_process_that_is_added_gets_its_share_although_no_other_ends() -
                 return bool(two.left)
 
             await until(heard)
+
+
+async def test_an_address_that_hangs_behind_a_name_with_others_is_left_after_a_few_calls() -> None:
+    """Its connections stay open and say nothing: only pings that stay unanswered show it. Without them: calls of a minute."""
+    well, hanging = Server(), Server()
+    async with (
+        serving(well) as port,
+        serving(hanging) as behind,
+        proxy_before(behind) as proxy,
+        calling(f"ipv4:127.0.0.1:{port},127.0.0.1:{proxy.port}") as (tweets, _),
+    ):
+
+        async def both() -> bool:
+            await tweets.ListAuthorTweets(LIST)
+            return bool(well.left and hanging.left)
+
+        await until(both)
+        proxy.freeze()
+        lost, in_a_row = 0, 0
+        while in_a_row < 6:
+            try:
+                await tweets.ListAuthorTweets(LIST, timeout=1)
+                in_a_row += 1
+            except aio.AioRpcError:
+                lost, in_a_row = lost + 1, 0
+                assert lost < 12
+        await proxy.mend()
 
 
 async def test_retries_of_a_server_that_always_fails_stay_within_a_budget_and_creates_are_never_repeated() -> None:
