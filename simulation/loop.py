@@ -33,31 +33,26 @@ NOBODY = contextvars.Context()
 """What servers and the network do is done by no process, and goes on when one dies."""
 
 
-class Step:
-    """A callback that waits for its turn or its time."""
+class Step(list[Any]):
+    """A callback that waits for its turn or its time: [time, number, callback, arguments, context].
 
-    __slots__ = ("args", "at", "callback", "context", "dropped")
+    A list, because the heap compares lists without calling anything of ours; the number comes before what cannot be compared.
+    """
 
-    def __init__(
-        self, at: float, callback: Callable[..., Any], args: tuple[Any, ...], context: contextvars.Context
-    ) -> None:
-        self.at = at
-        self.callback = callback
-        self.args = args
-        self.context = context
-        self.dropped = False
+    __slots__ = ()
 
     def cancel(self) -> None:
         """Never call back."""
-        self.dropped = True
+        self[2] = None
 
     def cancelled(self) -> bool:
         """Whether it was cancelled."""
-        return self.dropped
+        return self[2] is None
 
     def when(self) -> float:
         """Its time."""
-        return self.at
+        at: float = self[0]
+        return at
 
 
 class SimulatedLoop(asyncio.AbstractEventLoop):
@@ -71,8 +66,8 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self.now = 0.0
         """Virtual seconds since the start."""
         self._ready: deque[Step] = deque()
-        self._timers: list[tuple[float, int, Step]] = []
-        self._numbers = itertools.count()
+        self._timers: list[Step] = []
+        self._next_number = itertools.count().__next__
         # All of them, until the end: collected earlier, the tasks of a killed process would run their `finally`.
         self._tasks: list[asyncio.Task[Any]] = []
         self._closed = False
@@ -98,7 +93,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Step:
         """Call in turn."""
-        step = Step(0.0, callback, args, contextvars.copy_context() if context is None else context)
+        step = Step((0.0, 0, callback, args, contextvars.copy_context() if context is None else context))
         self._ready.append(step)
         return step
 
@@ -106,17 +101,18 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self, delay: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Step:
         """Call after some seconds."""
-        when = self.now + delay
-        step = Step(when, callback, args, contextvars.copy_context() if context is None else context)
-        heapq.heappush(self._timers, (when, next(self._numbers), step))
+        at, number = self.now + delay, self._next_number()
+        step = Step((at, number, callback, args, contextvars.copy_context() if context is None else context))
+        heapq.heappush(self._timers, step)
         return step
 
     def call_at(  # type: ignore[override]
         self, when: float, callback: Callable[..., Any], *args: Any, context: contextvars.Context | None = None
     ) -> Step:
         """Call at a time; two of the same time in the order of asking."""
-        step = Step(when, callback, args, contextvars.copy_context() if context is None else context)
-        heapq.heappush(self._timers, (when, next(self._numbers), step))
+        number = self._next_number()
+        step = Step((when, number, callback, args, contextvars.copy_context() if context is None else context))
+        heapq.heappush(self._timers, step)
         return step
 
     def create_future(self) -> "asyncio.Future[Any]":
@@ -150,19 +146,17 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         ready, timers, pop, life_of = self._ready, self._timers, heapq.heappop, LIFE
         while not end.done():
             while ready:
-                step = ready.popleft()
-                if step.dropped:
-                    continue
-                life = step.context.get(life_of)
-                if life is None or not life.over:
-                    step.context.run(step.callback, *step.args)
+                _, _, callback, args, context = ready.popleft()
+                if callback is not None and ((life := context.get(life_of)) is None or not life.over):
+                    context.run(callback, *args)
             while timers:
-                self.now, _, step = pop(timers)
-                if not step.dropped:
+                step = pop(timers)
+                self.now = step[0]
+                if step[2] is not None:
                     ready.append(step)
                     break
             else:
-                if not ready and not end.done():
+                if not end.done():
                     raise RuntimeError("everything waits for something that never comes")
 
     def _let_go(self) -> None:

@@ -161,17 +161,17 @@ class Person:
     async def read_page(self) -> None:
         """The newest page of the own home."""
         limit = 1 + int(self._dice.roll() * 12)
-        answer, began_at = await self._home(limit, None)
-        self._truth.see_home(self.user_id, _ids(answer), began_at, answer.has_more)
+        answer, ids, began_at = await self._home(limit, None)
+        self._truth.see_home(self.user_id, ids, began_at, answer.has_more)
 
     async def read_home(self) -> None:
         """The whole own home, in pages of changing size."""
         shown: list[bytes] = []
         first_at, max_id = self._now(), None
         for _ in range(200):
-            answer, began_at = await self._home(2 + int(self._dice.roll() * 20), max_id)
+            answer, ids, began_at = await self._home(2 + int(self._dice.roll() * 20), max_id)
             first_at = began_at if max_id is None else first_at
-            shown += _ids(answer)
+            shown += ids
             max_id = answer.next_max_id or None
             if max_id is None:
                 break
@@ -245,11 +245,11 @@ class Person:
         tie.done_at = self._now()
         return None
 
-    async def _home(self, limit: int, max_id: str | None) -> tuple[Any, float]:
+    async def _home(self, limit: int, max_id: str | None) -> tuple[Any, list[bytes], float]:
         request = view_pb2.GetHomeTimelineRequest(limit=limit, max_id=max_id)
         answer, began_at = await self._ask("read home", "", partial(self._crowd.views.GetHomeTimeline, request))
-        self._crowd.history.note(self.name, "sees at home", _ids(answer), "…" if answer.has_more else "")
-        return answer, began_at
+        self._crowd.history.note(self.name, "sees at home", ids := _ids(answer), "…" if answer.has_more else "")
+        return answer, ids, began_at
 
     async def _ask(self, what: str, about: Any, call: Callable[[], Awaitable[Any]]) -> tuple[Any, float]:
         """The answer, after as many tries as it takes, and when the try began that was answered. Raises Refused."""
@@ -278,4 +278,5 @@ class Person:
 
 
 def _ids(answer: Any) -> list[bytes]:
-    return [uuid.UUID(tweet.tweet_id).bytes for tweet in answer.tweets]
+    # Much cheaper than a UUID for each, and there are a thousand in a run.
+    return [bytes.fromhex(tweet.tweet_id.replace("-", "")) for tweet in answer.tweets]
