@@ -65,6 +65,7 @@ class Leases:
         self._ttl_s = ttl_s
         self._kv: KeyValue | None = None
         self._created_us = 0
+        self._beat = 0
         self._beats: dict[str, tuple[int, float]] = {}
         self._looked_at = self._renewed_at = float("-inf")
 
@@ -83,6 +84,8 @@ class Leases:
         roll, revision = await self._read()
         mine = {p: epoch for p, epoch in self.held.items() if p in roll.owners.get(self._me, ())}
         roll = roll.without(self._dead(roll, began))
+        # Once taken for dead, begun at one again: others would see the beat that was there when it stopped, and nothing new.
+        roll.beats.setdefault(self._me, self._beat)
         claimed = roll.claimed(self._me, given_up)
         changed = claimed.owners != roll.owners or claimed.beats.keys() != roll.beats.keys()
         # A write that we gave up waiting for may have been done: what the roll says is ours is taken with an epoch of now.
@@ -91,7 +94,7 @@ class Leases:
             revision = await self._write(claimed, revision)
             epoch = self._created_us + revision
             mine = {p: mine.get(p, epoch) for p in claimed.owners[self._me]}
-            roll, self._renewed_at = claimed, began
+            roll, self._renewed_at, self._beat = claimed, began, claimed.beats[self._me]
         self.held, self.surplus = mine, roll.surplus(self._me)
 
     async def leave(self) -> None:
