@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import grpc
@@ -53,6 +54,17 @@ class ServedContext:
         raise Aborted(code, detail, trailing)
 
 
+@cache
+def _retries(contracts: tuple[FileDescriptor, ...]) -> dict[str, dict[str, Any]]:
+    """The retry policies of the service config by path."""
+    return {
+        f"/{name['service']}/{name['method']}": each["retryPolicy"]
+        for each in json.loads(service_config(contracts)).get("methodConfig", [])
+        for name in each["name"]
+        if "retryPolicy" in each
+    }
+
+
 class Network:
     """Knows which processes of an area run."""
 
@@ -83,13 +95,7 @@ class Wire(aio.Channel):
         self.network = network
         self.area = area
         self.signer = signer
-        config = json.loads(service_config(contracts))
-        self.retries: dict[str, dict[str, Any]] = {
-            f"/{name['service']}/{name['method']}": each["retryPolicy"]
-            for each in config.get("methodConfig", [])
-            for name in each["name"]
-            if "retryPolicy" in each
-        }
+        self.retries = _retries(contracts)
         self.tokens = _TOKENS
 
     def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
