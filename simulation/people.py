@@ -32,6 +32,8 @@ NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "iv
 _AGAIN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED)
 _SESSION = b"s" * 16
 _MEAN_PAUSE_S = 0.5
+# An outage lasts seconds: asked every half second it would be half of what a run computes, and every answer the same.
+_AGAIN_AFTER_S = (0.1, 2.0)
 
 
 class Refused(Exception):
@@ -169,7 +171,7 @@ class Person:
         shown: list[bytes] = []
         first_at, max_id = self._now(), None
         for _ in range(200):
-            answer, ids, began_at = await self._home(2 + int(self._dice.roll() * 20), max_id)
+            answer, ids, began_at = await self._home(2 + int(self._dice.roll() * 40), max_id)
             first_at = began_at if max_id is None else first_at
             shown += ids
             max_id = answer.next_max_id or None
@@ -265,7 +267,7 @@ class Person:
                 note(self.name, f"{what}: {failure.reason}", about)
                 if error.code() not in _AGAIN:
                     raise Refused(failure.reason) from error
-                await pause(self._dice.between(0.05, 1.0))
+                await pause(self._dice.between(*_AGAIN_AFTER_S))
             else:
                 note(self.name, f"{what}: done", about)
                 return answer, began_at
