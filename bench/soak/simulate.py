@@ -7,7 +7,7 @@ from bench.soak.scenario import Options, Outcome
 from simulation.bugs import PLANTED
 from simulation.runs import run_many, workers
 
-_SEEDS = 5_000
+_SEEDS = 2_000
 _SEEDS_OF_A_BUG = 200
 _QUICK = 20
 
