@@ -38,10 +38,12 @@ class Faults:
 
 
 def _strike(what: signal.Signals, pid: int) -> None:
-    """Signal a process; return when it is dead or stopped, or after 10 s."""
+    """Signal a process; return when it is dead or stopped. Raises RuntimeError after 10 s: nothing would be proven."""
     os.kill(pid, what)
     end = time.monotonic() + _DEAD_WITHIN_S
-    while _state(pid) not in "TZX" and time.monotonic() < end:
+    while _state(pid) not in "TZX":
+        if time.monotonic() > end:
+            raise RuntimeError(f"process {pid} still runs after {what.name}")
         time.sleep(0.001)
 
 
