@@ -60,3 +60,47 @@ class FollowSet(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FollowSet: _TypeAlias = FollowSet  # noqa: Y015
+
+@_typing.final
+class FollowerSet(_message.Message):
+    """The same state as in FollowSet, in the partition of the followed account: who counts followers needs those of one account in one order."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    FOLLOWEE_ID_FIELD_NUMBER: _builtins.int
+    FOLLOWER_ID_FIELD_NUMBER: _builtins.int
+    FOLLOWING_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.bytes
+    """Derived from the edge and its version."""
+    followee_id: _builtins.bytes
+    """Who is followed."""
+    follower_id: _builtins.bytes
+    """Who follows."""
+    following: _builtins.bool
+    """The state: follows, or follows no longer."""
+    version: _builtins.int
+    """Microseconds of the write; the greater one is the later state of the edge."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was set."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.bytes = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        followee_id: _builtins.bytes = ...,
+        follower_id: _builtins.bytes = ...,
+        following: _builtins.bool = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "followee_id", b"followee_id", "follower_id", b"follower_id", "following", b"following", "occurred_at", b"occurred_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FollowerSet: _TypeAlias = FollowerSet  # noqa: Y015

@@ -75,6 +75,21 @@ class ViewServiceStub:
                 request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersRequest.SerializeToString,
                 response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersResponse.FromString,
                 _registered_method=True)
+        self.ListTweetLikes = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListTweetLikes',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesResponse.FromString,
+                _registered_method=True)
+        self.ListUserLikes = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListUserLikes',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesResponse.FromString,
+                _registered_method=True)
+        self.ListBookmarks = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListBookmarks',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.FromString,
+                _registered_method=True)
         self.ListFollowing = channel.unary_unary(
                 '/aviary.view.v1.ViewService/ListFollowing',
                 request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowingRequest.SerializeToString,
@@ -142,6 +157,27 @@ class ViewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListTweetLikes(self, request, context):
+        """Who likes a tweet, latest like first. Fails with TWEET_NOT_FOUND, INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUserLikes(self, request, context):
+        """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBookmarks(self, request, context):
+        """The caller's bookmarks, latest first. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFollowing(self, request, context):
         """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR.
         """
@@ -191,6 +227,21 @@ def add_ViewServiceServicer_to_server(servicer, server):
                     servicer.ListFollowers,
                     request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersRequest.FromString,
                     response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersResponse.SerializeToString,
+            ),
+            'ListTweetLikes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTweetLikes,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesResponse.SerializeToString,
+            ),
+            'ListUserLikes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUserLikes,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesResponse.SerializeToString,
+            ),
+            'ListBookmarks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBookmarks,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.SerializeToString,
             ),
             'ListFollowing': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFollowing,
@@ -415,6 +466,87 @@ class ViewService:
             '/aviary.view.v1.ViewService/ListFollowers',
             aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersRequest.SerializeToString,
             aviary_dot_view_dot_v1_dot_view__pb2.ListFollowersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTweetLikes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListTweetLikes',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListTweetLikesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUserLikes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListUserLikes',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListUserLikesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBookmarks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListBookmarks',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.FromString,
             options,
             channel_credentials,
             insecure,

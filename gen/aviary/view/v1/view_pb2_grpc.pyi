@@ -49,6 +49,12 @@ class ViewServiceStub:
     """One account by its name, without regard to case. Fails with USER_NOT_FOUND."""
     ListFollowers: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListFollowersRequest, _view_pb2.ListFollowersResponse]
     """Followers of an account, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+    ListTweetLikes: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListTweetLikesRequest, _view_pb2.ListTweetLikesResponse]
+    """Who likes a tweet, latest like first. Fails with TWEET_NOT_FOUND, INVALID_CURSOR."""
+    ListUserLikes: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListUserLikesRequest, _view_pb2.ListUserLikesResponse]
+    """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+    ListBookmarks: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListBookmarksRequest, _view_pb2.ListBookmarksResponse]
+    """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
     ListFollowing: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListFollowingRequest, _view_pb2.ListFollowingResponse]
     """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
 
@@ -72,6 +78,12 @@ class ViewServiceAsyncStub(ViewServiceStub):
     """One account by its name, without regard to case. Fails with USER_NOT_FOUND."""
     ListFollowers: _aio.UnaryUnaryMultiCallable[_view_pb2.ListFollowersRequest, _view_pb2.ListFollowersResponse]  # type: ignore[assignment]
     """Followers of an account, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+    ListTweetLikes: _aio.UnaryUnaryMultiCallable[_view_pb2.ListTweetLikesRequest, _view_pb2.ListTweetLikesResponse]  # type: ignore[assignment]
+    """Who likes a tweet, latest like first. Fails with TWEET_NOT_FOUND, INVALID_CURSOR."""
+    ListUserLikes: _aio.UnaryUnaryMultiCallable[_view_pb2.ListUserLikesRequest, _view_pb2.ListUserLikesResponse]  # type: ignore[assignment]
+    """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+    ListBookmarks: _aio.UnaryUnaryMultiCallable[_view_pb2.ListBookmarksRequest, _view_pb2.ListBookmarksResponse]  # type: ignore[assignment]
+    """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
     ListFollowing: _aio.UnaryUnaryMultiCallable[_view_pb2.ListFollowingRequest, _view_pb2.ListFollowingResponse]  # type: ignore[assignment]
     """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
 
@@ -141,6 +153,30 @@ class ViewServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_view_pb2.ListFollowersResponse, _abc.Awaitable[_view_pb2.ListFollowersResponse]]:
         """Followers of an account, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def ListTweetLikes(
+        self,
+        request: _view_pb2.ListTweetLikesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListTweetLikesResponse, _abc.Awaitable[_view_pb2.ListTweetLikesResponse]]:
+        """Who likes a tweet, latest like first. Fails with TWEET_NOT_FOUND, INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def ListUserLikes(
+        self,
+        request: _view_pb2.ListUserLikesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListUserLikesResponse, _abc.Awaitable[_view_pb2.ListUserLikesResponse]]:
+        """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def ListBookmarks(
+        self,
+        request: _view_pb2.ListBookmarksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListBookmarksResponse, _abc.Awaitable[_view_pb2.ListBookmarksResponse]]:
+        """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
 
     @_abc_1.abstractmethod
     def ListFollowing(
