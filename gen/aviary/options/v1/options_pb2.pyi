@@ -185,7 +185,9 @@ class FieldOptions(_message.Message):
     is_caller: _builtins.bool
     """The field names the acting user: optional, and if given it must be the caller's own id (NOT_YOUR_USER_ID)."""
     header: _builtins.str
-    """HTTP request header that fills the field, for example Idempotency-Key."""
+    """HTTP header instead of JSON: of a request the one that fills the field, for example Idempotency-Key; of an answer the one
+    that carries it, unless it is empty.
+    """
     default_value: _builtins.int
     """Value of an absent `optional uint32` field."""
     def __init__(

@@ -188,18 +188,24 @@ class GetTweetResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TWEET_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tweet(self) -> Global___Tweet:
         """As the viewer sees it."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
 
     def __init__(
         self,
         *,
         tweet: Global___Tweet | None = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["tweet", b"tweet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["tweet", b"tweet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "tweet", b"tweet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +243,7 @@ class ListTweetsResponse(_message.Message):
 
     TWEETS_FIELD_NUMBER: _builtins.int
     ERRORS_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def tweets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tweet]:
         """Those that can be shown, in the order asked for."""
@@ -245,15 +252,20 @@ class ListTweetsResponse(_message.Message):
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___TweetError]:
         """The others."""
 
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
+
     def __init__(
         self,
         *,
         tweets: _abc.Iterable[Global___Tweet] | None = ...,
         errors: _abc.Iterable[Global___TweetError] | None = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["errors", b"errors", "tweets", b"tweets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "errors", b"errors", "tweets", b"tweets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -351,6 +363,7 @@ class GetHomeTimelineResponse(_message.Message):
     TWEETS_FIELD_NUMBER: _builtins.int
     NEXT_MAX_ID_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     next_max_id: _builtins.str
     """max_id of the next page; absent at the end."""
     has_more: _builtins.bool
@@ -359,16 +372,21 @@ class GetHomeTimelineResponse(_message.Message):
     def tweets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tweet]:
         """Newest first."""
 
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
+
     def __init__(
         self,
         *,
         tweets: _abc.Iterable[Global___Tweet] | None = ...,
         next_max_id: _builtins.str | None = ...,
         has_more: _builtins.bool = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "next_max_id", b"next_max_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "has_more", b"has_more", "next_max_id", b"next_max_id", "tweets", b"tweets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "degraded", b"degraded", "has_more", b"has_more", "next_max_id", b"next_max_id", "tweets", b"tweets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_max_id: _TypeAlias = _typing.Literal["next_max_id"]  # noqa: Y015
     _WhichOneofArgType__next_max_id: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id"]  # noqa: Y015
@@ -430,6 +448,7 @@ class GetUserTimelineResponse(_message.Message):
     TWEETS_FIELD_NUMBER: _builtins.int
     NEXT_MAX_ID_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     next_max_id: _builtins.str
     """max_id of the next page; absent at the end."""
     has_more: _builtins.bool
@@ -438,16 +457,21 @@ class GetUserTimelineResponse(_message.Message):
     def tweets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tweet]:
         """Newest first."""
 
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
+
     def __init__(
         self,
         *,
         tweets: _abc.Iterable[Global___Tweet] | None = ...,
         next_max_id: _builtins.str | None = ...,
         has_more: _builtins.bool = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "next_max_id", b"next_max_id"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "has_more", b"has_more", "next_max_id", b"next_max_id", "tweets", b"tweets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id", "degraded", b"degraded", "has_more", b"has_more", "next_max_id", b"next_max_id", "tweets", b"tweets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_max_id: _TypeAlias = _typing.Literal["next_max_id"]  # noqa: Y015
     _WhichOneofArgType__next_max_id: _TypeAlias = _typing.Literal["_next_max_id", b"_next_max_id"]  # noqa: Y015
@@ -479,18 +503,24 @@ class GetMeResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """With e-mail and role."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
 
     def __init__(
         self,
         *,
         user: _user_pb2.User | None = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -525,18 +555,24 @@ class GetUserResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """With the viewer's relationship."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
 
     def __init__(
         self,
         *,
         user: _user_pb2.User | None = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -571,18 +607,24 @@ class GetUserByUsernameResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """With the viewer's relationship."""
+
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
 
     def __init__(
         self,
         *,
         user: _user_pb2.User | None = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degraded", b"degraded", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -893,6 +935,7 @@ class ListUserLikesResponse(_message.Message):
     TWEETS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """For the next page; absent at the end."""
     has_more: _builtins.bool
@@ -901,16 +944,21 @@ class ListUserLikesResponse(_message.Message):
     def tweets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tweet]:
         """Latest like first."""
 
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
+
     def __init__(
         self,
         *,
         tweets: _abc.Iterable[Global___Tweet] | None = ...,
         next_cursor: _builtins.str | None = ...,
         has_more: _builtins.bool = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "has_more", b"has_more", "next_cursor", b"next_cursor", "tweets", b"tweets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "degraded", b"degraded", "has_more", b"has_more", "next_cursor", b"next_cursor", "tweets", b"tweets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
     _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
@@ -968,6 +1016,7 @@ class ListBookmarksResponse(_message.Message):
     TWEETS_FIELD_NUMBER: _builtins.int
     NEXT_CURSOR_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
     next_cursor: _builtins.str
     """For the next page; absent at the end."""
     has_more: _builtins.bool
@@ -976,16 +1025,21 @@ class ListBookmarksResponse(_message.Message):
     def tweets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tweet]:
         """Latest bookmark first."""
 
+    @_builtins.property
+    def degraded(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What was away, so that it is old or missing here: `engagement` for counts and flags. Travels in the header."""
+
     def __init__(
         self,
         *,
         tweets: _abc.Iterable[Global___Tweet] | None = ...,
         next_cursor: _builtins.str | None = ...,
         has_more: _builtins.bool = ...,
+        degraded: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "next_cursor", b"next_cursor"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "has_more", b"has_more", "next_cursor", b"next_cursor", "tweets", b"tweets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor", "degraded", b"degraded", "has_more", b"has_more", "next_cursor", b"next_cursor", "tweets", b"tweets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__next_cursor: _TypeAlias = _typing.Literal["next_cursor"]  # noqa: Y015
     _WhichOneofArgType__next_cursor: _TypeAlias = _typing.Literal["_next_cursor", b"_next_cursor"]  # noqa: Y015
