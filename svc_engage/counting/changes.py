@@ -1,0 +1,89 @@
+"""What each event says about relations: events in, changes out. What changes do to counts is sums.py; no I/O here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aviary.engage.v1.events_pb2 import LikeSet
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from google.protobuf.message import Message
+
+from ordered import Item
+from runtime.bus import Poison
+from svc_engage.domain.marks import LikeState
+from svc_engage.domain.relations import Change, Kind, Subject
+
+_ID_BYTES = 16
+_CREATED, _DELETED = 1, 2
+"""Versions of a tweet: a deletion is later than the creation, in whichever order they come."""
+
+ChangeOf = Callable[[Item], Change]
+
+
+def like(item: Item) -> Change:
+    """Of LikeSet: the log itself orders the states of a pair, by the place at which each was set first. Raises Poison."""
+    event: LikeSet = item.event
+    return _change(event.tweet_id, Kind.LIKES, event.user_id, event.liked, item.at, item.place)
+
+
+def follow(item: Item) -> Change:
+    """Of FollowSet and FollowerSet, which come in any order: the version of the edge orders its states. Raises Poison."""
+    event: FollowSet | FollowerSet = item.event
+    if isinstance(event, FollowSet):
+        return _change(
+            event.follower_id, Kind.FOLLOWING, event.followee_id, event.following, event.version, item.place
+        )
+    return _change(event.followee_id, Kind.FOLLOWERS, event.follower_id, event.following, event.version, item.place)
+
+
+def tweet(item: Item) -> Change:
+    """Of TweetCreated and TweetDeleted, which come in any order. Raises Poison."""
+    event: TweetCreated | TweetDeleted = item.event
+    created = isinstance(event, TweetCreated)
+    version = _CREATED if created else _DELETED
+    return _change(event.author_id, Kind.TWEETS, event.tweet_id, created, version, item.place)
+
+
+def like_state(item: Item) -> LikeState:
+    """The like that the lists are to show. Its place is the one at which it was set first."""
+    event: LikeSet = item.event
+    return LikeState(
+        tweet_id=event.tweet_id,
+        author_id=event.author_id,
+        user_id=event.user_id,
+        liked=event.liked,
+        at=item.at,
+        level=event.level,
+        marked_ms=event.occurred_at.ToMilliseconds(),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One log that is counted: who reads it under which name, and what its events say."""
+
+    durable: str
+    messages: Sequence[type[Message]]
+    change_of: ChangeOf
+    state_of: Callable[[Item], LikeState] | None = None
+    """Of a log whose members are also listed by place; None where somebody else keeps the lists."""
+
+
+LOGS = (
+    Log("engage-likes", (LikeSet,), like, like_state),
+    Log("engage-follows", (FollowSet, FollowerSet), follow),
+    Log("engage-tweets", (TweetCreated, TweetDeleted), tweet),
+)
+
+
+def _change(subject_id: bytes, kind: Kind, member: bytes, present: bool, version: int, place: int) -> Change:
+    if len(subject_id) != _ID_BYTES or len(member) != _ID_BYTES:
+        raise Poison("an id is not 16 bytes long")
+    return Change(Subject(subject_id, kind), member, present, version, place)
+
+
+def occurred_ms(event: Any) -> int:
+    """When an event happened, in milliseconds since 1970, as the process said that announced it."""
+    ms: int = event.occurred_at.ToMilliseconds()
+    return ms

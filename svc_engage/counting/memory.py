@@ -1,0 +1,62 @@
+"""What a process remembers of a partition that it owns: changes that are not counted yet, and counts it wrote last. No I/O."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ordered import Item
+from svc_engage.domain.relations import Change, Count, Row, Subject
+
+_KEPT = 64
+
+
+class Told(NamedTuple):
+    """A change and the event that told it."""
+
+    change: Change
+    item: Item
+
+
+@dataclass(eq=False, slots=True)
+class Memory:
+    """One partition. Whoever changes what is stored of it holds `turn`."""
+
+    partition: int
+    until: int
+    """All that was queued ends here."""
+    counted: int
+    """All up to here is stored, and so is this position."""
+    queue: list[Told] = field(default_factory=list)
+    kept: dict[Subject, Count] = field(default_factory=dict)
+    """Counts as this process wrote them last; a hot subject's is not read again."""
+    watched: dict[Subject, dict[bytes, Row]] = field(default_factory=dict)
+    """Of subjects that are recounted: the rows of members that changed since, as they were before."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    full: asyncio.Event = field(default_factory=asyncio.Event)
+    """There is so much that it is not waited for the next second."""
+    less: asyncio.Event = field(default_factory=asyncio.Event)
+    """Something was counted."""
+    flushed_at: float = float("-inf")
+    """When the last batch was begun, by the loop's clock."""
+    worker: asyncio.Task[None] | None = None
+
+    def add(self, told: Sequence[Told], until: int) -> None:
+        """Queue what is behind the end of the queue: a slice that is tried again is there already."""
+        self.queue += [one for one in told if one.change.place > self.until]
+        self.until = max(self.until, until)
+
+    def done(self, taken: int, until: int, counts: Mapping[Subject, Count]) -> None:
+        """The first `taken` of the queue are stored, with the position `until`."""
+        del self.queue[:taken]
+        self.counted = max(self.counted, until)
+        self.kept |= counts
+        while len(self.kept) > _KEPT:
+            del self.kept[next(iter(self.kept))]
+        self.less.set()
+
+    def saw(self, rows: Mapping[Subject, Mapping[bytes, Row]]) -> None:
+        """Note how members of watched subjects were before a change."""
+        for subject, before in self.watched.items():
+            for member, row in rows.get(subject, {}).items():
+                before.setdefault(member, row)

@@ -1,0 +1,81 @@
+"""What changes do to counts and rows: the whole rule, as pure functions. Reading and writing is flush.py.
+
+A count at a place is a function of the log alone: how many members have `present` as the state with the greatest version among
+those up to that place. So two owners that both work agree, and whoever counted further is right.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from svc_engage.domain.levels import Levels
+from svc_engage.domain.relations import NEVER, Change, Count, Row, Subject
+
+Counts = Mapping[Subject, Count]
+Rows = Mapping[Subject, Mapping[bytes, Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What a batch of changes comes to."""
+
+    counts: dict[Subject, Count]
+    """Of every subject that was touched, read up to the end of the batch or further."""
+    rows: dict[Subject, dict[bytes, Row]]
+    """Those that are to be written."""
+    wrong: set[Subject]
+    """What is stored of these contradicts itself: they are to be recounted."""
+
+
+def behind(counts: Counts, rows: Rows) -> set[Subject]:
+    """Subjects whose rows were counted further than their count as it was read: another owner ran ahead in between."""
+    return {
+        subject
+        for subject, members in rows.items()
+        if members and max(row.counted_at for row in members.values()) > counts.get(subject, Count()).as_of
+    }
+
+
+def apply(changes: Sequence[Change], until: int, counts: Counts, rows: Rows, levels: Levels) -> Sums:
+    """The effect of `changes`, which are all that a partition has up to the place `until`, behind what was counted before.
+
+    `counts` must be as far as `rows` (see `behind`), and both may be ahead of the changes: those came here before, or to
+    another owner. Of a subject without count or row nothing was ever stored.
+    """
+    differences: dict[Subject, int] = {}
+    changed: dict[Subject, dict[bytes, Row]] = {}
+    for change in changes:
+        subject, member = change.subject, change.member
+        count = counts.get(subject) or Count()
+        of_subject = changed.setdefault(subject, {})
+        row = of_subject.get(member) or rows.get(subject, {}).get(member, NEVER)
+        if change.place <= row.counted_at:
+            continue
+        counted, version = row.counted, row.version
+        if change.version > version:
+            # Up to `as_of` the count has it already: who counted so far broke off before the row was written.
+            if change.place > count.as_of:
+                differences[subject] = differences.get(subject, 0) + change.present - counted
+            counted, version = change.present, change.version
+        of_subject[member] = Row(counted, version, change.place, row.present, row.at)
+    wrong = behind(counts, rows)
+    summed = {}
+    for subject in changed:
+        before = counts.get(subject) or Count()
+        total = before.count + differences.get(subject, 0)
+        if total < 0:
+            wrong.add(subject)
+        summed[subject] = moved(before, max(0, total), until, levels)
+    return Sums(summed, changed, wrong)
+
+
+def moved(before: Count, total: int, until: int, levels: Levels) -> Count:
+    """The count read up to `until`, with so many members. Its level never falls, and neither does `as_of`."""
+    return Count(total, max(before.as_of, until), max(before.level, levels.of(total)))
+
+
+def members_of(changes: Iterable[Change]) -> dict[Subject, set[bytes]]:
+    """Whose rows the changes need."""
+    wanted: dict[Subject, set[bytes]] = {}
+    for change in changes:
+        wanted.setdefault(change.subject, set()).add(change.member)
+    return wanted

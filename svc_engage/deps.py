@@ -1,0 +1,29 @@
+"""What an rpc or a worker of svc_engage may use; server.py and tests build it."""
+
+from dataclasses import dataclass
+
+from cursors import Cursors
+from readers.recent import OwnWrites
+from runtime.bus import Bus
+from runtime.faults import Faults
+from runtime.ids import Clock, Ids
+from svc_engage.cache import CountCache
+from svc_engage.domain.levels import Levels
+from svc_engage.known_tweets import KnownTweets
+from svc_engage.store import EngageStore
+
+
+@dataclass(frozen=True, slots=True)
+class Deps:
+    """The ports of svc_engage."""
+
+    store: EngageStore
+    cache: CountCache
+    bus: Bus
+    tweets: KnownTweets
+    recent: OwnWrites
+    levels: Levels
+    cursors: Cursors
+    clock: Clock
+    ids: Ids
+    faults: Faults

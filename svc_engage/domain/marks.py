@@ -1,0 +1,121 @@
+"""What one user did with one tweet: likes and bookmarks, how states of them are ordered, and their places in lists. No I/O."""
+
+import datetime
+import uuid
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from runtime.ids import ms_of
+
+_MINUTE_MS = 60_000
+
+
+class MarkKind(IntEnum):
+    """What a user does with a tweet."""
+
+    LIKE = 1
+    BOOKMARK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """The state of one user and one tweet. Of two states the one with the greater `at` is the later; 0: never set."""
+
+    present: bool = False
+    at: int = 0
+    """Of a like its place in the log, of a bookmark its version in microseconds."""
+    delta: int = 0
+    """Of a like: by how much it changed the count. Only to be added to a count that ends before `at`."""
+    author_id: bytes = b""
+    """Of the tweet."""
+    marked_ms: int = 0
+    """When it was set, in milliseconds."""
+    bucket: int = 0
+    """Of a like: in which part of the tweet's likers it is listed."""
+
+
+UNMARKED = Mark()
+
+
+class Placed(NamedTuple):
+    """Where an entry of a user's list stands: by year of the marking, then by `at`, both downwards."""
+
+    year: int
+    at: int
+    tweet_id: bytes
+
+
+class PlacedLiker(NamedTuple):
+    """Where a liker stands in a tweet's list: by bucket, then by `at`, both downwards."""
+
+    bucket: int
+    at: int
+    user_id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An entry of a user's list of likes or bookmarks."""
+
+    place: Placed
+    author_id: bytes
+    marked_ms: int
+
+    @property
+    def tweet_id(self) -> bytes:
+        """The tweet, 16 bytes."""
+        return self.place.tweet_id
+
+
+@dataclass(frozen=True, slots=True)
+class LikeState:
+    """A like as it stands in the log: everything that its rows are made of."""
+
+    tweet_id: bytes
+    author_id: bytes
+    user_id: bytes
+    liked: bool
+    at: int
+    """Its place."""
+    level: int
+    """How far the tweet's rows were split for whoever set it."""
+    marked_ms: int
+    """When it was set, in milliseconds."""
+
+    @property
+    def bucket(self) -> int:
+        """Part of the tweet's likers: one while there are few, then one for each minute."""
+        return self.marked_ms // _MINUTE_MS if self.level else 0
+
+    def mark(self, delta: int) -> Mark:
+        """The state as the user's mark."""
+        return Mark(self.liked, self.at, delta, self.author_id, self.marked_ms, self.bucket)
+
+
+def bookmark_version(now_us: int, stored: int, present: bool) -> int:
+    """The version of a new state: now, or later than the stored one. Its lowest bit is the state.
+
+    So two processes that set one bookmark at the same moment write the same cells, or have different versions.
+    """
+    least = max(now_us, stored + 1)
+    return least + ((least & 1) ^ int(present))
+
+
+def year_of_ms(ms: int) -> int:
+    """The year of a time in UTC."""
+    return datetime.datetime.fromtimestamp(min(ms, _LAST_MS) / 1000, datetime.UTC).year
+
+
+def year_of(tweet_id: bytes) -> int:
+    """The year of a tweet's time in UTC."""
+    return year_of_ms(ms_of(tweet_id))
+
+
+def year_begins(year: int) -> bytes:
+    """The least id of a year, 16 bytes: ids of other years are below it, or at or above that of the next."""
+    ms = int(datetime.datetime(year, 1, 1, tzinfo=datetime.UTC).timestamp() * 1000)
+    return uuid.UUID(int=ms << 80).bytes
+
+
+_LAST_MS = int(datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC).timestamp() * 1000)
