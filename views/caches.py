@@ -16,10 +16,10 @@ from grpc import aio
 
 from runtime import telemetry
 from runtime.ids import split_ids
+from statuses import Statuses
 from views.flights import Flights
 from views.ids import raw_id
 from views.items import Author, CachedTweet
-from views.statuses import Statuses
 
 TWEETS = 100_000
 AUTHORS = 50_000

@@ -22,9 +22,9 @@ from edge.stream.websocket import upgrades
 from readers.presence import Attendees
 from runtime.bus import Bus, Stop
 from runtime.ids import Clock
+from statuses import Statuses
 from views import feeds
 from views.deps import Deps
-from views.statuses import Statuses
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from aviary.tweet.v1 import events_pb2
 
+from statuses import FORGET_S, Statuses
 from tests.unit.views.world import Monotonic
-from views.statuses import FORGET_S, Statuses
 
 P1, P2, TWEET, AUTHOR = b"1" * 16, b"2" * 16, b"t" * 16, b"a" * 16
 
