@@ -68,7 +68,8 @@ class OrderedConsumer:
         message = self._messages.get(delivery.subject.rpartition(".")[0])
         if message is None or delivery.headers.get(ONLY_FOR, self._work.durable) != self._work.durable:
             return None
-        return Item(message.FromString(delivery.payload), int(delivery.headers.get(PLACE, delivery.place)))
+        at = int(delivery.headers.get(PLACE, delivery.place))
+        return Item(message.FromString(delivery.payload), at, delivery.place)
 
     async def _set_aside(self, delivery: Delivery, cause: Exception) -> bool:
         try:

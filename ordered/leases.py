@@ -10,12 +10,11 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nats.js.api import StreamInfo
 from nats.js.errors import BadRequestError, BucketNotFoundError, KeyNotFoundError, NoStreamResponseError
 from nats.js.kv import KeyValue
 
 from runtime.bus.envelope import PARTITIONS
-from runtime.bus.streams import Streams
+from runtime.bus.streams import Streams, created_us
 
 TTL_S = 10.0
 """Within it a dead owner's partitions are another's. The owner itself stops at 0.65 of it, others take over at 0.75."""
@@ -146,8 +145,3 @@ class Leases:
                     kv = await js.key_value(bucket)
             self._created_us, self._kv = created_us(await js.stream_info(f"KV_{bucket}")), kv
         return self._kv
-
-
-def created_us(info: StreamInfo) -> int:
-    """When a stream was made, in microseconds: what sequences of it are added to, so that places grow over streams."""
-    return int(info.created.timestamp() * 1_000_000) if info.created else 0

@@ -18,10 +18,11 @@ from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import FetchTimeoutError, KeyWrongLastSequenceError, NotFoundError
 
-from ordered.leases import TICK, Leases, created_us
+from ordered.leases import TICK, Leases
 from ordered.port import Hand, Ordered, Piece
 from runtime.bus.port import Answer, Delivery
 from runtime.bus.pull import sequences_of
+from runtime.bus.streams import created_us
 from runtime.telemetry import logger
 
 _FETCH = 500

@@ -11,10 +11,13 @@ from runtime.bus.port import Delivery, Run
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A fact and its place `at`, which orders states for ever: a dead letter that is replayed keeps the place it had at first."""
+    """A fact. `place` is where it stands in the stream, `at` orders states for ever: a replayed dead letter has a new place and
+    keeps the `at` that it had at first; of every other fact they are equal.
+    """
 
     event: Any
     at: int
+    place: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,10 @@ class Broker(Server):
         self.failed: list[str] = []
         """Failures of handlers that no missing dependency explains."""
         self.contracts: dict[str, Event] = {}
-        self._seen: dict[tuple[str, bytes], float] = {}
+        self.watchers: list[Callable[[int, Envelope], None]] = []
+        """Told of everything that is stored, with its place."""
+        self._seen: dict[tuple[str, bytes], tuple[float, int]] = {}
+        """When an id was stored first, and its number."""
         self._durables: dict[str, _Durable] = {}
         self._kept: dict[str, list[_Letter]] = defaultdict(list)
         self._listeners: dict[str, list[tuple[Node, Callable[[Any], Awaitable[None]]]]] = defaultdict(list)
@@ -98,9 +101,10 @@ class Broker(Server):
         """Know these messages."""
         self.contracts |= {base_subject(event(message)): event(message) for message in messages}
 
-    def store(self, envelopes: Sequence[Envelope], sender: Node) -> None:
-        """Keep messages and hand them to the durables of their subject."""
+    def store(self, envelopes: Sequence[Envelope], sender: Node) -> list[int]:
+        """Keep messages and hand them to the durables of their subject; answers their places."""
         now = self.loop.now
+        places = []
         for envelope in envelopes:
             base = envelope.subject.rpartition(".")[0]
             if base not in self.contracts:
@@ -109,18 +113,24 @@ class Broker(Server):
                 )
             contract = self.contracts[base]
             identity = (stream_name(contract), envelope.event_id)
-            if now - self._seen.get(identity, -DUPLICATES_S) < DUPLICATES_S:
+            first_at, place = self._seen.get(identity, (-DUPLICATES_S, 0))
+            if now - first_at < DUPLICATES_S:
+                places.append(place)
                 continue
-            self._seen[identity] = now
             self._numbers += 1
+            self._seen[identity] = now, self._numbers
+            places.append(self._numbers)
             message = contract.message.FromString(envelope.payload)
             self.history.note(self.name, "stores", message, f"from {sender.name}")
             letter = _Letter(self._numbers, envelope, message)
             self._kept[base].append(letter)
+            for watch in self.watchers:
+                watch(self._numbers, envelope)
             for durable in self._durables.values():
                 if base_subject(durable.consumption.event) == base:
                     self._take(durable, letter)
             self.tell(f"{base}.*", message, sender)
+        return places
 
     def tell(self, subject: str, message: Message, sender: Node) -> None:
         """Tell who listens now, in the order of each sender; some hear it not."""
@@ -240,22 +250,23 @@ class BrokerBus:
         """See Bus."""
         self._broker.declare(messages)
 
-    async def publish(self, *messages: Message) -> None:
+    async def publish(self, *messages: Message) -> list[int]:
         """See Bus."""
-        await self.send([envelope_of(message) for message in messages])
+        return await self.send([envelope_of(message) for message in messages])
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         """See Bus: a part may be stored although it raises."""
         if not envelopes:
-            return
+            return []
         await self._broker.way()
         dice = self._broker.dice
         if dice.roll() < dice.odds.unsure:
             self._broker.store(envelopes[: int(dice.roll() * (len(envelopes) + 1))], self._node)
             raise Unavailable("the broker did not confirm", retry_after_s=1)
-        self._broker.store(envelopes, self._node)
+        places = self._broker.store(envelopes, self._node)
         if dice.roll() < 0.5:
             await pause(dice.hop())
+        return places
 
     async def signal(self, message: Message) -> None:
         """See Bus."""

@@ -82,7 +82,7 @@ class MemoryBus:
         self.dead: list[tuple[str, bytes, str]] = []
         """(durable, payload, why) of each message that was set aside."""
         self._types: dict[str, type[Message]] = {}
-        self._seen: set[tuple[str, bytes]] = set()
+        self._places: dict[tuple[str, bytes], int] = {}
         self.kept: dict[str, list[Envelope]] = defaultdict(list)
         """What each stream holds, in its order."""
         self._durables: dict[str, _Durable] = {}
@@ -93,33 +93,36 @@ class MemoryBus:
         """Know the messages; others cannot be published by `send`."""
         self._types.update({base_subject(event(message)): message for message in messages})
 
-    async def publish(self, *messages: Message) -> None:
-        """Store facts or jobs once each. Raises Unavailable when `down`."""
+    async def publish(self, *messages: Message) -> list[int]:
+        """Store facts or jobs once each; returns their places, which count from 1 in each stream. Raises Unavailable when `down`."""
         await self.declare([type(m) for m in messages])
-        await self.send([envelope_of(m) for m in messages])
+        return await self.send([envelope_of(m) for m in messages])
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         """As `publish`; KeyError for an event that was never declared."""
         self._ensure_up()
-        for envelope in envelopes:
-            base = envelope.subject.rpartition(".")[0]
-            if base not in self._types:
-                raise KeyError(
-                    f"{base} is published and was never declared: `await bus.declare([…])` first, as server.py does"
-                )
-            contract = event(self._types[base])
-            identity = (stream_name(contract), envelope.event_id)
-            if identity in self._seen:
-                continue
-            self._seen.add(identity)
-            self.kept[stream_name(contract)].append(envelope)
-            for durable in self._durables.values():
-                if base_subject(durable.consumption.event) == base:
-                    durable.ready.append(envelope)
-            # What cannot be parsed is kept all the same: its handler shall meet it, as over a wire.
-            with contextlib.suppress(DecodeError):
-                self.published.append(message := contract.message.FromString(envelope.payload))
-                await self._tell(f"{base}.*", message)
+        return [await self._store(envelope) for envelope in envelopes]
+
+    async def _store(self, envelope: Envelope) -> int:
+        base = envelope.subject.rpartition(".")[0]
+        if base not in self._types:
+            raise KeyError(
+                f"{base} is published and was never declared: `await bus.declare([…])` first, as server.py does"
+            )
+        contract = event(self._types[base])
+        identity = (stream_name(contract), envelope.event_id)
+        if identity in self._places:
+            return self._places[identity]
+        self.kept[stream_name(contract)].append(envelope)
+        place = self._places[identity] = len(self.kept[stream_name(contract)])
+        for durable in self._durables.values():
+            if base_subject(durable.consumption.event) == base:
+                durable.ready.append(envelope)
+        # What cannot be parsed is kept all the same: its handler shall meet it, as over a wire.
+        with contextlib.suppress(DecodeError):
+            self.published.append(message := contract.message.FromString(envelope.payload))
+            await self._tell(f"{base}.*", message)
+        return place
 
     async def signal(self, message: Message) -> None:
         """Call every listener; a failing one is logged. Raises Unavailable when `down`."""

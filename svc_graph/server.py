@@ -9,7 +9,7 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
-from runtime.backlog import Backlog
+from backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.redis import connect_redis

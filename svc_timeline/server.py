@@ -14,7 +14,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
 from readers.presence import Presence
 from readers.recent import RecentWrites
-from runtime.backlog import Backlog
+from backlog import Backlog
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

@@ -8,7 +8,7 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
-from runtime.backlog import Backlog
+from backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

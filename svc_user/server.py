@@ -5,7 +5,7 @@ from aviary.user.v1.events_pb2 import UserRegistered
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
 from outbox import CqlOutboxTable, Outbox
-from runtime.backlog import Backlog
+from backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

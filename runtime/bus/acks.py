@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,11 @@ from nats.aio.msg import Msg
 
 from runtime.bus.port import Full
 from runtime.errors import Unavailable
+
+_STORED = re.compile(rb'"stream": ?"([^"]*)", ?"seq": ?(\d+)')
+
+Stored = tuple[str, int]
+"""The stream and the sequence in it of a message; of one that it has already, those of the first."""
 
 
 class NoStream(Unavailable):
@@ -31,10 +37,12 @@ class _Batch:
 
     def __init__(self, size: int) -> None:
         self.left = size
+        self.stored: dict[str, Stored] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def acknowledged(self) -> None:
+    def acknowledged(self, token: str, stored: Stored) -> None:
         self.left -= 1
+        self.stored[token] = stored
         if self.left == 0 and not self.done.done():
             self.done.set_result(None)
 
@@ -56,8 +64,8 @@ class Acks:
         """Listen for acks; the client listens again by itself after a reconnect."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered, pending_msgs_limit=-1)
 
-    async def publish(self, messages: Sequence[Outgoing]) -> None:
-        """Returns when every message is stored. Raises NoStream, Full or Unavailable; waits for ever if nobody answers."""
+    async def publish(self, messages: Sequence[Outgoing]) -> list[Stored]:
+        """Returns when every message is stored, and where. Raises NoStream, Full or Unavailable; waits for ever if nobody answers."""
         batch = _Batch(len(messages))
         tokens = [str(next(self._tokens)) for _ in messages]
         try:
@@ -66,12 +74,14 @@ class Acks:
                 reply = f"{self._inbox}.{token}"
                 await self._client.publish(message.subject, message.payload, reply=reply, headers=message.headers)
             await batch.done
+            return [batch.stored[token] for token in tokens]
         finally:
             for token in tokens:
                 self._waiting.pop(token, None)
 
     async def _answered(self, msg: Msg) -> None:
-        batch = self._waiting.pop(msg.subject.rpartition(".")[2], None)
+        token = msg.subject.rpartition(".")[2]
+        batch = self._waiting.pop(token, None)
         if batch is None:
             return
         if not msg.data:
@@ -80,5 +90,5 @@ class Acks:
             why = json.loads(msg.data)["error"].get("description", "")
             kind = Full if why.endswith("exceeded") else Unavailable
             batch.refused(kind(f"the stream refused the message: {why}", retry_after_s=1))
-        else:
-            batch.acknowledged()
+        elif found := _STORED.search(msg.data):
+            batch.acknowledged(token, (found[1].decode(), int(found[2])))

@@ -86,6 +86,7 @@ class NatsBus:
             raise Unavailable(f"no NATS server answers at {', '.join(config.nats_urls)}", retry_after_s=1) from error
         bus._connected.set()
         await bus._acks.open()
+        await client.subscribe("$JS.EVENT.ADVISORY.STREAM.CREATED.*", cb=bus._on_stream_made)
         return bus
 
     async def declare(self, messages: Sequence[type[Message]]) -> None:
@@ -101,17 +102,19 @@ class NatsBus:
                     raise
                 await asyncio.sleep(0.2)
 
-    async def publish(self, *messages: Message) -> None:
-        """Store facts or jobs; returns when all are acknowledged. Raises Unavailable within 2 s."""
-        await self.send([envelope_of(m) for m in messages])
+    async def publish(self, *messages: Message) -> list[int]:
+        """Store facts or jobs; returns their places when all are acknowledged. Raises Unavailable within 2 s."""
+        return await self.send([envelope_of(m) for m in messages])
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         """As `publish`, for messages that are already packed."""
         outgoing = [
             Outgoing(f"{self._namespace}.{e.subject}", e.payload, headers_of(e, self.producer)) for e in envelopes
         ]
+        places: list[int] = []
         for start in range(0, len(outgoing), _CHUNK):
-            await self._store(outgoing[start : start + _CHUNK])
+            places += await self._store(outgoing[start : start + _CHUNK])
+        return places
 
     async def signal(self, message: Message) -> None:
         """Tell whoever listens now. Raises Unavailable when the broker is away."""
@@ -207,14 +210,16 @@ class NatsBus:
                 await self._client.flush(timeout=1)
         await self._client.close()
 
-    async def _store(self, messages: Sequence[Outgoing]) -> None:
+    async def _store(self, messages: Sequence[Outgoing]) -> list[int]:
         async with self._translated(_PUBLISH_S):
             while True:
                 await self._connected.wait()
                 try:
-                    return await self._acks.publish(messages)
+                    stored = await self._acks.publish(messages)
+                    return [await self.streams.created_us(stream) + sequence for stream, sequence in stored]
                 except NoStream:
                     # A broker that lost its store, or one without a leader for some seconds. The ids make repeating harmless.
+                    self.streams.forget()
                     await asyncio.sleep(_RESTORE_S)
                     await self.streams.restore()
 
@@ -251,8 +256,12 @@ class NatsBus:
         if self._connected.is_set():
             log.warning("nats_error", error=repr(error))
 
+    async def _on_stream_made(self, _msg: Msg) -> None:
+        self.streams.forget()
+
     async def _on_disconnected(self) -> None:
         self._connected.clear()
+        self.streams.forget()
         log.warning("nats_disconnected")
 
     async def _on_reconnected(self) -> None:

@@ -151,13 +151,14 @@ class Bus(Protocol):
     async def declare(self, messages: Sequence[type[Message]]) -> None:
         """Make the streams of facts and jobs, or bring them up to date. Harmless to repeat, also from several processes at once."""
 
-    async def publish(self, *messages: Message) -> None:
-        """Store facts or jobs; returns when all are acknowledged. The same event_id again is stored once.
+    async def publish(self, *messages: Message) -> list[int]:
+        """Store facts or jobs; returns the place of each when all are acknowledged. The same event_id again is stored once.
 
+        A place is the creation of the stream in microseconds + the sequence in it; of an event that the stream has, the first's.
         Raises Unavailable within about 2 s; some may be stored then. A full stream refuses.
         """
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         """As `publish`, for messages that are already packed."""
 
     async def signal(self, message: Message) -> None:

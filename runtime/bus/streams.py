@@ -33,6 +33,7 @@ class Streams:
         self.replicas = replicas
         self._max_messages = max_messages
         self._declared: dict[str, Event] = {}
+        self._created_us: dict[str, int] = {}
 
     def name(self, contract: Event) -> str:
         """The stream of a fact or job."""
@@ -58,6 +59,16 @@ class Streams:
         await self._ensure(self._dead_config())
         for contract in self._declared.values():
             await self._ensure(self._config(contract))
+
+    async def created_us(self, name: str) -> int:
+        """When a stream was made, as `created_us` says, remembered until `forget`. Raises errors of NATS."""
+        if name not in self._created_us:
+            self._created_us[name] = created_us(await self.js.stream_info(name))
+        return self._created_us[name]
+
+    def forget(self) -> None:
+        """Streams may be others now, made again by whoever noticed first that they were gone."""
+        self._created_us.clear()
 
     async def ensure_consumer(self, consumption: Consumption) -> None:
         """Make or update a durable consumer and the stream it reads. It starts at the first message that is kept."""
@@ -121,6 +132,11 @@ class Streams:
             num_replicas=self.replicas,
             duplicate_window=_DUPLICATES_S,
         )
+
+
+def created_us(info: StreamInfo) -> int:
+    """When a stream was made, in microseconds: what sequences of it are added to, so that places grow over streams."""
+    return int(info.created.timestamp() * 1_000_000) if info.created else 0
 
 
 def fill_of(info: StreamInfo) -> float:

@@ -37,6 +37,7 @@ class Journal:
         self.seen: dict[int, list[bytes]] = defaultdict(list)
         self.epochs: dict[int, list[int]] = defaultdict(list)
         self.places: list[int] = []
+        self.place_of: dict[bytes, int] = {}
         self.fails: dict[bytes, list[Exception]] = {}
         """What to raise, by event id."""
 
@@ -49,6 +50,7 @@ class Journal:
                 raise errors.pop(0)
         self.seen[piece.partition] += [item.event.event_id for item in piece.items]
         self.places += [item.at for item in piece.items]
+        self.place_of |= {item.event.event_id: item.place for item in piece.items}
         self.epochs[piece.partition].append(piece.epoch)
         self.positions[piece.partition] = piece.until
 
@@ -146,6 +148,21 @@ async def test_places_grow_and_the_position_is_that_of_the_last_fact(world: Worl
     await until(lambda: len(journal.ids()) == 20)
     assert journal.places == sorted(set(journal.places))
     assert journal.positions[partition_of(author)] == journal.places[-1]
+
+
+async def test_publishing_tells_the_places_that_the_facts_come_with_also_of_those_that_are_there_already(
+    world: World,
+) -> None:
+    """P54: whoever writes beside the owner of a partition orders what it writes by the same places."""
+    authors, journal = [os.urandom(16) for _ in range(3)], Journal()
+    world.start(journal)
+    events = [created(author) for author in authors * 3]
+    places = await world.bus.publish(*events)
+    again = await world.bus.publish(*events[3:5], last := created(authors[0]))
+    await until(lambda: len(journal.ids()) == 10)
+    assert journal.place_of == {e.event_id: p for e, p in zip([*events, last], [*places, again[-1]], strict=True)}
+    assert again[:2] == places[3:5]
+    assert places == sorted(set(places))
 
 
 async def test_poison_is_set_aside_and_the_partition_goes_on(world: World) -> None:

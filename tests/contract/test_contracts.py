@@ -12,6 +12,7 @@ from tests.contract.contracts import ROOT, messages, reasons, services, sources
 
 CODE = (
     "runtime",
+    "backlog",
     "cursors",
     "in_process",
     "outbox",

@@ -255,7 +255,7 @@ class Counting:
 
     def __init__(self) -> None:
         self.mended = False
-        self.taken: list[tuple[bytes, int]] = []
+        self.taken: list[tuple[bytes, int, int]] = []
 
     async def load(self, partition: int) -> int:
         return 0
@@ -263,23 +263,23 @@ class Counting:
     async def handle(self, piece: Slice) -> None:
         if piece.items and not self.mended:
             raise Poison("not yet mended")
-        self.taken += [(item.event.event_id, item.at) for item in piece.items]
+        self.taken += [(item.event.event_id, item.at, item.place) for item in piece.items]
 
 
-async def test_a_replayed_fact_keeps_the_place_that_orders_its_state(bus: NatsBus, config: MeshConfig) -> None:
+async def test_a_replayed_fact_keeps_the_place_that_orders_its_state_and_stands_at_another(
+    bus: NatsBus, config: MeshConfig
+) -> None:
     work, event = Counting(), created()
     task = asyncio.create_task(OrderedConsumer(bus, NatsSource(bus, 3), work).run())
-    await bus.publish(event)
+    (first,) = await bus.publish(event)
     await until(lambda: have_letters(bus, 1))
     work.mended = True
     later = created()
     later.author_id = event.author_id
     await bus.publish(later)
-    await until(lambda: [event_id for event_id, _ in work.taken] == [later.event_id])
+    await until(lambda: [event_id for event_id, _, _ in work.taken] == [later.event_id])
     assert await dlq("replay", "counting", "1") == 0
     await until(lambda: len(work.taken) == 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    (_, later_at), (replayed, at) = work.taken
-    assert replayed == event.event_id
-    assert at == later_at - 1
+    assert work.taken == [(later.event_id, first + 1, first + 1), (event.event_id, first, first + 2)]

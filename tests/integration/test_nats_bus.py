@@ -18,6 +18,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy
 from prometheus_client import REGISTRY
 
 from runtime.bus import Consumers, NatsBus, Poison, consumes
+from runtime.bus.streams import created_us
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
 from stack import nats as nats_server
@@ -495,3 +496,21 @@ async def test_caches_overhear_facts_and_learn_of_a_reconnect(private: NatsBus, 
     after = created()
     await until(lambda: accepted(private, after))
     await until(lambda: after.event_id in overheard)
+
+
+async def test_places_grow_also_when_somebody_else_made_the_stream_again(bus: NatsBus, config: MeshConfig) -> None:
+    """P54: a place that is too small would let an older state win."""
+    other = await NatsBus.connect(config)
+    stream = f"{config.namespace}_tweets"
+    before = await bus.publish(created(), created())
+    await other._js.delete_stream(stream)
+    await other.declare([TweetCreated])
+    event, info = created(), await bus._js.stream_info(stream)
+
+    async def known() -> bool:
+        return await bus.publish(event) == [created_us(info) + 1]
+
+    await until(known)
+    assert created_us(info) + 1 > max(before)
+    assert await other.publish(event) == [created_us(info) + 1]
+    await other.close()

@@ -132,11 +132,11 @@ class Flaky(MemoryBus):
 
     fails = False
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         if self.fails:
             self.fails = False
             raise Unavailable("away for a moment", retry_after_s=1)
-        await super().send(envelopes)
+        return await super().send(envelopes)
 
 
 @pytest.mark.parametrize("restarted", [True, False], ids=["new process", "same process"])
@@ -268,8 +268,9 @@ async def test_a_full_stream_refuses_and_the_row_stays(world: World, mesh_config
 class Silent(MemoryBus):
     """A bus that never acknowledges."""
 
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
         await asyncio.Event().wait()
+        return []
 
 
 async def test_publishing_soon_does_not_wait_for_a_bus_that_never_answers(world: World) -> None:

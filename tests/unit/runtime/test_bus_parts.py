@@ -7,7 +7,7 @@ from aviary.mesh.v1 import mesh_pb2
 from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 
-from runtime.backlog import Backlog
+from backlog import Backlog
 from runtime.bus import Consumers, consumes, envelope_of
 from runtime.bus.envelope import listening_subject, siblings, signal_subject, stream_name
 from runtime.contract import event

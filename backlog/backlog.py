@@ -1,4 +1,4 @@
-"""The rpc with which every service says how much of what it accepted is still on its way; the numbers come from outbox and bus."""
+"""The rpc with which every service says how much of what it accepted is still on its way; the numbers come from others."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from grpc import aio
 
-from runtime.bus import Consumers
+from runtime.bus import ConsumerState
 
 
 class Written(Protocol):
@@ -16,10 +16,17 @@ class Written(Protocol):
         """How many are not yet published, and the age in milliseconds of the oldest (0 without). Raises Unavailable."""
 
 
+class Handling(Protocol):
+    """What handles facts and jobs: `Consumers` of the bus, or an `OrderedConsumer`."""
+
+    async def backlog(self) -> Sequence[ConsumerState]:
+        """How far behind each durable is, whichever process works on it. Raises Unavailable."""
+
+
 class Backlog(mesh_pb2_grpc.MeshServiceServicer):
     """Serves aviary.mesh.v1.MeshService over the outboxes and consumers of the process."""
 
-    def __init__(self, outboxes: Sequence[Written], consumers: Sequence[Consumers]) -> None:
+    def __init__(self, outboxes: Sequence[Written], consumers: Sequence[Handling]) -> None:
         self._outboxes = outboxes
         self._consumers = consumers
 
