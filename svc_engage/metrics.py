@@ -4,7 +4,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from runtime.telemetry import SECONDS
 
-FLUSHES = Counter("aviary_engage_flushes_total", "Batches of a partition that were counted, or are tried again.", ["outcome"])
+FLUSHES = Counter(
+    "aviary_engage_flushes_total", "Batches of a partition that were counted, or are tried again.", ["outcome"]
+)
 COUNT_WRITES = Counter("aviary_engage_count_writes_total", "Counts written to the store.", ["kind"])
 ROW_WRITES = Counter("aviary_engage_row_writes_total", "Rows marked as counted.", ["kind"])
 LIST_WRITES = Counter("aviary_engage_list_writes_total", "Likes whose lists the owner wrote because no request had.")
@@ -15,8 +17,12 @@ LAG = Histogram(
 )
 OWED = Gauge("aviary_engage_owed_to_redis", "Counts that Redis does not know yet, because it was away.")
 LOST = Counter("aviary_engage_lost_total", "Partitions of which events may have gone uncounted.", ["durable"])
-WRONG = Counter("aviary_engage_wrong_total", "Subjects whose stored count contradicts the rows; they are recounted.", ["kind"])
+WRONG = Counter(
+    "aviary_engage_wrong_total", "Subjects whose stored count contradicts the rows; they are recounted.", ["kind"]
+)
 DRIFT = Counter(
-    "aviary_engage_drift_total", "What a recount found wrong and repaired: counts, and members counted wrongly.", ["kind"]
+    "aviary_engage_drift_total",
+    "What a recount found wrong and repaired: counts, and members counted wrongly.",
+    ["kind"],
 )
 RECOUNTED = Counter("aviary_engage_recounted_total", "Subjects that were recounted.", ["kind"])

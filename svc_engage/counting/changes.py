@@ -31,9 +31,7 @@ def follow(item: Item) -> Change:
     """Of FollowSet and FollowerSet, which come in any order: the version of the edge orders its states. Raises Poison."""
     event: FollowSet | FollowerSet = item.event
     if isinstance(event, FollowSet):
-        return _change(
-            event.follower_id, Kind.FOLLOWING, event.followee_id, event.following, event.version, item.place
-        )
+        return _change(event.follower_id, Kind.FOLLOWING, event.followee_id, event.following, event.version, item.place)
     return _change(event.followee_id, Kind.FOLLOWERS, event.follower_id, event.following, event.version, item.place)
 
 

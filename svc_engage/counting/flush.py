@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from prometheus_client import Counter as Metric
 
 from runtime.faults import Faults
 from svc_engage import metrics
@@ -11,7 +13,7 @@ from svc_engage.counting.memory import Memory, Told
 from svc_engage.counting.sums import Sums, apply, behind, members_of
 from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.marks import MarkKind
+from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
 from svc_engage.store import Counted, EngageStore
 
@@ -94,12 +96,15 @@ class Flush:
         before = await self._store.mark(state.user_id, MarkKind.LIKE, state.tweet_id)
         if before.at < state.at:
             await self._store.set_like(state, before, state.liked - before.present)
+        elif before.at == state.at:
+            # A request has begun to write this very state; what it replaced is dropped when it is seen in a list.
+            await self._store.set_like(state, UNMARKED, before.delta)
 
 
 def _before(rows: dict[Subject, dict[bytes, Row]], sums: Sums) -> dict[Subject, dict[bytes, Row]]:
     return {s: {m: rows[s].get(m, NEVER) for m in members} for s, members in sums.rows.items()}
 
 
-def _note(counter: "metrics.Counter", subjects: "Sequence[Subject] | dict[Subject, Count]") -> None:
+def _note(metric: Metric, subjects: Iterable[Subject]) -> None:
     for kind, number in Counter(subject.kind for subject in subjects).items():
-        counter.labels(kind.name.lower()).inc(number)
+        metric.labels(kind.name.lower()).inc(number)
