@@ -24,6 +24,7 @@ class EdgeConfig:
     graph_address: str
     tweet_address: str
     timeline_address: str
+    engage_address: str
     token_keys: Mapping[str, Ed25519PublicKey]
     cors_origins: tuple[str, ...]
     """Origins of other web pages that may call the API, each `scheme://host[:port]`."""
@@ -47,6 +48,7 @@ class EdgeConfig:
             graph_address=address(env, "graph"),
             tweet_address=address(env, "tweet"),
             timeline_address=address(env, "timeline"),
+            engage_address=address(env, "engage"),
             token_keys=env.parsed("AVIARY_TOKEN_KEYS", read_keys, {}),
             cors_origins=env.parsed("AVIARY_EDGE_CORS_ORIGINS", _origins, (), ()),
             max_in_flight=env.number("AVIARY_EDGE_MAX_IN_FLIGHT", 1000),

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from edge.web import Header
 
-_EXPOSED = b"X-Request-Id, Link, ETag, Retry-After, WWW-Authenticate"
+_EXPOSED = b"X-Request-Id, Link, ETag, Retry-After, WWW-Authenticate, X-Aviary-Degraded"
 _ALLOWED = b"Authorization, Content-Type, Idempotency-Key, If-None-Match, X-Request-Id, traceparent"
 _REMEMBER_S = b"600"
 

@@ -10,7 +10,7 @@ from edge.problems import CONTENT_TYPE
 from edge.schemas import Schema, Schemas, body, described, required_fields, taken
 from edge.stream.described import PATH_ITEM
 from edge.stream.messages import ROUTE as STREAM
-from edge.transcoder import Endpoint, next_fields
+from edge.transcoder import Endpoint, next_fields, told_headers
 from edge.web import JSON
 
 _BEARER = "accessToken"
@@ -137,6 +137,8 @@ def _success(endpoint: Endpoint, schemas: Schemas) -> dict[str, Any]:
         headers["Link"] = {"description": 'The next page, with rel="next".', "schema": {"type": "string"}}
     if route.flattened and route.verb == "GET":
         headers["ETag"] = {"description": "For If-None-Match.", "schema": {"type": "string"}}
+    for name, header in told_headers(route):
+        headers[header] = {**described(f"{route.response_type.full_name}.{name}"), "schema": {"type": "string"}}
     comment = COMMENTS.get(route.response_type.full_name, "Done.")
     answer: dict[str, Any] = {"description": comment, "headers": headers}
     if route.rpc.success != 204:

@@ -44,11 +44,12 @@ class Schemas:
         name = message.full_name.removeprefix("aviary.").replace(".v1.", ".")
         if name not in self.components:
             self.components[name] = {}
+            shown = [field for field in message.fields if not field_options(field).header]
             self.components[name] = {
                 "type": "object",
                 **described(message.full_name),
-                "required": [field.name for field in message.fields],
-                "properties": {field.name: self._answer_field(field) for field in message.fields},
+                "required": [field.name for field in shown],
+                "properties": {field.name: self._answer_field(field) for field in shown},
             }
         return {"$ref": f"#/components/schemas/{name}"}
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping
 from functools import partial
 
+from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub, MeshServiceStub, add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
@@ -12,6 +13,7 @@ from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
+from backlog import Backlog
 from cursors import Cursors
 from edge.api import build_app, endpoints_of, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
@@ -22,7 +24,6 @@ from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from in_process import InProcessChannel
 from readers.presence import Presence
-from runtime.backlog import Backlog
 from runtime.bus import Bus, NatsBus
 from runtime.ids import Uuid7Ids
 from runtime.redis import Redis, connect_redis
@@ -43,8 +44,10 @@ async def build(process: Process, config: EdgeConfig) -> None:
     graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
     tweet = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
     timeline = process.open_channel(config.timeline_address, timeline_pb2.DESCRIPTOR)
+    engage = process.open_channel(config.engage_address, engage_pb2.DESCRIPTOR)
 
-    deps = build_deps(Channels(timeline=timeline, tweet=tweet, user=user, graph=graph), time.monotonic)
+    channels = Channels(timeline=timeline, tweet=tweet, user=user, graph=graph, engage=engage)
+    deps = build_deps(channels, time.monotonic)
     process.on_close(await listen(deps, bus))
     servicer = ViewServicer(deps)
     view = InProcessChannel(process.guard)
@@ -57,6 +60,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
         (user_pb2.DESCRIPTOR, user),
         (graph_pb2.DESCRIPTOR, graph),
         (tweet_pb2.DESCRIPTOR, tweet),
+        (engage_pb2.DESCRIPTOR, engage),
         (view_pb2.DESCRIPTOR, view),
     ]
     app = build_app(
@@ -73,7 +77,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
 
     process.check("nats", bus.check)
     process.check("redis", partial(reach, redis))
-    peers = {"svc_user": user, "svc_graph": graph, "svc_tweet": tweet, "svc_timeline": timeline}
+    peers = {"svc_user": user, "svc_graph": graph, "svc_tweet": tweet, "svc_timeline": timeline, "svc_engage": engage}
     for name, channel in peers.items():
         process.check(name, partial(check_peer, channel))
         process.on_close(channel.close)

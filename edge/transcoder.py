@@ -15,6 +15,7 @@ from edge.json_codec.encode import Encoder
 from edge.routes import Route
 from edge.web import Header, Request, Response
 from runtime.context import NOBODY, Caller, acting
+from runtime.contract import field_options
 from runtime.errors import FieldProblem, ServiceError, from_rpc
 
 _PRIVATE = b"private, no-cache"
@@ -40,6 +41,7 @@ class Endpoint:
         )
         self._encode = encoder.of(route.shown_type)
         self._next = next_fields(route)
+        self._told = [(field, header.lower().encode()) for field, header in told_headers(route)]
         # Credentials stand in the body of such an rpc; an old token in the header must not keep anybody from a new one.
         self.looks_at_token = rpc.access != options_pb2.ACCESS_ANONYMOUS or bool(rpc.scope)
 
@@ -68,13 +70,16 @@ class Endpoint:
         return refusal([FieldProblem(headers.get(p.field, p.field), p.message) for p in error.fields])
 
     def _present(self, request: Request, caller: Caller, answer: Message) -> Response:
+        told: list[Header] = [
+            (header, ", ".join(names).encode()) for field, header in self._told if (names := getattr(answer, field))
+        ]
         if self._rpc.success == 204:
-            return Response(204, headers=[(b"cache-control", b"no-store")])
+            return Response(204, headers=[(b"cache-control", b"no-store"), *told])
         shown = getattr(answer, self.route.flattened) if self.route.flattened else answer
         body = orjson.dumps(self._encode(shown))
         if self.route.verb != "GET":
-            return Response(self._rpc.success, body, headers=[(b"cache-control", b"no-store")])
-        headers: list[Header] = [(b"vary", b"Authorization")]
+            return Response(self._rpc.success, body, headers=[(b"cache-control", b"no-store"), *told])
+        headers: list[Header] = [(b"vary", b"Authorization"), *told]
         headers.append((b"cache-control", _PRIVATE if caller.user_id else _SHARED))
         headers += self._link(request, answer)
         if self.route.flattened:
@@ -100,6 +105,12 @@ def next_fields(route: Route) -> list[tuple[str, str]]:
     parameters = route.request_type.fields_by_name
     names = [field.name for field in route.response_type.fields if field.name.startswith("next_")]
     return [(name, name.removeprefix("next_")) for name in names if name.removeprefix("next_") in parameters]
+
+
+def told_headers(route: Route) -> list[tuple[str, str]]:
+    """Fields of the answer, each a list of names, that travel in a header instead of the body, with that header."""
+    marked = [(field.name, field_options(field).header) for field in route.response_type.fields]
+    return [(name, header) for name, header in marked if header]
 
 
 def _matches(if_none_match: bytes, tag: bytes) -> bool:

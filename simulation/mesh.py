@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
 from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
@@ -20,9 +21,9 @@ from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
+from backlog import Backlog
 from cursors import Cursors, parse_keys
 from outbox import Outbox, OutboxRow
-from runtime.backlog import Backlog
 from runtime.bus import Consumers
 from runtime.config import Secret
 from simulation.broker import Broker, BrokerBus
@@ -227,6 +228,7 @@ class Mesh:
             tweet=self.wire(node, "tweet", tweet_pb2.DESCRIPTOR),
             user=self.wire(node, "user", user_pb2.DESCRIPTOR),
             graph=self.wire(node, "graph", graph_pb2.DESCRIPTOR),
+            engage=self.wire(node, "engage", engage_pb2.DESCRIPTOR),
         )
         deps = build_deps(channels, node.loop.time)
         await listen(deps, BrokerBus(self.broker, node, "edge"))

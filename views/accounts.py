@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from aviary.graph.v1 import graph_pb2
 from aviary.user.v1 import user_pb2
@@ -9,9 +10,10 @@ from aviary.view.v1 import view_pb2
 
 from runtime.context import Caller
 from views.deps import Deps
+from views.engagement import UNKNOWN
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
-from views.present import follow_view, user_view
+from views.present import counted, follow_view, user_view
 
 
 async def find_account(user_id: str, deps: Deps) -> user_pb2.User:
@@ -40,9 +42,20 @@ async def relationship(user_id: bytes, caller: Caller, deps: Deps) -> graph_pb2.
     return next((e for e in answer.entries if e.user_id == user_id), None)
 
 
-async def view_account(user_id: str, caller: Caller, deps: Deps) -> user_pb2.User:
+class Seen(NamedTuple):
+    """An account as a viewer sees it. `away`: its counts are not from their owner."""
+
+    user: user_pb2.User
+    away: bool
+
+
+async def view_account(user_id: str, caller: Caller, deps: Deps) -> Seen:
     """The account as the caller sees it. Fails with USER_NOT_FOUND."""
+    key = raw_id(user_id)
     async with asyncio.TaskGroup() as group:
         finding = group.create_task(find_account(user_id, deps))
-        relating = group.create_task(relationship(raw_id(user_id), caller, deps))
-    return user_view(finding.result(), relating.result())
+        relating = group.create_task(relationship(key, caller, deps))
+        counting = group.create_task(deps.engagement.user(caller.user_id, key))
+    counts = counting.result()
+    user = counted(user_view(finding.result(), relating.result()), counts.of.get(key, UNKNOWN))
+    return Seen(user, counts.away)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub
 from aviary.graph.v1 import events_pb2 as graph_events_pb2
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
@@ -12,9 +13,10 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
 from runtime.bus import Bus, Stop
+from statuses import Statuses
 from views.caches import AuthorCache, FollowCache, TweetCache
 from views.deps import Deps
-from views.statuses import Statuses
+from views.engagement import Engagement
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +27,16 @@ class Channels:
     tweet: aio.Channel
     user: aio.Channel
     graph: aio.Channel
+    engage: aio.Channel
 
 
 def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
     """The view plane's ports and caches; `ViewServicer(build_deps(...))` serves. `monotonic` counts seconds."""
-    tweet, user, graph = (
+    tweet, user, graph, engage = (
         TweetServiceStub(channels.tweet),
         UserServiceStub(channels.user),
         GraphServiceStub(channels.graph),
+        EngageServiceStub(channels.engage),
     )
     statuses = Statuses(monotonic)
     return Deps(
@@ -40,10 +44,12 @@ def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
         tweet=tweet,
         user=user,
         graph=graph,
+        engage=engage,
         statuses=statuses,
         tweets=TweetCache(tweet, statuses),
         authors=AuthorCache(user, monotonic),
         follows=FollowCache(graph, monotonic),
+        engagement=Engagement(engage),
     )
 
 

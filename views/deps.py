@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass
 
+from aviary.engage.v1.engage_pb2_grpc import EngageServiceAsyncStub
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceAsyncStub
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
+from statuses import Statuses
 from views.caches import AuthorCache, FollowCache, TweetCache
-from views.statuses import Statuses
+from views.engagement import Engagement
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,9 @@ class Deps:
     tweet: TweetServiceAsyncStub
     user: UserServiceAsyncStub
     graph: GraphServiceAsyncStub
+    engage: EngageServiceAsyncStub
     statuses: Statuses
     tweets: TweetCache
     authors: AuthorCache
     follows: FollowCache
+    engagement: Engagement

@@ -1,15 +1,17 @@
-"""The lists of tweets that exist, each a skeleton in a pipeline: the home and an author's timeline. How a pipeline runs is elsewhere."""
+"""The lists of tweets that exist, each a skeleton in a pipeline: home, author timeline, likes, bookmarks. How it runs is elsewhere."""
 
+from collections.abc import Iterable
 from functools import partial
 
+from aviary.engage.v1 import engage_pb2
 from aviary.timeline.v1 import timeline_pb2
 from aviary.tweet.v1 import tweet_pb2
 
 from runtime.ids import split_ids
 from views.deps import Deps
-from views.hydrate import hydrate_feed, hydrate_tweets
+from views.hydrate import hydrate_feed, hydrate_marked, hydrate_tweets
 from views.items import Item, Query, Recent, Scan, State
-from views.pipeline import Pipeline
+from views.pipeline import Pipeline, Skeleton
 from views.present import feed_view
 from views.rules import drop_dangling, drop_deleted, drop_unfollowed
 
@@ -39,6 +41,26 @@ async def author_skeleton(query: Query, deps: Deps) -> Scan:
     return Scan([Item(tweet_id, query.subject) for tweet_id in split_ids(listed.tweet_ids)], listed.has_more)
 
 
+async def likes_skeleton(query: Query, deps: Deps) -> Scan:
+    """A stretch of what an account likes."""
+    listed = await deps.engage.ListLikes(
+        engage_pb2.ListLikesRequest(user_id=query.subject, cursor=query.cursor, limit=query.limit)
+    )
+    return _marked(listed.tweets, listed.has_more)
+
+
+async def bookmarks_skeleton(query: Query, deps: Deps) -> Scan:
+    """A stretch of an account's bookmarks."""
+    listed = await deps.engage.ListBookmarkedTweets(
+        engage_pb2.ListBookmarkedTweetsRequest(user_id=query.subject, cursor=query.cursor, limit=query.limit)
+    )
+    return _marked(listed.tweets, listed.has_more)
+
+
+def _marked(tweets: Iterable[engage_pb2.MarkedTweet], has_more: bool) -> Scan:
+    return Scan([Item(t.tweet_id, t.author_id, t.cursor) for t in tweets], has_more)
+
+
 def home(deps: Deps) -> Pipeline:
     """What the viewer follows, newest first."""
     return Pipeline(
@@ -57,4 +79,20 @@ def author_timeline(deps: Deps) -> Pipeline:
 
     return Pipeline(
         skeleton=partial(author_skeleton, deps=deps), hydrate=hydrate, rules=AUTHOR_RULES, present=feed_view
+    )
+
+
+def likes(deps: Deps) -> Pipeline:
+    """What `subject` likes, latest like first."""
+    return _marks(partial(likes_skeleton, deps=deps), deps)
+
+
+def bookmarks(deps: Deps) -> Pipeline:
+    """What `subject` bookmarked, latest bookmark first."""
+    return _marks(partial(bookmarks_skeleton, deps=deps), deps)
+
+
+def _marks(skeleton: Skeleton, deps: Deps) -> Pipeline:
+    return Pipeline(
+        skeleton=skeleton, hydrate=partial(hydrate_marked, deps=deps), rules=AUTHOR_RULES, present=feed_view
     )

@@ -6,14 +6,17 @@ from typing import NamedTuple
 
 from aviary.user.v1 import user_pb2
 
+from views.engagement import Engaged
+
 NOBODY_FOLLOWED: frozenset[bytes] = frozenset()
 
 
 class Item(NamedTuple):
-    """One entry of a list: a tweet and its author, 16 bytes each."""
+    """One entry of a list: a tweet and its author, 16 bytes each. Lists that are not in the order of ids go on at `cursor`."""
 
     tweet_id: bytes
     author_id: bytes
+    cursor: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,7 +31,7 @@ class Author:
 class CachedTweet:
     """A tweet as its service gave it: the body never changes, the status was true in `epoch`, deletion is final.
 
-    `framed` is the presentation with the author `framed_for`, made at most once for both.
+    `framed` is the presentation with the author `framed_for`, made at most once for both; counts and flags are not in it.
     """
 
     author_id: bytes
@@ -41,13 +44,17 @@ class CachedTweet:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Which part of which list for whom. `viewer` is empty for nobody; ids are 16 bytes or empty; `limit` is the page size."""
+    """Which part of which list for whom. `viewer` is empty for nobody; ids are 16 bytes or empty; `limit` is the page size.
+
+    A list goes on behind `max_id`, or, if it is not in the order of ids, at `cursor`.
+    """
 
     viewer: bytes
     subject: bytes
     limit: int
     max_id: bytes = b""
     since_id: bytes = b""
+    cursor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,21 @@ class State:
     authors: Mapping[bytes, Author]
     deleted: Set[bytes] = field(default_factory=frozenset)
     follows: Set[bytes] = NOBODY_FOLLOWED
+    engaged: Mapping[bytes, Engaged] = field(default_factory=dict)
+    away: bool = False
+    """Counts and flags are not from their owner."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page as it is answered: presented tweets (see present.tweet_frame), newest first; `next_max_id` is empty at the true end."""
+    """A page as it is answered: presented tweets (see present.tweet_frame), in order.
+
+    Where the next one begins: `next_max_id`, or `next_cursor` in lists that have cursors; both are empty at the true end.
+    `away`: counts and flags are not from their owner.
+    """
 
     frames: list[bytes]
     next_max_id: bytes
     has_more: bool
+    next_cursor: str = ""
+    away: bool = False

@@ -33,22 +33,24 @@ class Pipeline:
     async def run(self, query: Query) -> Page:
         """One page. Pages of any size put together give the same whole."""
         frames: list[bytes] = []
+        away = False
         rest = query
         for _ in range(self.rounds):
             scan = await self.skeleton(rest)
             if not scan.items:
-                return Page(frames, b"", False)
+                return Page(frames, b"", False, "", away)
             state = await self.hydrate(rest, scan)
+            away = away or state.away
             kept = visible(scan.items, state, self.rules)
             room = query.limit - len(frames)
             frames += self.present(kept[:room], state)
             if len(kept) > room:
-                return Page(frames, kept[room - 1].tweet_id, True)
+                return Page(frames, kept[room - 1].tweet_id, True, kept[room - 1].cursor, away)
             if not scan.has_more:
-                return Page(frames, b"", False)
-            last = scan.items[-1].tweet_id
+                return Page(frames, b"", False, "", away)
+            last = scan.items[-1]
             if len(kept) == room:
-                return Page(frames, last, True)
-            wanted = max(query.limit - len(frames), self.refill)
-            rest = replace(query, max_id=last, limit=min(wanted, SCAN_MAX))
-        return Page(frames, rest.max_id, True)
+                return Page(frames, last.tweet_id, True, last.cursor, away)
+            wanted = min(max(query.limit - len(frames), self.refill), SCAN_MAX)
+            rest = replace(query, max_id=last.tweet_id, cursor=last.cursor, limit=wanted)
+        return Page(frames, rest.max_id, True, rest.cursor, away)

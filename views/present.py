@@ -1,6 +1,7 @@
 """Presentation: stored bodies and accounts as clients see them. Pure functions; who may see what was decided before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from aviary.graph.v1 import graph_pb2
 from aviary.tweet.v1 import tweet_pb2
@@ -8,8 +9,18 @@ from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
 from runtime.ids import ms_of
+from views.engagement import BOOKMARKED, LIKED, RETWEETED, UNTOUCHED, Engaged, Standing
 from views.ids import text_id
 from views.items import Author, CachedTweet, Item, Page, State
+
+ENGAGEMENT = "engagement"
+"""What an answer names as degraded when its counts and flags are not from their owner."""
+_TWEET_TAG = view_pb2.GetTweetResponse(tweet=view_pb2.Tweet()).SerializeToString()[:1]
+
+
+def degraded(away: bool) -> Sequence[str]:
+    """What an answer says about counts that are not from their owner."""
+    return (ENGAGEMENT,) if away else ()
 
 
 def user_short(user: user_pb2.User) -> view_pb2.UserShort:
@@ -24,7 +35,7 @@ def user_short(user: user_pb2.User) -> view_pb2.UserShort:
 
 
 def tweet_view(body: tweet_pb2.TweetBody, user: user_pb2.User) -> view_pb2.Tweet:
-    """A tweet with its author. The counters are true zeros."""
+    """A tweet with its author, without what changes: counts, and what a viewer did with it."""
     tweet = view_pb2.Tweet(
         tweet_id=text_id(body.tweet_id),
         user_id=user.user_id,
@@ -41,14 +52,14 @@ def tweet_view(body: tweet_pb2.TweetBody, user: user_pb2.User) -> view_pb2.Tweet
     return tweet
 
 
-def tweet_frame(body: bytes, user: user_pb2.User) -> bytes:
-    """A presented tweet as the bytes of a page that holds nothing else.
+def tweet_frame(presented: bytes, engaged: Engaged) -> bytes:
+    """A presented tweet (serialized `tweet_view`) and what changes of it, as the bytes of a page that holds nothing else.
 
-    Serialized messages put one behind the other are the serialized merged message, so that the bytes of a page are the
-    frames of its tweets in a row. GetTweetResponse, ListTweetsResponse and both timelines have `tweet(s)` in one place.
+    Serialized messages put one behind the other are the serialized merged message: so the fields that change are put behind
+    those that do not, and the bytes of a page are the frames of its tweets in a row. Every answer with tweets has them in field 1.
     """
-    tweet = tweet_view(tweet_pb2.TweetBody.FromString(body), user)
-    return view_pb2.GetTweetResponse(tweet=tweet).SerializeToString()
+    tail = _tail(engaged)
+    return b"%b%b%b%b" % (_TWEET_TAG, _varint(len(presented) + len(tail)), presented, tail)
 
 
 def frame_tweet(frame: bytes) -> view_pb2.Tweet:
@@ -58,26 +69,54 @@ def frame_tweet(frame: bytes) -> view_pb2.Tweet:
 
 def feed_view(items: list[Item], state: State) -> list[bytes]:
     """The frames of the items, in their order; every item has its tweet and its author."""
-    tweets, authors = state.tweets, state.authors
-    return [_framed(tweets[i[0]], authors[i[1]]) for i in items]
+    tweets, authors, engaged = state.tweets, state.authors, state.engaged
+    return [tweet_frame(_presented(tweets[i[0]], authors[i[1]]), engaged.get(i[0], UNTOUCHED)) for i in items]
 
 
 def home_page(page: Page) -> view_pb2.GetHomeTimelineResponse:
     """A page of a home."""
-    tail = view_pb2.GetHomeTimelineResponse(next_max_id=_next(page), has_more=page.has_more)
+    tail = view_pb2.GetHomeTimelineResponse(
+        next_max_id=_next(page), has_more=page.has_more, degraded=degraded(page.away)
+    )
     return view_pb2.GetHomeTimelineResponse.FromString(b"".join([*page.frames, tail.SerializeToString()]))
 
 
 def author_page(page: Page) -> view_pb2.GetUserTimelineResponse:
     """A page of an author's timeline."""
-    tail = view_pb2.GetUserTimelineResponse(next_max_id=_next(page), has_more=page.has_more)
+    tail = view_pb2.GetUserTimelineResponse(
+        next_max_id=_next(page), has_more=page.has_more, degraded=degraded(page.away)
+    )
     return view_pb2.GetUserTimelineResponse.FromString(b"".join([*page.frames, tail.SerializeToString()]))
 
 
-def tweet_list(frames: Iterable[bytes], errors: Iterable[view_pb2.TweetError]) -> view_pb2.ListTweetsResponse:
+def likes_page(page: Page) -> view_pb2.ListUserLikesResponse:
+    """A page of what somebody likes."""
+    tail = view_pb2.ListUserLikesResponse(
+        next_cursor=page.next_cursor or None, has_more=page.has_more, degraded=degraded(page.away)
+    )
+    return view_pb2.ListUserLikesResponse.FromString(b"".join([*page.frames, tail.SerializeToString()]))
+
+
+def bookmarks_page(page: Page) -> view_pb2.ListBookmarksResponse:
+    """A page of bookmarks."""
+    tail = view_pb2.ListBookmarksResponse(
+        next_cursor=page.next_cursor or None, has_more=page.has_more, degraded=degraded(page.away)
+    )
+    return view_pb2.ListBookmarksResponse.FromString(b"".join([*page.frames, tail.SerializeToString()]))
+
+
+def tweet_list(
+    frames: Iterable[bytes], errors: Iterable[view_pb2.TweetError], away: bool = False
+) -> view_pb2.ListTweetsResponse:
     """Tweets that were asked for by id, and what could not be shown."""
-    tail = view_pb2.ListTweetsResponse(errors=errors)
+    tail = view_pb2.ListTweetsResponse(errors=errors, degraded=degraded(away))
     return view_pb2.ListTweetsResponse.FromString(b"".join([*frames, tail.SerializeToString()]))
+
+
+def counted(user: user_pb2.User, standing: Standing) -> user_pb2.User:
+    """The account with its counts."""
+    user.followers_count, user.following_count, user.tweets_count = standing
+    return user
 
 
 def user_view(user: user_pb2.User, relationship: graph_pb2.RelationshipEntry | None) -> user_pb2.User:
@@ -104,12 +143,37 @@ def follow_view(user: user_pb2.User, entry: graph_pb2.FollowEntry) -> view_pb2.F
     )
 
 
-def _framed(tweet: CachedTweet, author: Author) -> bytes:
+def _presented(tweet: CachedTweet, author: Author) -> bytes:
     # Presenting costs as much as the rest of a warm page, so the result stays with the tweet until its author changes.
     if tweet.framed_for is not author:
-        tweet.framed, tweet.framed_for = tweet_frame(tweet.body, author.user), author
+        shown = tweet_view(tweet_pb2.TweetBody.FromString(tweet.body), author.user)
+        tweet.framed, tweet.framed_for = shown.SerializeToString(), author
     return tweet.framed
 
 
 def _next(page: Page) -> str | None:
     return text_id(page.next_max_id) if page.next_max_id else None
+
+
+@lru_cache(maxsize=65_536)
+def _tail(engaged: Engaged) -> bytes:
+    """The fields of a tweet that change, serialized."""
+    return view_pb2.Tweet(
+        likes_count=engaged.likes,
+        retweets_count=engaged.retweets,
+        replies_count=engaged.replies,
+        quote_tweets_count=engaged.quotes,
+        liked=bool(engaged.flags & LIKED),
+        retweeted=bool(engaged.flags & RETWEETED),
+        bookmarked=bool(engaged.flags & BOOKMARKED),
+    ).SerializeToString()
+
+
+@lru_cache(maxsize=16_384)
+def _varint(number: int) -> bytes:
+    """A length as protobuf writes it."""
+    groups = []
+    while number > 127:
+        groups.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*groups, number])

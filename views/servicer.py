@@ -13,9 +13,12 @@ from views.rpcs.get_tweet import get_tweet
 from views.rpcs.get_user import get_user
 from views.rpcs.get_user_by_username import get_user_by_username
 from views.rpcs.get_user_timeline import get_user_timeline
+from views.rpcs.list_bookmarks import list_bookmarks
 from views.rpcs.list_followers import list_followers
 from views.rpcs.list_following import list_following
+from views.rpcs.list_tweet_likes import list_tweet_likes
 from views.rpcs.list_tweets import list_tweets
+from views.rpcs.list_user_likes import list_user_likes
 
 
 class ViewServicer(ViewServiceServicer):
@@ -69,3 +72,21 @@ class ViewServicer(ViewServiceServicer):
     ) -> view_pb2.ListFollowingResponse:
         """See the contract."""
         return await list_following(request, current_caller(), self._deps)
+
+    async def ListTweetLikes(
+        self, request: view_pb2.ListTweetLikesRequest, context: Any
+    ) -> view_pb2.ListTweetLikesResponse:
+        """See the contract."""
+        return await list_tweet_likes(request, current_caller(), self._deps)
+
+    async def ListUserLikes(
+        self, request: view_pb2.ListUserLikesRequest, context: Any
+    ) -> view_pb2.ListUserLikesResponse:
+        """See the contract."""
+        return await list_user_likes(request, current_caller(), self._deps)
+
+    async def ListBookmarks(
+        self, request: view_pb2.ListBookmarksRequest, context: Any
+    ) -> view_pb2.ListBookmarksResponse:
+        """See the contract."""
+        return await list_bookmarks(request, current_caller(), self._deps)

@@ -1,14 +1,19 @@
 """Encoders compiled from descriptors: a message becomes the values that orjson writes; reading JSON is decode.py's part."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import orjson
+from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from edge.json_codec import times
 from edge.json_codec.names import enum_names
+from runtime.contract import field_options
 
 Encode = Callable[[Any], Any]
 
@@ -26,28 +31,63 @@ _PLAIN = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """How JSON of a type is kept: `capacity` texts, without the `volatile` fields (the last ones of the type, two or more; or none)."""
+
+    capacity: int
+    volatile: tuple[str, ...] = ()
+
+
 class Fragments:
     """Finished JSON of messages met before, by their bytes; messages of equal bytes are equal, so nothing here can be stale.
 
+    What is volatile (counts) is put behind the kept rest for each message, so that a changed count costs no new rendering.
     Two generations of at most `capacity` each stand for a least-recently-used order: a hit in the young one costs one look-up.
     """
 
-    def __init__(self, encode: Encode, capacity: int) -> None:
+    def __init__(self, kind: Descriptor, encode: Encode, cached: Cached) -> None:
+        self._kind = message_factory.GetMessageClass(kind)
         self._encode = encode
-        self._capacity = capacity
-        self._young: dict[bytes, orjson.Fragment] = {}
-        self._old: dict[bytes, orjson.Fragment] = {}
+        self._capacity = cached.capacity
+        self._names = cached.volatile
+        self._values = attrgetter(*cached.volatile) if cached.volatile else None
+        self._tail = lru_cache(maxsize=65_536)(self._volatile)
+        self._young: dict[bytes, bytes] = {}
+        self._old: dict[bytes, bytes] = {}
 
     def __call__(self, message: Message) -> orjson.Fragment:
         """The JSON of the message."""
         key = message.SerializeToString()
+        if self._values is None:
+            return orjson.Fragment(self._kept(key, message))
+        wire, text = self._tail(self._values(message))
+        if not key.endswith(wire):
+            # Fields that this edge's contracts do not have yet stand behind the volatile ones.
+            return orjson.Fragment(orjson.dumps(self._encode(message)))
+        return orjson.Fragment(self._kept(key[: len(key) - len(wire)], message) + text)
+
+    def _kept(self, key: bytes, message: Message) -> bytes:
+        """The text, up to its first volatile field."""
         found = self._young.get(key)
         if found is None:
-            found = self._old.pop(key, None) or orjson.Fragment(orjson.dumps(self._encode(message)))
+            found = self._old.pop(key, None) or self._rendered(message)
             if len(self._young) >= self._capacity:
                 self._old, self._young = self._young, {}
             self._young[key] = found
         return found
+
+    def _rendered(self, message: Message) -> bytes:
+        values = self._encode(message)
+        for name in self._names:
+            del values[name]
+        text = orjson.dumps(values)
+        return text[:-1] + b"," if self._names else text
+
+    def _volatile(self, values: tuple[Any, ...]) -> tuple[bytes, bytes]:
+        """The volatile fields as they end the bytes of a message and its text."""
+        fields = dict(zip(self._names, values, strict=True))
+        return self._kind(**fields).SerializeToString(), orjson.dumps(fields)[1:]
 
 
 class _EnumTable(dict[int, str]):
@@ -64,10 +104,10 @@ class _EnumTable(dict[int, str]):
 class Encoder:
     """Encodes messages of any type; compiles each type once, when it is first asked for or reached.
 
-    `cached` names message types whose JSON is kept, with how many of each.
+    `cached` names message types whose JSON is kept. What travels in a header does not stand in the JSON.
     """
 
-    def __init__(self, cached: Mapping[str, int] | None = None) -> None:
+    def __init__(self, cached: Mapping[str, Cached] | None = None) -> None:
         self._cached = dict(cached or {})
         self._names: dict[str, str] = {}
         self._scope: dict[str, Any] = {"time_text": times.to_text}
@@ -86,12 +126,13 @@ class Encoder:
             return known
         # Named before its fields are looked at, so that a type may contain itself.
         self._names[message.full_name] = name = f"encode_{len(self._names)}"
-        items = ", ".join(f"{field.name!r}: {self._value(field)}" for field in message.fields)
+        items = ", ".join(
+            f"{field.name!r}: {self._value(field)}" for field in message.fields if not field_options(field).header
+        )
         # Written out as source: one dict display costs half of a loop over getters. Only names of our descriptors get in.
         exec(f"def {name}(m):\n    return {{{items}}}\n", self._scope)
-        capacity = self._cached.get(message.full_name)
-        if capacity:
-            self._scope[name] = Fragments(self._scope[name], capacity)
+        if cached := self._cached.get(message.full_name):
+            self._scope[name] = Fragments(message, self._scope[name], cached)
         return name
 
     def _value(self, field: FieldDescriptor) -> str:

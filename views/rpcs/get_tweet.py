@@ -8,7 +8,7 @@ from views.errors import TweetNotFound
 from views.feeds import AUTHOR_RULES
 from views.hydrate import hydrate_ids
 from views.ids import raw_id, text_id
-from views.present import feed_view
+from views.present import degraded, feed_view
 from views.rules import visible
 
 
@@ -19,4 +19,6 @@ async def get_tweet(request: view_pb2.GetTweetRequest, caller: Caller, deps: Dep
     frames = feed_view(visible(items, state, AUTHOR_RULES), state)
     if not frames:
         raise TweetNotFound("no such tweet", tweet_id=text_id(key))
-    return view_pb2.GetTweetResponse.FromString(frames[0])
+    answer = view_pb2.GetTweetResponse.FromString(frames[0])
+    answer.degraded.extend(degraded(state.away))
+    return answer

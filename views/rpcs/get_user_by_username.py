@@ -8,6 +8,7 @@ from views.accounts import view_account
 from views.deps import Deps
 from views.errors import UserNotFound
 from views.ids import text_id
+from views.present import degraded
 
 
 async def get_user_by_username(
@@ -18,4 +19,5 @@ async def get_user_by_username(
     if not answer.users:
         raise UserNotFound("no account has this name", username=request.username)
     user_id = text_id(answer.users[0].user_id)
-    return view_pb2.GetUserByUsernameResponse(user=await view_account(user_id, caller, deps))
+    seen = await view_account(user_id, caller, deps)
+    return view_pb2.GetUserByUsernameResponse(user=seen.user, degraded=degraded(seen.away))

@@ -24,4 +24,4 @@ async def list_tweets(request: view_pb2.ListTweetsRequest, caller: Caller, deps:
         for text, key in asked.items()
         if key not in found
     ]
-    return tweet_list(feed_view(shown, state), errors)
+    return tweet_list(feed_view(shown, state), errors, state.away)

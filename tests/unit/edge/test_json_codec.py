@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from edge.json_codec import times
 from edge.json_codec.decode import Decoder
-from edge.json_codec.encode import TIMESTAMP, Encoder
+from edge.json_codec.encode import TIMESTAMP, Cached, Encoder, Fragments
 from edge.json_codec.parse import parse
+from runtime.contract import field_options
 from runtime.errors import FieldProblem, InvalidArgument
 
 PUBLIC = (
@@ -26,6 +27,7 @@ PUBLIC = (
     user_pb2.RegisterResponse,
     tweet_pb2.CreateTweetResponse,
 )
+VOLATILE = tuple(field.name for field in view_pb2.Tweet.DESCRIPTOR.fields if field.number >= 11)
 # From year 1 to year 9999, in milliseconds.
 MILLISECONDS = st.integers(-62_135_596_800_000, 253_402_300_799_999)
 WHOLE = {
@@ -59,12 +61,13 @@ def messages(kind: type[Message]) -> st.SearchStrategy[Any]:
         if f.is_repeated
         else (values(f) | st.none() if f.has_presence else values(f))
         for f in kind.DESCRIPTOR.fields
+        if not field_options(f).header
     }
     return st.fixed_dictionaries(fields).map(lambda given: kind(**{k: v for k, v in given.items() if v is not None}))
 
 
 def encode(message: Message, **cached: int) -> Any:
-    return Encoder(cached).of(message.DESCRIPTOR)(message)
+    return Encoder({name: Cached(capacity) for name, capacity in cached.items()}).of(message.DESCRIPTOR)(message)
 
 
 def decode(kind: type[Message], value: object) -> tuple[Message, list[FieldProblem]]:
@@ -85,13 +88,42 @@ def test_what_is_encoded_decodes_to_the_same_message(kind: type[Message], data: 
 @given(message=messages(view_pb2.GetHomeTimelineResponse))
 @settings(max_examples=60, deadline=None)
 def test_cached_fragments_give_the_same_bytes(message: view_pb2.GetHomeTimelineResponse) -> None:
-    encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: 1}).of(message.DESCRIPTOR)
     plain = orjson.dumps(encode(message))
-    assert [orjson.dumps(encoder(message)) for _ in range(3)] == [plain] * 3
+    for cached in (Cached(1), Cached(1, VOLATILE)):
+        encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: cached}).of(message.DESCRIPTOR)
+        assert [orjson.dumps(encoder(message)) for _ in range(3)] == [plain] * 3
+
+
+def test_a_tweet_whose_counts_change_is_rendered_once() -> None:
+    """Otherwise every like of a popular tweet, and every viewer's own flags, would cost a rendering."""
+    rendered = 0
+
+    def plain(tweet: view_pb2.Tweet) -> Any:
+        nonlocal rendered
+        rendered += 1
+        return encode(tweet)
+
+    keep = Fragments(view_pb2.Tweet.DESCRIPTOR, plain, Cached(10, VOLATILE))
+    tweet = view_pb2.Tweet(tweet_id="1", content="hi")
+    for likes in range(300):
+        tweet.likes_count, tweet.bookmarked = likes, likes % 2 == 1
+        shown = orjson.loads(orjson.dumps(keep(tweet)))
+        assert shown == encode(tweet) and list(shown) == list(encode(tweet))
+    assert rendered == 1
+
+
+def test_fields_that_this_edge_does_not_know_do_not_spoil_the_text() -> None:
+    encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: Cached(10, VOLATILE)}).of(view_pb2.Tweet.DESCRIPTOR)
+    newer = view_pb2.Tweet.FromString(view_pb2.Tweet(tweet_id="1", likes_count=3).SerializeToString() + b"\xf8\x7f\x01")
+    assert orjson.loads(orjson.dumps(encoder(newer))) == encode(newer)
+
+
+def test_what_travels_in_a_header_is_not_in_the_body() -> None:
+    assert "degraded" not in encode(view_pb2.GetHomeTimelineResponse(degraded=["engagement"]))
 
 
 def test_a_changed_tweet_is_not_answered_from_the_cache() -> None:
-    encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: 10}).of(view_pb2.Tweet.DESCRIPTOR)
+    encoder = Encoder({view_pb2.Tweet.DESCRIPTOR.full_name: Cached(10)}).of(view_pb2.Tweet.DESCRIPTOR)
     tweet = view_pb2.Tweet(tweet_id="1", liked=False)
     before = orjson.dumps(encoder(tweet))
     tweet.liked = True
@@ -183,7 +215,7 @@ def test_a_message_with_bytes_has_no_public_form() -> None:
             {"tweets": [{"entities": {"urls": [{"indices": [-1]}]}}]},
             FieldProblem("tweets[0].entities.urls[0].indices[0]", "must be a whole number from 0 to 4294967295"),
         ),
-        ({"more": 1}, FieldProblem("more", "is not known here; known are: tweets, next_max_id, has_more")),
+        ({"more": 1}, FieldProblem("more", "is not known here; known are: tweets, next_max_id, has_more, degraded")),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named_with_its_path(value: object, problem: FieldProblem) -> None:

@@ -22,7 +22,7 @@ async def test_bad_ids_become_errors_beside_the_tweets(world: World) -> None:
     assert {(e.tweet_id, e.reason) for e in answer.errors} == {
         (bad, "TWEET_NOT_FOUND") for bad in (unknown, malformed, gone)
     }
-    assert world.calls == {"GetTweets": 1, "GetUsers": 1}
+    assert world.calls == {"GetTweets": 1, "GetUsers": 1, "GetTweetCounts": 1}
 
 
 async def test_an_id_asked_twice_is_answered_once(world: World) -> None:

@@ -5,8 +5,18 @@ from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
 from runtime.ids import uuid7_of
+from views.engagement import BOOKMARKED, LIKED, RETWEETED, Engaged
 from views.items import Page
-from views.present import author_page, frame_tweet, home_page, tweet_frame, tweet_list, tweet_view
+from views.present import (
+    author_page,
+    bookmarks_page,
+    frame_tweet,
+    home_page,
+    likes_page,
+    tweet_frame,
+    tweet_list,
+    tweet_view,
+)
 
 AUTHOR = user_pb2.User(user_id="0192f4a0-0000-7000-8000-00000000000a", username="a", profile_image_url="https://x/p")
 
@@ -44,11 +54,19 @@ def test_what_a_stored_tweet_and_a_shown_one_both_have_is_shown() -> None:
 
 
 def test_frames_in_a_row_are_a_page_of_every_list() -> None:
-    frames = [tweet_frame(body(n).SerializeToString(), AUTHOR) for n in range(3)]
+    engaged = [Engaged(), Engaged(300, 2, 1, 70_000, LIKED), Engaged(1, 0, 0, 0, RETWEETED + BOOKMARKED)]
     tweets = [tweet_view(body(n), AUTHOR) for n in range(3)]
-    page = Page(frames, body(2).tweet_id, True)
+    frames = [tweet_frame(t.SerializeToString(), e) for t, e in zip(tweets, engaged, strict=True)]
+    for tweet, e in zip(tweets, engaged, strict=True):
+        tweet.likes_count, tweet.retweets_count, tweet.replies_count, tweet.quote_tweets_count = e[:4]
+        tweet.liked, tweet.retweeted, tweet.bookmarked = (bool(e.flags & f) for f in (LIKED, RETWEETED, BOOKMARKED))
+    page = Page(frames, body(2).tweet_id, True, "c", away=True)
     for whole in (home_page(page), author_page(page)):
         assert list(whole.tweets) == tweets and whole.has_more and whole.next_max_id == tweets[2].tweet_id
+        assert list(whole.degraded) == ["engagement"]
+    for marked in (likes_page(page), bookmarks_page(page)):
+        assert list(marked.tweets) == tweets and marked.has_more and marked.next_cursor == "c"
+        assert list(marked.degraded) == ["engagement"]
     error = view_pb2.TweetError(tweet_id="x", reason="r")
     listed = tweet_list(frames, [error])
     assert list(listed.tweets) == tweets and list(listed.errors) == [error]
@@ -56,4 +74,6 @@ def test_frames_in_a_row_are_a_page_of_every_list() -> None:
 
 
 def test_the_end_has_no_next_page() -> None:
-    assert not home_page(Page([], b"", False)).HasField("next_max_id")
+    last = Page([], b"", False)
+    assert not home_page(last).HasField("next_max_id") and not home_page(last).degraded
+    assert not likes_page(last).HasField("next_cursor") and not bookmarks_page(last).HasField("next_cursor")

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
+from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.timeline.v1 import timeline_pb2, timeline_pb2_grpc
 from aviary.tweet.v1 import events_pb2, tweet_pb2, tweet_pb2_grpc
@@ -54,6 +55,8 @@ class World:
         self.recent_versions: dict[bytes, int] = {}
         self.recent_deletes: dict[bytes, list[bytes]] = {}
         self.recent_unknown = False
+        self.marks: dict[str, list[tuple[bytes, bytes]]] = {"like": [], "bookmark": []}
+        """Accounts and tweets in the order of marking."""
         self.clock = clock or Monotonic()
         self._now_ms = now_ms or (lambda: T0 + self._next * 1000)
         guard = Guard(CallerSigner(Secret(b"m" * 32), "views", SystemClock()))
@@ -62,7 +65,8 @@ class World:
         mesh.register(tweet_pb2_grpc.add_TweetServiceServicer_to_server, Tweets(self))
         mesh.register(user_pb2_grpc.add_UserServiceServicer_to_server, Users(self))
         mesh.register(graph_pb2_grpc.add_GraphServiceServicer_to_server, Graph(self))
-        self.deps = build_deps(Channels(mesh, mesh, mesh, mesh), self.clock)
+        mesh.register(engage_pb2_grpc.add_EngageServiceServicer_to_server, Engage(self))
+        self.deps = build_deps(Channels(mesh, mesh, mesh, mesh, mesh), self.clock)
         front = InProcessChannel(guard)
         front.register(view_pb2_grpc.add_ViewServiceServicer_to_server, ViewServicer(self.deps))
         self.views = view_pb2_grpc.ViewServiceStub(front)
@@ -98,6 +102,12 @@ class World:
         """Delete as the store knows it; nobody is told."""
         self.tweets[tweet_id].deleted = True
         self.tweets[tweet_id].body = b""
+
+    def mark(self, kind: str, user_id: bytes, tweet_id: bytes, present: bool = True) -> None:
+        """Like or bookmark, or no longer, as its service knows it; nobody is told."""
+        self.marks[kind] = [m for m in self.marks[kind] if m != (user_id, tweet_id)]
+        if present:
+            self.marks[kind].append((user_id, tweet_id))
 
     async def warm(self) -> None:
         """Let the statuses be believed."""
@@ -289,9 +299,81 @@ class Graph(graph_pb2_grpc.GraphServiceServicer):
 
 
 def _page(everybody: list[bytes], request: Any) -> tuple[list[graph_pb2.FollowEntry], str]:
-    if request.cursor and not request.cursor.isdigit():
-        raise InvalidCursor("not mine")
-    start = int(request.cursor or 0)
+    start = _start(request)
     page = everybody[start : start + request.limit]
     more = start + len(page) < len(everybody)
     return [graph_pb2.FollowEntry(user_id=i) for i in page], str(start + len(page)) if more else ""
+
+
+class Engage(engage_pb2_grpc.EngageServiceServicer):
+    """Counts what it is asked for; a cursor is the number of entries before."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    async def GetTweetCounts(self, request: Any, context: Any) -> engage_pb2.GetTweetCountsResponse:
+        await self._world.served("GetTweetCounts")
+        counts = [self._counts(tweet_id, request.viewer_id) for tweet_id in request.tweet_ids]
+        return engage_pb2.GetTweetCountsResponse(counts=reversed(counts))
+
+    async def GetUserCounts(self, request: Any, context: Any) -> engage_pb2.GetUserCountsResponse:
+        await self._world.served("GetUserCounts")
+        world = self._world
+        return engage_pb2.GetUserCountsResponse(
+            counts=[
+                engage_pb2.UserCounts(
+                    user_id=user_id,
+                    followers_count=sum(1 for _, b in world.follows if b == user_id),
+                    following_count=sum(1 for a, _ in world.follows if a == user_id),
+                    tweets_count=sum(1 for t in world.tweets.values() if t.author_id == user_id and not t.deleted),
+                )
+                for user_id in request.user_ids
+            ]
+        )
+
+    async def ListLikers(self, request: Any, context: Any) -> engage_pb2.ListLikersResponse:
+        await self._world.served("ListLikers")
+        likers = [user for user, tweet in reversed(self._world.marks["like"]) if tweet == request.tweet_id]
+        start = _start(request)
+        page = likers[start : start + request.limit]
+        more = start + len(page) < len(likers)
+        return engage_pb2.ListLikersResponse(
+            user_ids=b"".join(page), next_cursor=str(start + len(page)) if more else ""
+        )
+
+    async def ListLikes(self, request: Any, context: Any) -> engage_pb2.ListLikesResponse:
+        await self._world.served("ListLikes")
+        page, more = self._marked("like", request)
+        return engage_pb2.ListLikesResponse(tweets=page, has_more=more)
+
+    async def ListBookmarkedTweets(self, request: Any, context: Any) -> engage_pb2.ListBookmarkedTweetsResponse:
+        await self._world.served("ListBookmarkedTweets")
+        page, more = self._marked("bookmark", request)
+        return engage_pb2.ListBookmarkedTweetsResponse(tweets=page, has_more=more)
+
+    def _counts(self, tweet_id: bytes, viewer: bytes) -> engage_pb2.TweetCounts:
+        marks = self._world.marks
+        return engage_pb2.TweetCounts(
+            tweet_id=tweet_id,
+            likes_count=sum(1 for _, tweet in marks["like"] if tweet == tweet_id),
+            liked=(viewer, tweet_id) in marks["like"],
+            bookmarked=(viewer, tweet_id) in marks["bookmark"],
+        )
+
+    def _marked(self, kind: str, request: Any) -> tuple[list[engage_pb2.MarkedTweet], bool]:
+        mine = [tweet for user, tweet in reversed(self._world.marks[kind]) if user == request.user_id]
+        start = _start(request)
+        page = mine[start : start + request.limit]
+        entries = [
+            engage_pb2.MarkedTweet(
+                tweet_id=tweet_id, author_id=self._world.tweets[tweet_id].author_id, cursor=str(start + n)
+            )
+            for n, tweet_id in enumerate(page, 1)
+        ]
+        return entries, start + len(page) < len(mine)
+
+
+def _start(request: Any) -> int:
+    if request.cursor and not request.cursor.isdigit():
+        raise InvalidCursor("not mine")
+    return int(request.cursor or 0)
