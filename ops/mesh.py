@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from types import TracebackType
 
+from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from aviary.timeline.v1 import timeline_pb2, timeline_pb2_grpc
@@ -32,13 +33,14 @@ class Mesh:
             address = environment[f"AVIARY_{area.upper()}_ADDRESS"]
             return open_channel(address, signer, _CONTRACTS[area], mesh_pb2.DESCRIPTOR, tls=tls)
 
-        self._channels = {area: channel(area) for area in ("user", "graph", "tweet", "timeline", "view")}
+        self._channels = {area: channel(area) for area in ("user", "graph", "tweet", "timeline", "engage", "view")}
         self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
         self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
         self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
         self.timelines = timeline_pb2_grpc.TimelineServiceStub(self._channels["timeline"])
         self.views = view_pb2_grpc.ViewServiceStub(self._channels["view"])
-        owners = ("user", "graph", "tweet", "timeline")
+        self.engagement = engage_pb2_grpc.EngageServiceStub(self._channels["engage"])
+        owners = ("user", "graph", "tweet", "timeline", "engage")
         self.backlogs = {area: mesh_pb2_grpc.MeshServiceStub(self._channels[area]) for area in owners}
 
     def acting_for(self, user_id: bytes) -> Caller:
@@ -73,5 +75,6 @@ _CONTRACTS = {
     "graph": graph_pb2.DESCRIPTOR,
     "tweet": tweet_pb2.DESCRIPTOR,
     "timeline": timeline_pb2.DESCRIPTOR,
+    "engage": engage_pb2.DESCRIPTOR,
     "view": view_pb2.DESCRIPTOR,
 }

@@ -63,6 +63,7 @@ SERVICES = (
     Service("svc_graph", "graph", 7002, 9002, (cassandra.NAME, nats.NAME)),
     Service("svc_tweet", "tweet", 7003, 9003, (cassandra.NAME, nats.NAME)),
     Service("svc_timeline", "timeline", 7004, 9004, (cassandra.NAME, redis.NAME, nats.NAME)),
+    Service("svc_engage", "engage", 7006, 9006, (cassandra.NAME, nats.NAME)),
     Service("edge", "edge", 7005, 9005, (redis.NAME, nats.NAME)),
 )
 EDGE = "edge"

@@ -78,7 +78,7 @@ def _secret(raw: str) -> Secret:
     return Secret(value)
 
 
-MAY_ASSERT_USERS = frozenset({"edge", "graph", "timeline", "tweet", "seed", "audit"})
+MAY_ASSERT_USERS = frozenset({"edge", "engage", "graph", "timeline", "tweet", "seed", "audit"})
 """Services that call others on behalf of users today. Only certificates can hold somebody to it."""
 
 

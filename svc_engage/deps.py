@@ -8,7 +8,6 @@ from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from svc_engage.cache import CountCache
-from svc_engage.domain.levels import Levels
 from svc_engage.known_tweets import KnownTweets
 from svc_engage.store import EngageStore
 
@@ -22,7 +21,6 @@ class Deps:
     bus: Bus
     tweets: KnownTweets
     recent: OwnWrites
-    levels: Levels
     cursors: Cursors
     clock: Clock
     ids: Ids

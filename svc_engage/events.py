@@ -1,4 +1,4 @@
-"""What engagement announces; what it reacts to is counted in counting/."""
+"""What engagement announces; what it hears is counted in counting/."""
 
 import uuid
 
@@ -7,7 +7,9 @@ from aviary.engage.v1.events_pb2 import LikeSet
 from svc_engage.domain.marks import LikeState
 
 
-def like_set(event_id: uuid.UUID, tweet_id: bytes, author_id: bytes, user_id: bytes, liked: bool, level: int, now_ms: int) -> LikeSet:
+def like_set(
+    *, event_id: uuid.UUID, tweet_id: bytes, author_id: bytes, user_id: bytes, liked: bool, level: int, now_ms: int
+) -> LikeSet:
     """The announcement of a like, or of its end; it has no place yet."""
     event = LikeSet(
         event_id=event_id.bytes, tweet_id=tweet_id, author_id=author_id, user_id=user_id, liked=liked, level=level

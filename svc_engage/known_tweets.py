@@ -6,8 +6,8 @@ from collections import OrderedDict
 from aviary.tweet.v1.tweet_pb2 import GetTweetsRequest
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 
-from svc_engage.errors import TweetNotFound
 from statuses import Statuses
+from svc_engage.errors import TweetNotFound
 
 
 class KnownTweets:

@@ -43,7 +43,8 @@ class EngageStore(Protocol):
 
     async def put_counted(self, rows: Sequence[Counted], repaired: bool = False) -> None:
         """Store `counted`, `version`, `counted_at` of rows. One with a greater `counted_at` stays as it is, at the same only a
-        repair overwrites. `present` and `at` stay as they are. Some may be stored."""
+        repair overwrites. `present` and `at` stay as they are. Some may be stored.
+        """
 
     async def position(self, durable: str, partition: int) -> int:
         """The place up to which a partition is counted, 0 for never."""
@@ -86,7 +87,9 @@ class EngageStore(Protocol):
         No tweet is there twice.
         """
 
-    async def list_likers(self, tweet_id: bytes, level: int, after: PlacedLiker | None, limit: int) -> list[PlacedLiker]:
+    async def list_likers(
+        self, tweet_id: bytes, level: int, after: PlacedLiker | None, limit: int
+    ) -> list[PlacedLiker]:
         """Who likes a tweet now, latest first, strictly behind `after`. At most `limit`; fewer only at the end.
 
         Nobody is there twice. `level` is that of the tweet's likes.

@@ -8,9 +8,10 @@ MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "graph": ("user",),
     "tweet": ("user", "graph"),
     "timeline": ("graph", "tweet"),
-    "edge": ("user", "graph", "tweet", "timeline"),
-    "seed": ("user", "graph", "tweet", "timeline", "view"),
-    "audit": ("user", "graph", "tweet", "timeline", "view"),
+    "engage": ("graph", "tweet"),
+    "edge": ("user", "graph", "tweet", "timeline", "engage"),
+    "seed": ("user", "graph", "tweet", "timeline", "engage", "view"),
+    "audit": ("user", "graph", "tweet", "timeline", "engage", "view"),
 }
 """By the name under which a process signs its calls. `view` is served by the edge; MeshService belongs to each service."""
 

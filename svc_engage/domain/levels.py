@@ -1,7 +1,6 @@
 """Over how many partitions the rows of one subject lie, by how many members it has; which tables are split, store.py says."""
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 SHARDS = (1, 64, 4096)
@@ -25,11 +24,6 @@ class Levels:
 def shard_of(level: int, member: bytes) -> int:
     """The partition in which a member's row lies at a level. No two levels share one."""
     return _FIRST[level] + zlib.crc32(member) % SHARDS[level] if level else 0
-
-
-def shards_up_to(level: int, member: bytes) -> Iterator[int]:
-    """The partitions in which a row of the member may lie once the subject is at that level."""
-    return (shard_of(one, member) for one in range(level + 1))
 
 
 def level_of_shard(shard: int) -> int:

@@ -7,6 +7,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from runtime.ids import ms_of
+from svc_engage.domain.relations import Count
 
 _MINUTE_MS = 60_000
 
@@ -93,13 +94,20 @@ class LikeState:
         return Mark(self.liked, self.at, delta, self.author_id, self.marked_ms, self.bucket)
 
 
-def bookmark_version(now_us: int, stored: int, present: bool) -> int:
-    """The version of a new state: now, or later than the stored one. Its lowest bit is the state.
+def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -> Mark:
+    """The next state of a bookmark. Its version is the time now, or later than the stored one; the lowest bit is the state.
 
     So two processes that set one bookmark at the same moment write the same cells, or have different versions.
     """
-    least = max(now_us, stored + 1)
-    return least + ((least & 1) ^ int(present))
+    least = max(now_us, before.at + 1)
+    version = least + ((least & 1) ^ int(present))
+    return Mark(present, version, 0, author_id or before.author_id, version // 1000)
+
+
+def shown_after(liked: bool, before: Mark, count: Count) -> int:
+    """How many like a tweet once the user's like is `liked`, by a count and the user's state that were read before it was set."""
+    in_count = before.present if before.at <= count.as_of else before.present - before.delta
+    return max(count.count + liked - in_count, int(liked))
 
 
 def year_of_ms(ms: int) -> int:
@@ -110,6 +118,15 @@ def year_of_ms(ms: int) -> int:
 def year_of(tweet_id: bytes) -> int:
     """The year of a tweet's time in UTC."""
     return year_of_ms(ms_of(tweet_id))
+
+
+def list_years(user_id: bytes, after: Placed | None, now_ms: int) -> range:
+    """The years of a user's lists, downwards: from this one, or that of a place, to the one before the account was made.
+
+    Clocks differ, so both ends are taken a little further.
+    """
+    first = after.year if after else year_of_ms(now_ms + _MINUTE_MS)
+    return range(first, min(first, year_of(user_id)) - 2, -1)
 
 
 def year_begins(year: int) -> bytes:

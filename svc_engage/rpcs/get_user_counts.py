@@ -15,8 +15,6 @@ async def get_user_counts(request: GetUserCountsRequest, _: Caller, deps: Deps) 
 
     def counts_of(user_id: bytes) -> UserCounts:
         followers, following, tweets = (counts.get(Subject(user_id, kind), NOTHING).count for kind in kinds)
-        return UserCounts(
-            user_id=user_id, followers_count=followers, following_count=following, tweets_count=tweets
-        )
+        return UserCounts(user_id=user_id, followers_count=followers, following_count=following, tweets_count=tweets)
 
     return GetUserCountsResponse(counts=map(counts_of, wanted))

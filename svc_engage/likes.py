@@ -1,0 +1,53 @@
+"""The one way in which likes are set: in the log first, then in the rows; how they are counted is in counting/."""
+
+import asyncio
+import struct
+
+from readers.recent import LIKED
+from svc_engage.deps import Deps
+from svc_engage.domain.marks import LikeState, Mark, MarkKind, shown_after
+from svc_engage.domain.relations import NOTHING, Count, Kind, Subject
+from svc_engage.events import like_set, like_state
+
+_RECENT = struct.Struct(">16s?bQ")
+
+
+async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> int:
+    """Bring one like into a state, and return how many like the tweet then. Raises TweetNotFound.
+
+    It is announced whatever state is stored: the opposite may stand in the log and not be stored yet. Once it has its place in the
+    log it counts, also when storing fails here: then the owner of the partition writes the rows.
+    """
+    author_id = await deps.tweets.author_of(tweet_id)
+    before, count = await _read(tweet_id, user_id, deps)
+    event = like_set(
+        event_id=deps.ids.next(),
+        tweet_id=tweet_id,
+        author_id=author_id,
+        user_id=user_id,
+        liked=liked,
+        level=count.level,
+        now_ms=deps.clock.now_ms(),
+    )
+    (place,) = await deps.bus.publish(event)
+    deps.faults.at("engage.like.after_publish")
+    await _store(like_state(event, place), before, deps)
+    return shown_after(liked, before, count)
+
+
+async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Mark, Count]:
+    subject = Subject(tweet_id, Kind.LIKES)
+    async with asyncio.TaskGroup() as reads:
+        before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
+        counts = reads.create_task(deps.store.counts([subject]))
+    return before.result(), counts.result().get(subject, NOTHING)
+
+
+async def _store(like: LikeState, before: Mark, deps: Deps) -> None:
+    delta = int(like.liked) - int(before.present)
+    await deps.store.set_like(like, before, delta)
+    deps.faults.at("engage.like.after_rows")
+    recent = _RECENT.pack(like.tweet_id, like.liked, delta, like.at)
+    async with asyncio.TaskGroup() as notes:
+        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(delta)))
+        notes.create_task(deps.recent.record(like.user_id, LIKED, recent))

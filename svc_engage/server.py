@@ -1,0 +1,73 @@
+"""Builds a process of svc_engage, in order; nothing else constructs adapters."""
+
+import time
+
+from aviary.engage.v1.engage_pb2_grpc import add_EngageServiceServicer_to_server
+from aviary.engage.v1.events_pb2 import LikeSet
+from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.tweet.v1 import tweet_pb2
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+
+from backlog import Backlog
+from cursors import Cursors
+from readers.recent import RecentWrites
+from runtime.bus import NatsBus
+from runtime.cql import Cql
+from runtime.ids import Uuid7Ids
+from runtime.redis import connect_redis
+from runtime.service import Process, main
+from statuses import Statuses
+from svc_engage.cache.line import Line
+from svc_engage.cache.redis import RedisCountCache
+from svc_engage.config import Config
+from svc_engage.deps import Deps
+from svc_engage.known_tweets import KnownTweets
+from svc_engage.servicer import EngageServicer
+from svc_engage.store_cql import SCHEMA, CqlEngageStore
+
+
+async def build(process: Process, config: Config) -> None:
+    """Wire the process. Waits for the database and the bus; Redis and svc_tweet may come later."""
+    mesh, clock = config.mesh, process.clock
+    cql = await Cql.connect(mesh, SCHEMA)
+    process.on_close(cql.close)
+    process.check("cql", cql.ping)
+    bus = await NatsBus.connect(mesh)
+    process.on_close(bus.close)
+    process.check("nats", bus.check)
+    await bus.declare([LikeSet, FollowSet, FollowerSet, TweetCreated, TweetDeleted])
+    redis = connect_redis(mesh)
+    process.on_close(redis.aclose)
+    tweets = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
+    process.on_close(tweets.close)
+    graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
+    process.on_close(graph.close)
+
+    line = Line(mesh.redis_url)
+    process.on_close(line.close)
+    cache = RedisCountCache(line, mesh.namespace)
+    process.on_close(cache.close)
+
+    statuses = Statuses(time.monotonic)
+    process.on_close(await bus.listen(TweetStatusSignal, statuses.heard))
+    process.on_close(await bus.listen(TweetDeleted, statuses.announced))
+    deps = Deps(
+        store=CqlEngageStore(cql, clock),
+        cache=cache,
+        bus=bus,
+        tweets=KnownTweets(TweetServiceStub(tweets), statuses, config.known_tweets),
+        recent=RecentWrites(redis, mesh.namespace),
+        cursors=Cursors(config.cursor_keys, clock),
+        clock=clock,
+        ids=Uuid7Ids(clock),
+        faults=process.faults,
+    )
+    process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
+
+
+if __name__ == "__main__":
+    main(Config.from_env, build)

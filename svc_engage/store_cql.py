@@ -1,0 +1,164 @@
+"""EngageStore on Cassandra or ScyllaDB: counts, rows and positions here; what users marked and the lists of it in marks_cql.py."""
+
+import asyncio
+import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from runtime.cql import Cql
+from runtime.ids import Clock
+from svc_engage.domain.levels import shard_of
+from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.marks_cql import CqlMarks, parts
+from svc_engage.store import Counted
+
+SCHEMA = Path(__file__).parent / "schema"
+
+T = TypeVar("T")
+Partition = tuple[Subject, int]
+"""A subject and a shard."""
+
+_AT_ONCE = 64
+"""Reads in flight of one batch: what is asked of the server at once is answered within its time."""
+
+
+class CqlEngageStore(CqlMarks):
+    """The store in CQL. Each cell has the place of what it says as its timestamp, so the order of writes does not matter."""
+
+    def __init__(self, cql: Cql, clock: Clock) -> None:
+        super().__init__(cql, clock, self._rows_of_one)
+        self._cql = cql
+        # What are the counts of these tweets or users?
+        self._counts = cql.prepare("SELECT subject_id, kind, count, as_of, level FROM counts WHERE subject_id IN ?")
+        self._put_count = cql.prepare(
+            "INSERT INTO counts (subject_id, kind, count, as_of, level) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
+        )
+        # What is stored of these members of a subject, in one of its partitions?
+        self._rows = cql.prepare(
+            "SELECT member_id, counted, version, counted_at, present, at FROM edges"
+            " WHERE subject_id = ? AND kind = ? AND shard = ? AND member_id IN ?"
+        )
+        self._put_counted = cql.prepare(
+            "INSERT INTO edges (subject_id, kind, shard, member_id, counted, version, counted_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ?"
+        )
+        # How far is a partition counted, how far are all of a durable?
+        self._position = cql.prepare("SELECT place FROM positions WHERE durable = ? AND partition = ?")
+        self._positions = cql.prepare("SELECT partition, place FROM positions WHERE durable = ?")
+        self._put_position = cql.prepare(
+            "INSERT INTO positions (durable, partition, place) VALUES (?, ?, ?) USING TIMESTAMP ?"
+        )
+
+    async def counts(self, subjects: Collection[Subject]) -> dict[Subject, Count]:
+        """See EngageStore."""
+        wanted = set(subjects)
+        ids = {subject.subject_id for subject in wanted}
+        answers = await bounded(self._cql.execute(self._counts, (part,)) for part in parts(ids))
+        found = {
+            Subject(subject.bytes, Kind(kind)): Count(count, as_of, level)
+            for rows in answers
+            for subject, kind, count, as_of, level in rows
+        }
+        return {subject: count for subject, count in found.items() if subject in wanted}
+
+    async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
+        """See EngageStore. The timestamp is twice the place, so that a repair fits between two places."""
+        rows = [
+            (uuid.UUID(bytes=subject_id), kind, count.count, count.as_of, count.level, 2 * count.as_of + repaired)
+            for (subject_id, kind), count in counts.items()
+        ]
+        await self._cql.write_rows(self._put_count, rows)
+
+    async def rows(
+        self, wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]
+    ) -> dict[Subject, dict[bytes, Row]]:
+        """See EngageStore. One query for each partition and 100 of its members."""
+        found: dict[Subject, dict[bytes, Row]] = {subject: {} for subject in wanted}
+        answers = await bounded(
+            self._rows_in((subject, shard), part)
+            for (subject, shard), members in _by_partition(wanted, levels).items()
+            for part in parts(members)
+        )
+        for subject, rows in answers:
+            known = found[subject]
+            for member, row in rows.items():
+                known[member] = _latest(known[member], row) if member in known else row
+        return found
+
+    async def put_counted(self, rows: Sequence[Counted], repaired: bool = False) -> None:
+        """See EngageStore. Timestamps as of counts."""
+        await self._cql.write_rows(
+            self._put_counted,
+            [
+                (
+                    uuid.UUID(bytes=subject.subject_id),
+                    subject.kind,
+                    shard_of(level, member),
+                    uuid.UUID(bytes=member),
+                    row.counted,
+                    row.version,
+                    row.counted_at,
+                    2 * row.counted_at + repaired,
+                )
+                for subject, member, level, row in rows
+            ],
+        )
+
+    async def position(self, durable: str, partition: int) -> int:
+        """See EngageStore."""
+        rows = await self._cql.execute(self._position, (durable, partition))
+        return rows[0][0] if rows else 0
+
+    async def positions(self, durable: str) -> dict[int, int]:
+        """See EngageStore."""
+        return dict(await self._cql.execute(self._positions, (durable,)))
+
+    async def put_position(self, durable: str, partition: int, place: int) -> None:
+        """See EngageStore."""
+        await self._cql.execute(self._put_position, (durable, partition, place, place))
+
+    async def _rows_of_one(self, subject: Subject, level: int, members: Collection[bytes]) -> dict[bytes, Row]:
+        return (await self.rows({subject: members}, {subject: level}))[subject]
+
+    async def _rows_in(self, partition: Partition, members: list[uuid.UUID]) -> tuple[Subject, dict[bytes, Row]]:
+        subject, shard = partition
+        query = (uuid.UUID(bytes=subject.subject_id), subject.kind, shard, members)
+        rows = await self._cql.execute(self._rows, query)
+        return subject, {row[0].bytes: row_of(row[1:]) for row in rows}
+
+
+async def bounded(reads: Iterable[Awaitable[T]]) -> list[T]:
+    """The answers, in order, of many reads of which only some are in flight at once."""
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(read: Awaitable[T]) -> T:
+        async with places:
+            return await read
+
+    return await asyncio.gather(*map(one, reads))
+
+
+def row_of(columns: Sequence[bool | int | None]) -> Row:
+    """A row from counted, version, counted_at, present, at; whoever did not write yet left nulls."""
+    counted, version, counted_at, present, at = columns
+    return Row(bool(counted), version or 0, counted_at or 0, bool(present), at or 0)
+
+
+def _latest(one: Row, other: Row) -> Row:
+    counted = one if one.counted_at >= other.counted_at else other
+    stated = one if one.at >= other.at else other
+    return replace(counted, present=stated.present, at=stated.at)
+
+
+def _by_partition(
+    wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]
+) -> dict[Partition, list[bytes]]:
+    found: dict[Partition, list[bytes]] = defaultdict(list)
+    for subject, members in wanted.items():
+        for level in range(levels.get(subject, 0) + 1):
+            for member in members:
+                found[subject, shard_of(level, member)].append(member)
+    return found
