@@ -1,10 +1,12 @@
-"""The `audit` subcommand: prints each wrong entry by name and exits 1 when there is one."""
+"""The `audit` subcommand: prints each wrong entry, or with --counts each wrong count, by name and exits 1 when there is one."""
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import uuid
+from collections.abc import Callable, Iterator, Mapping
 
 from grpc import aio
 from rich.console import Console
@@ -12,6 +14,8 @@ from rich.progress import Progress
 
 from ops import running
 from ops.audit.audit import Report, audit
+from ops.audit.count_facts import CountFacts
+from ops.audit.counts import CountReport, audit_counts, described
 from ops.audit.facts import Facts
 from ops.mesh import Mesh
 from runtime.errors import from_rpc
@@ -22,7 +26,10 @@ from stack.errors import StackError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's arguments."""
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--sample", type=percentage, default=100.0, metavar="P", help="judge P percent of the homes")
+    parser.add_argument("--counts", action="store_true", help="judge the counts of tweets and accounts, not the homes")
+    parser.add_argument(
+        "--sample", type=percentage, default=100.0, metavar="P", help="judge P percent of the homes or counts"
+    )
 
 
 def percentage(text: str) -> float:
@@ -34,27 +41,47 @@ def percentage(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Audit the running stack; 0 when every home is right, 1 when not."""
+    """Audit the running stack; 0 when everything is right, 1 when not."""
     stack = running.load()
     if stack.http_url is None:
         raise StackError("only the servers run in this home: start the services with `aviary up`")
+    judge = _counts if arguments.counts else _homes
     try:
-        report = asyncio.run(_audit(stack.environment(), arguments.sample))
+        clean, text, whole = asyncio.run(judge(stack.environment(), arguments.sample))
     except aio.AioRpcError as error:
         failure = from_rpc(error)
         raise StackError(
             f"the audit could not read everything ({failure.reason}: {failure.detail}); see `aviary ps`"
         ) from error
-    print(as_json(report) if arguments.json else as_text(report))
-    return 0 if report.clean else 1
+    print(json.dumps(whole) if arguments.json else text)
+    return 0 if clean else 1
 
 
-async def _audit(environment: dict[str, str], sample: float) -> Report:
-    console = Console(file=sys.stderr)
+Judged = tuple[bool, str, Mapping[str, object]]
+"""Whether all is right, and the report for people and for programs."""
+
+
+async def _homes(environment: Mapping[str, str], sample: float) -> Judged:
     async with Mesh(environment, "audit") as mesh:
-        with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
-            task = progress.add_task("homes", total=None)
-            return await audit(Facts(mesh), SystemClock().now_ms, sample, lambda n: progress.advance(task, n))
+        with _progress("homes") as advance:
+            report = await audit(Facts(mesh), SystemClock().now_ms, sample, advance)
+    return report.clean, as_text(report), as_json(report)
+
+
+async def _counts(environment: Mapping[str, str], sample: float) -> Judged:
+    async with Mesh(environment, "audit") as mesh:
+        with _progress("lists") as advance:
+            report = await audit_counts(CountFacts(mesh), sample, advance)
+    return report.clean, counts_as_text(report), counts_as_json(report)
+
+
+@contextlib.contextmanager
+def _progress(what: str) -> Iterator[Callable[[int], None]]:
+    """A line on a terminal that counts what was read."""
+    console = Console(file=sys.stderr)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda count: progress.advance(task, count)
 
 
 def as_text(report: Report) -> str:
@@ -69,10 +96,40 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def as_json(report: Report) -> str:
+def as_json(report: Report) -> Mapping[str, object]:
     """The report for programs."""
     problems = [
         {"kind": p.kind, "reader": p.reader, "tweet_id": str(uuid.UUID(bytes=p.tweet_id))} for p in report.problems
     ]
     whole = {"clean": report.clean, "homes": report.homes, "entries": report.entries, "lag_ms": report.lag_ms}
-    return json.dumps({**whole, "dead_letters": report.dead_letters, "problems": problems})
+    return {**whole, "dead_letters": report.dead_letters, "problems": problems}
+
+
+def counts_as_text(report: CountReport) -> str:
+    """One line for each difference, then one for the whole."""
+    lines = list(described(report))
+    if report.dead_letters:
+        lines.append(f"{report.dead_letters} events were set aside in the dead-letter stream: counts may be incomplete")
+    if report.pending:
+        lines.append(f"{report.pending} events were still on their way after a minute; `aviary ps` says who is away")
+    verdict = "clean" if report.clean else f"{len(report.differences)} differences"
+    lines.append(
+        f"{report.counts} counts of {report.tweets} tweets and {report.people} accounts judged by their lists: {verdict}"
+    )
+    return "\n".join(lines)
+
+
+def counts_as_json(report: CountReport) -> Mapping[str, object]:
+    """The report for programs."""
+    differences = [
+        {
+            "kind": d.kind,
+            "subject": str(uuid.UUID(bytes=d.subject)),
+            "member": str(uuid.UUID(bytes=d.member)) if d.member else None,
+            "counted": d.counted,
+            "listed": d.listed,
+        }
+        for d in report.differences
+    ]
+    whole = {"clean": report.clean, "tweets": report.tweets, "accounts": report.people, "counts": report.counts}
+    return {**whole, "pending": report.pending, "dead_letters": report.dead_letters, "differences": differences}
