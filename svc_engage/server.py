@@ -47,7 +47,7 @@ async def build(process: Process, config: Config) -> None:
     process.on_close(graph.close)
 
     line = Line(mesh.redis_url)
-    process.on_close(line.close)
+    process.on_close(line.aclose)
     cache = RedisCountCache(line, mesh.namespace)
     process.on_close(cache.close)
 
