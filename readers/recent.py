@@ -1,6 +1,8 @@
 """What a user wrote in the last minute, so that the next read shows it before the events arrive; the reads lay it over their results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from struct import Struct
 from typing import Protocol, cast
 
 from prometheus_client import Counter
@@ -10,17 +12,120 @@ from runtime.redis import Redis, tag
 from runtime.telemetry import logger
 
 OWN_TWEET = b"t"
-"""Value: the id of a tweet the user posted."""
+"""Value: a tweet that the user posted, as `tweet_value` packs it."""
 DELETED_TWEET = b"d"
-"""Value: the id of a tweet the user deleted."""
+"""Value: a tweet that the user deleted, as `tweet_value` packs it."""
 GRAPH_VERSION = b"g"
 """Value: version of the user's follows, 8 bytes big endian, microseconds; the greatest counts."""
+FOLLOW = b"f"
+"""Value: an `OwnFollow`."""
+LIKE = b"l"
+"""Value: an `OwnLike`."""
+BOOKMARK = b"b"
+"""Value: an `OwnBookmark`."""
 
 KEPT_S = 60
 _KEPT_ENTRIES = 256
+# Fields are only ever added at the end: who knows fewer reads what it knows.
+_TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(">16s?bQ"), Struct(">16s?Q")
+_ID = 16
 
 log = logger(__name__)
 MISSED = Counter("aviary_mesh_recent_writes_missed_total", "Own writes that could not be recorded in Redis.")
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFollow:
+    """A change of a follow: by how much counts change (1 or -1), and where it stands in the logs that are counted: as a follow
+    of the follower and as a follower of the followee, 0 where that is unknown; `version` is the edge's.
+    """
+
+    followee_id: bytes
+    delta: int
+    following_place: int
+    follower_place: int
+    version: int
+
+    def packed(self) -> bytes:
+        """The value that is recorded."""
+        return _FOLLOW.pack(self.followee_id, self.delta, self.following_place, self.follower_place, self.version)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnLike:
+    """A like that was set: by how much the count changes (-1, 0, 1), and where it stands in the log that is counted."""
+
+    tweet_id: bytes
+    liked: bool
+    delta: int
+    place: int
+
+    def packed(self) -> bytes:
+        """The value that is recorded."""
+        return _LIKE.pack(self.tweet_id, self.liked, self.delta, self.place)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBookmark:
+    """A bookmark that was set; of two states the one with the greater version is the later."""
+
+    tweet_id: bytes
+    bookmarked: bool
+    version: int
+
+    def packed(self) -> bytes:
+        """The value that is recorded."""
+        return _BOOKMARK.pack(self.tweet_id, self.bookmarked, self.version)
+
+
+def tweet_value(tweet_id: bytes, place: int) -> bytes:
+    """The value of OWN_TWEET and DELETED_TWEET: `place` is where the fact stands in its stream, 0 when that is unknown."""
+    return _TWEET.pack(tweet_id, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Own writes of the last minute, newest first, each once although a retry records it again."""
+
+    tweets: Mapping[bytes, int]
+    """Place of its creation in the log (0: unknown) by tweet."""
+    deleted: Mapping[bytes, int]
+    """Place of its deletion in the log (0: unknown) by tweet."""
+    graph_version: int
+    follows: Sequence[OwnFollow]
+    likes: Sequence[OwnLike]
+    bookmarks: Sequence[OwnBookmark]
+
+    @classmethod
+    def of(cls, writes: Iterable[tuple[bytes, bytes]]) -> "Own":
+        """Sort (kind, value) pairs, newest first; kinds that are not known here are left out."""
+        tweets: dict[bytes, dict[bytes, int]] = {OWN_TWEET: {}, DELETED_TWEET: {}}
+        follows: dict[tuple[bytes, int], OwnFollow] = {}
+        likes: dict[OwnLike, None] = {}
+        bookmarks: dict[OwnBookmark, None] = {}
+        graph_version = 0
+        for kind, value in writes:
+            if kind in tweets:
+                tweet_id, known = value[:_ID], tweets[kind]
+                place = _TWEET.unpack_from(value)[1] if len(value) >= _TWEET.size else 0
+                known[tweet_id] = max(place, known.get(tweet_id, 0))
+            elif kind == GRAPH_VERSION:
+                graph_version = max(graph_version, int.from_bytes(value))
+            elif kind == FOLLOW:
+                follow = OwnFollow(*_FOLLOW.unpack_from(value))
+                seen = follows.setdefault((follow.followee_id, follow.version), follow)
+                # The first try was stored and not confirmed in time, the second knows where it stands, or the reverse.
+                follows[follow.followee_id, follow.version] = max(seen, follow, key=_knowledge)
+            elif kind == LIKE:
+                likes[OwnLike(*_LIKE.unpack_from(value))] = None
+            elif kind == BOOKMARK:
+                bookmarks[OwnBookmark(*_BOOKMARK.unpack_from(value))] = None
+        own, deleted = tweets.values()
+        return cls(own, deleted, graph_version, list(follows.values()), list(likes), list(bookmarks))
+
+
+def _knowledge(follow: OwnFollow) -> int:
+    return bool(follow.following_place) + bool(follow.follower_place)
 
 
 class OwnWrites(Protocol):

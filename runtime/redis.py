@@ -4,7 +4,7 @@ import asyncio
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from redis import asyncio as aioredis
 from redis import exceptions
@@ -62,10 +62,17 @@ def tag(user_id: bytes) -> str:
     return f"{{t{zlib.crc32(user_id) % HASH_TAGS}}}"
 
 
+class Commands(Protocol):
+    """Whoever sends a command and answers with the reply to it, or raises as Redis does."""
+
+    async def execute_command(self, *args: Any) -> Any:
+        """One command."""
+
+
 class Functions:
     """A library of Redis functions, loaded again by itself when the server forgot it (restarted, emptied)."""
 
-    def __init__(self, client: Redis, source: str) -> None:
+    def __init__(self, client: Commands, source: str) -> None:
         """`source` begins with `#!lua name=<library>`; a changed library gets a new name, or two versions would replace each other."""
         self._client = client
         self._source = source

@@ -1,13 +1,10 @@
 """The one way in which bookmarks are set. No log orders them: their versions do, as those of follows do in svc_graph."""
 
 import asyncio
-import struct
 
-from readers.recent import BOOKMARKED
+from readers.recent import BOOKMARK, OwnBookmark
 from svc_engage.deps import Deps
 from svc_engage.domain.marks import Mark, MarkKind, bookmark_after
-
-_RECENT = struct.Struct(">16s?Q")
 
 
 async def set_bookmark(tweet_id: bytes, user_id: bytes, author_id: bytes, present: bool, deps: Deps) -> None:
@@ -24,5 +21,5 @@ async def set_bookmark(tweet_id: bytes, user_id: bytes, author_id: bytes, presen
 async def _show(user_id: bytes, tweet_id: bytes, mark: Mark, deps: Deps) -> None:
     async with asyncio.TaskGroup() as notes:
         notes.create_task(deps.cache.set_mark(user_id, MarkKind.BOOKMARK, tweet_id, mark))
-        recent = _RECENT.pack(tweet_id, mark.present, mark.at)
-        notes.create_task(deps.recent.record(user_id, BOOKMARKED, recent))
+        recent = OwnBookmark(tweet_id, mark.present, mark.at).packed()
+        notes.create_task(deps.recent.record(user_id, BOOKMARK, recent))

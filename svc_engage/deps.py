@@ -8,7 +8,9 @@ from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from svc_engage.cache import CountCache
+from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.reads import Reads
 from svc_engage.store import EngageStore
 
 
@@ -18,6 +20,8 @@ class Deps:
 
     store: EngageStore
     cache: CountCache
+    reads: Reads
+    engagements: Engagements
     bus: Bus
     tweets: KnownTweets
     recent: OwnWrites

@@ -1,15 +1,12 @@
 """The one way in which likes are set: in the log first, then in the rows; how they are counted is in counting/."""
 
 import asyncio
-import struct
 
-from readers.recent import LIKED
+from readers.recent import LIKE, OwnLike
 from svc_engage.deps import Deps
 from svc_engage.domain.marks import LikeState, Mark, MarkKind, shown_after
 from svc_engage.domain.relations import NOTHING, Count, Kind, Subject
 from svc_engage.events import like_set, like_state
-
-_RECENT = struct.Struct(">16s?bQ")
 
 
 async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> int:
@@ -47,7 +44,7 @@ async def _store(like: LikeState, before: Mark, deps: Deps) -> None:
     delta = int(like.liked) - int(before.present)
     await deps.store.set_like(like, before, delta)
     deps.faults.at("engage.like.after_rows")
-    recent = _RECENT.pack(like.tweet_id, like.liked, delta, like.at)
+    recent = OwnLike(like.tweet_id, like.liked, delta, like.at).packed()
     async with asyncio.TaskGroup() as notes:
         notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(delta)))
-        notes.create_task(deps.recent.record(like.user_id, LIKED, recent))
+        notes.create_task(deps.recent.record(like.user_id, LIKE, recent))

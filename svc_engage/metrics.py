@@ -26,3 +26,9 @@ DRIFT = Counter(
     ["kind"],
 )
 RECOUNTED = Counter("aviary_engage_recounted_total", "Subjects that were recounted.", ["kind"])
+READS = Counter(
+    "aviary_engage_reads_total",
+    "Reads of counts that the cache alone did not answer: it was away, knew a part, or could not be told.",
+    ["outcome"],
+)
+MARK_BUILDS = Counter("aviary_engage_mark_builds_total", "Marks of users that were read into the cache.", ["outcome"])

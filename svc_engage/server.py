@@ -24,7 +24,10 @@ from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.config import Config
 from svc_engage.deps import Deps
+from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.marks import MarkBuilds
+from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
 from svc_engage.store_cql import SCHEMA, CqlEngageStore
 
@@ -54,15 +57,20 @@ async def build(process: Process, config: Config) -> None:
     statuses = Statuses(time.monotonic)
     process.on_close(await bus.listen(TweetStatusSignal, statuses.heard))
     process.on_close(await bus.listen(TweetDeleted, statuses.announced))
+    store, ids = CqlEngageStore(cql, clock), Uuid7Ids(clock)
+    builds = MarkBuilds(store, cache, clock, ids)
+    process.on_close(builds.close)
     deps = Deps(
-        store=CqlEngageStore(cql, clock),
+        store=store,
         cache=cache,
+        reads=Reads(store, cache, builds),
+        engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=KnownTweets(TweetServiceStub(tweets), statuses, config.known_tweets),
         recent=RecentWrites(redis, mesh.namespace),
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
-        ids=Uuid7Ids(clock),
+        ids=ids,
         faults=process.faults,
     )
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))

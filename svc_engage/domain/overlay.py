@@ -1,0 +1,129 @@
+"""What a viewer did lately, laid over counts that may not include it yet, and over remembered marks. No I/O."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from readers.recent import Own
+
+# How the counting orders the two states of a tweet.
+_CREATED, _DELETED = 1, 2
+
+
+class OwnState(NamedTuple):
+    """One state that the viewer set of one member: a like of theirs, a tweet of theirs, a follow of theirs."""
+
+    present: bool
+    before: bool | None
+    """The state before, as the writer saw it; None when nobody wrote it down."""
+    place: int
+    """Of its event in the log; 0 when it is not known."""
+    version: int
+    """Orders the states of this member as the counting does."""
+
+
+class Stated(NamedTuple):
+    """A like or a bookmark: the state, and what orders it; 0 for never."""
+
+    present: bool = False
+    at: int = 0
+
+
+class Both(NamedTuple):
+    """What a user did with one tweet."""
+
+    like: Stated = Stated()
+    bookmark: Stated = Stated()
+
+
+UNTOUCHED = Both()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRecent:
+    """What a viewer did in the last minute."""
+
+    likes: Mapping[bytes, Sequence[OwnState]] = field(default_factory=dict)
+    """By tweet."""
+    bookmarks: Mapping[bytes, Stated] = field(default_factory=dict)
+    """The latest, by tweet."""
+    tweets: Mapping[bytes, Sequence[OwnState]] = field(default_factory=dict)
+    """By tweet."""
+    following: Mapping[bytes, Sequence[OwnState]] = field(default_factory=dict)
+    """By followee, with places in the log that counts whom the viewer follows."""
+    followers: Mapping[bytes, Sequence[OwnState]] = field(default_factory=dict)
+    """By followee, with places in the log that counts the followee's followers."""
+
+
+NOTHING_RECENT = OwnRecent()
+
+
+def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
+    """What a user wrote lately, as (kind, value) pairs, newest first."""
+    own = Own.of(writes)
+    likes: dict[bytes, list[OwnState]] = defaultdict(list)
+    tweets: dict[bytes, list[OwnState]] = defaultdict(list)
+    following: dict[bytes, list[OwnState]] = defaultdict(list)
+    followers: dict[bytes, list[OwnState]] = defaultdict(list)
+    bookmarks: dict[bytes, Stated] = {}
+    for like in own.likes:
+        likes[like.tweet_id].append(OwnState(like.liked, bool(like.liked - like.delta), like.place, like.place))
+    for mark in own.bookmarks:
+        stated = Stated(mark.bookmarked, mark.version)
+        bookmarks[mark.tweet_id] = max(stated, bookmarks.get(mark.tweet_id, stated), key=_at)
+    for tweet_id, place in own.tweets.items():
+        tweets[tweet_id].append(OwnState(True, False, place, _CREATED))
+    for tweet_id, place in own.deleted.items():
+        tweets[tweet_id].append(OwnState(False, True, place, _DELETED))
+    for edge in own.follows:
+        present, before = edge.delta > 0, edge.delta < 0
+        following[edge.followee_id].append(OwnState(present, before, edge.following_place, edge.version))
+        followers[edge.followee_id].append(OwnState(present, before, edge.follower_place, edge.version))
+    return OwnRecent(likes, bookmarks, tweets, following, followers)
+
+
+def with_mark(own: Sequence[OwnState], mark: Stated) -> Sequence[OwnState]:
+    """The likes of one tweet together with the mark that is remembered of it: writing down what was done lately may have failed."""
+    if mark.at == 0 or any(one.place == mark.at for one in own):
+        return own
+    return [*own, OwnState(mark.present, None, mark.at, mark.at)]
+
+
+def missing_in(as_of: int, own: Sequence[OwnState]) -> int | None:
+    """What a count that goes up to `as_of` lacks of the viewer's own states of one member: -1, 0 or 1.
+
+    It has counted the state with the greatest version of those up to `as_of`; the viewer is to see the one with the greatest
+    version of all. None when that cannot be told: a place is not known, or not what was before the first of them.
+    """
+    if not all(one.place for one in own):
+        return None
+    counted = [one for one in own if one.place <= as_of]
+    if counted:
+        before: bool | None = max(counted, key=_version).present
+    else:
+        before = min(own, key=_version).before
+    return None if before is None else latest(own).present - before
+
+
+def latest(own: Sequence[OwnState]) -> OwnState:
+    """The state that the viewer is to see."""
+    return max(own, key=_version)
+
+
+def later_of(one: Both, other: Both) -> Both:
+    """The later like and the later bookmark."""
+    return Both(max(one.like, other.like, key=_at), max(one.bookmark, other.bookmark, key=_at))
+
+
+def liked(own: Sequence[OwnState]) -> Stated:
+    """The latest of the likes of one tweet."""
+    return Stated(latest(own).present, latest(own).place) if own else Stated()
+
+
+def _version(own: OwnState) -> int:
+    return own.version
+
+
+def _at(stated: Stated) -> int:
+    return stated.at
