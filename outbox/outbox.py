@@ -33,8 +33,11 @@ PUBLISHED = Counter("aviary_mesh_outbox_published_total", "Announcements publish
 class Announcer(Protocol):
     """What rpcs need of an outbox, and the process that runs one."""
 
-    async def publish_soon(self, *events: Message) -> None:
-        """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises."""
+    async def publish_soon(self, *events: Message) -> list[int]:
+        """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises.
+
+        Answers their places as `Bus.publish` does, 0 for one that was not confirmed in time.
+        """
 
     async def relay(self) -> None:
         """Publish, until cancelled, what `publish_soon` did not: a background task of the process."""
@@ -61,8 +64,8 @@ class Outbox(Generic[W]):
         self._table = table
         self._relay = Relay(table, bus, clock, faults, relay_ages_s)
         # Where the rows of an event lie; lost after a restart, when the relay publishes and deletes them.
-        self._places: OrderedDict[bytes, list[tuple[int, int]]] = OrderedDict()
-        self._queue: deque[tuple[Envelope, asyncio.Future[None]]] = deque()
+        self._rows: OrderedDict[bytes, list[tuple[int, int]]] = OrderedDict()
+        self._queue: deque[tuple[Envelope, asyncio.Future[int]]] = deque()
         self._sender: asyncio.Task[None] | None = None
         self._deletes: set[asyncio.Task[None]] = set()
 
@@ -72,22 +75,23 @@ class Outbox(Generic[W]):
         now_ms = self._clock.now_ms()
         # The bucket is that of writing: an event's own time may be long ago (a repeated write), where no relay looks any more.
         place = (zlib.crc32(envelope.event_id) % SHARDS, now_ms // BUCKET_MS)
-        self._places.setdefault(envelope.event_id, []).append(place)
-        if len(self._places) > _REMEMBERED_ROWS:
-            self._places.popitem(last=False)
+        self._rows.setdefault(envelope.event_id, []).append(place)
+        if len(self._rows) > _REMEMBERED_ROWS:
+            self._rows.popitem(last=False)
         return self._table.insert(OutboxRow(*place, now_ms, envelope))
 
-    async def publish_soon(self, *events: Message) -> None:
-        """Publish announcements whose rows are acknowledged; returns when they are published or after 50 ms. Never raises."""
+    async def publish_soon(self, *events: Message) -> list[int]:
+        """See Announcer."""
         published = []
         for event in events:
-            done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             self._queue.append((envelope_of(event), done))
             published.append(done)
         if self._sender is None or self._sender.done():
             self._sender = asyncio.create_task(self._send_queued())
         if published:
             await asyncio.wait(published, timeout=SOON_S)
+        return [future.result() if future.done() else 0 for future in published]
 
     async def relay(self) -> None:
         """Publish, until cancelled, what `publish_soon` did not."""
@@ -103,28 +107,29 @@ class Outbox(Generic[W]):
             batch = list(self._queue)
             self._queue.clear()
             envelopes = [envelope for envelope, _ in batch]
-            places = [(*place, e.event_id) for e in envelopes for place in self._places.pop(e.event_id, [])]
+            rows = [(*row, e.event_id) for e in envelopes for row in self._rows.pop(e.event_id, [])]
+            places = [0] * len(batch)
             try:
-                await self._bus.send(envelopes)
+                places = await self._bus.send(envelopes)
             except Unavailable as error:
                 PUBLISHED.labels("later").inc(len(batch))
                 log.warning("publish_later", events=len(batch), error=error.detail)
             else:
                 PUBLISHED.labels("soon").inc(len(batch))
                 # Beside the next round: a slow database does not hold up what can be published.
-                task = asyncio.create_task(self._delete(places))
+                task = asyncio.create_task(self._delete(rows))
                 self._deletes.add(task)
                 task.add_done_callback(self._deletes.discard)
             finally:
-                for _, done in batch:
-                    done.set_result(None)
+                for (_, done), place in zip(batch, places, strict=True):
+                    done.set_result(place)
 
-    async def _delete(self, places: Sequence[tuple[int, int, bytes]]) -> None:
+    async def _delete(self, rows: Sequence[tuple[int, int, bytes]]) -> None:
         self._faults.at("outbox.publish.before_delete")
         try:
-            await self._table.delete(places)
+            await self._table.delete(rows)
         except Unavailable as error:
-            log.warning("outbox_rows_left", rows=len(places), error=error.detail)
+            log.warning("outbox_rows_left", rows=len(rows), error=error.detail)
 
 
 CqlOutbox = Outbox[tuple[Statement, Sequence[Any]]]

@@ -1,9 +1,13 @@
 """What the graph announces; it reacts to nothing."""
 
-from aviary.graph.v1.events_pb2 import FollowSet
+from collections.abc import Sequence
+
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 
 from runtime.ids import derived
-from svc_graph.domain import Edge
+from svc_graph.domain import Change, Edge
+
+Announcement = FollowSet | FollowerSet
 
 
 def follow_set(edge: Edge) -> FollowSet:
@@ -18,3 +22,22 @@ def follow_set(edge: Edge) -> FollowSet:
     )
     event.occurred_at.FromMicroseconds(edge.version)
     return event
+
+
+def follower_set(edge: Edge) -> FollowerSet:
+    """The same announcement in the partition of the followee, for whoever counts followers."""
+    follower, followee = edge.pair.follower_id.bytes, edge.pair.followee_id.bytes
+    event = FollowerSet(
+        event_id=derived(FollowerSet.DESCRIPTOR.full_name, follower, followee, edge.version.to_bytes(8)),
+        followee_id=followee,
+        follower_id=follower,
+        following=edge.following,
+        version=edge.version,
+    )
+    event.occurred_at.FromMicroseconds(edge.version)
+    return event
+
+
+def announcements(changes: Sequence[Change]) -> list[Announcement]:
+    """What is announced of changes, in their order: each in the follower's and in the followee's partition."""
+    return [announce(change.after) for change in changes for announce in (follow_set, follower_set)]

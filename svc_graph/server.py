@@ -1,15 +1,15 @@
 """Builds a process of svc_graph, in order; nothing else constructs adapters."""
 
-from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from backlog import Backlog
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
-from backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.redis import connect_redis
@@ -31,7 +31,7 @@ async def build(process: Process, config: Config) -> None:
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
-    await bus.declare([FollowSet])
+    await bus.declare([FollowSet, FollowerSet])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
     user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)

@@ -6,11 +6,10 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from aviary.graph.v1.events_pb2 import FollowSet
-
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
+from svc_graph.events import Announcement
 from svc_graph.time_lists import Row, TimeLists
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -36,7 +35,7 @@ class GraphStore(Protocol):
         Sees every change that was acknowledged before.
         """
 
-    async def apply(self, changes: Sequence[Change], announce: Sequence[FollowSet]) -> None:
+    async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """Store all changes and their announcements, or none. The changes must share one version.
 
         A change that is older than the stored state of its pair changes nothing. Storing one twice is storing it once.
@@ -131,7 +130,7 @@ class CqlGraphStore:
         known = {row[0]: row[1] for rows in answers for row in rows}
         return {one: known.get(one, 0) for one in follower_ids}
 
-    async def apply(self, changes: Sequence[Change], announce: Sequence[FollowSet]) -> None:
+    async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """See GraphStore. One logged batch, repeated while nobody acknowledged it: repeating writes the same cells."""
         rows = [row for change in changes for row in self._rows(change)]
         rows += [self._outbox.row(event) for event in announce]

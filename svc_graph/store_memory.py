@@ -4,10 +4,10 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from aviary.graph.v1.events_pb2 import FollowSet
 from google.protobuf.message import Message
 
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
+from svc_graph.events import Announcement
 
 
 class MemoryGraphStore:
@@ -27,7 +27,7 @@ class MemoryGraphStore:
         """See GraphStore."""
         return {one: self._version(one) for one in follower_ids}
 
-    async def apply(self, changes: Sequence[Change], announce: Sequence[FollowSet]) -> None:
+    async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """See GraphStore."""
         for change in changes:
             if change.after.version > self._edge(change.after.pair).version:

@@ -12,9 +12,9 @@ from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
+from backlog import Backlog
 from readers.presence import Presence
 from readers.recent import RecentWrites
-from backlog import Backlog
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

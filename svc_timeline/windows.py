@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, Protocol
 
-from readers.recent import DELETED_TWEET, GRAPH_VERSION, KEPT_S, OWN_TWEET, RecentWrites
+from readers.recent import KEPT_S, Own, RecentWrites
 from runtime.errors import Unavailable
 from runtime.redis import HASH_TAGS, Functions, Redis, tag
 from runtime.telemetry import logger
@@ -169,11 +169,8 @@ class RedisWindows:
 
 def recent_of(writes: Iterable[tuple[bytes, bytes]], unknown: bool) -> OwnRecent:
     """Own writes of the last minute, sorted by what they are."""
-    by_kind: dict[bytes, list[bytes]] = {OWN_TWEET: [], DELETED_TWEET: [], GRAPH_VERSION: []}
-    for kind, value in writes:
-        by_kind.setdefault(kind, []).append(value)
-    version = max(map(int.from_bytes, by_kind[GRAPH_VERSION]), default=0)
-    return OwnRecent(by_kind[OWN_TWEET], by_kind[DELETED_TWEET], version, unknown)
+    own = Own.of(writes)
+    return OwnRecent(list(own.tweets), list(own.deleted), own.graph_version, unknown)
 
 
 def _by_tag(user_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

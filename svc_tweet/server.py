@@ -6,9 +6,9 @@ from aviary.tweet.v1.tweet_pb2_grpc import add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from backlog import Backlog
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
-from backlog import Backlog
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

@@ -4,8 +4,8 @@ from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1.events_pb2 import UserRegistered
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
-from outbox import CqlOutboxTable, Outbox
 from backlog import Backlog
+from outbox import CqlOutboxTable, Outbox
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from aviary.tweet.v1.tweet_pb2 import CreateTweetRequest, CreateTweetResponse
 from aviary.user.v1.user_pb2 import ResolveUsernamesRequest
 
-from readers.recent import OWN_TWEET
+from readers.recent import OWN_TWEET, tweet_value
 from runtime.context import Caller
 from svc_tweet.deps import Deps
 from svc_tweet.domain.texts import postable
@@ -26,11 +26,12 @@ async def create_tweet(request: CreateTweetRequest, caller: Caller, deps: Deps) 
     claim = await claimed(request.idempotency_key, wanted, caller, deps)
     deps.faults.at("tweet.create.after_claim")
     tweet = new_tweet(claim, author_id, text)
+    place = 0
     # Only a retry, or a call beside another with its key, can find the tweet there already; it may be deleted, and stays so.
     if claim.tweet_id == wanted.tweet_id or await deps.store.get(claim.tweet_id) is None:
-        await announced(tweet, deps)
+        place = await announced(tweet, deps)
     deps.faults.at("tweet.create.after_publish")
-    await deps.recent.record(author_id.bytes, OWN_TWEET, tweet.tweet_id.bytes)
+    await deps.recent.record(author_id.bytes, OWN_TWEET, tweet_value(tweet.tweet_id.bytes, place))
     deps.faults.at("tweet.create.before_answer")
     return created_view(tweet)
 
@@ -53,9 +54,10 @@ async def claimed(key: str, wanted: Claim, caller: Caller, deps: Deps) -> Claim:
     return claim
 
 
-async def announced(tweet: Tweet, deps: Deps) -> None:
-    """Write the tweet with its announcement and publish that soon; the relay publishes what a crash leaves."""
+async def announced(tweet: Tweet, deps: Deps) -> int:
+    """Write the tweet with its announcement and publish that soon, answering its place; the relay publishes what a crash leaves."""
     event = tweet_created(tweet)
     await deps.store.insert(tweet, announce=event)
     deps.faults.at("tweet.create.after_batch")
-    await deps.outbox.publish_soon(event)
+    [place] = await deps.outbox.publish_soon(event)
+    return place

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import pytest
 
-from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites
+from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites, tweet_value
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
 from runtime.redis import Redis, connect_redis
@@ -275,7 +275,7 @@ async def test_a_window_that_is_gone_is_not_replaced(kind: Kind) -> None:
 
 async def test_own_writes_come_with_the_window_or_without_one(kind: Kind) -> None:
     user = person()
-    for kept, value in ((OWN_TWEET, b"1" * 16), (DELETED_TWEET, b"2" * 16), (OWN_TWEET, b"3" * 16)):
+    for kept, value in ((OWN_TWEET, b"1" * 16), (DELETED_TWEET, b"2" * 16), (OWN_TWEET, tweet_value(b"3" * 16, 7))):
         await kind.write(user, kept, value)
     for version in (5, 9, 7):
         await kind.write(user, GRAPH_VERSION, version.to_bytes(8))

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
@@ -78,7 +78,7 @@ async def graph_process(config: MeshConfig, users: FewUsers) -> AsyncIterator[Gr
     bus = await NatsBus.connect(config)
     redis = connect_redis(config)
     try:
-        await bus.declare([FollowSet])
+        await bus.declare([FollowSet, FollowerSet])
         outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, NO_FAULTS)
         guard = Guard(CallerSigner(config.mesh_key, "edge", clock))
         user_channel, channel = InProcessChannel(guard, service="graph"), InProcessChannel(guard, service="edge")

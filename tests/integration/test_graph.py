@@ -15,7 +15,7 @@ from aviary.graph.v1.graph_pb2 import (
     ListFollowingByTimeRequest,
 )
 
-from readers.recent import GRAPH_VERSION
+from readers.recent import Own
 from runtime.config import MeshConfig
 from runtime.ids import split_ids
 from svc_graph.domain import Edge, Pair, changed_together, follow_id
@@ -147,7 +147,9 @@ async def test_the_followers_next_read_knows_the_version_of_the_change(
     alice, bob = users.account(), users.account()
     await two[0].follow(alice, bob)
     version = (await two[1].deps.store.versions([alice]))[alice]
-    assert await two[1].recent.read(alice.bytes) == [(GRAPH_VERSION, version.to_bytes(8))]
+    own = Own.of(await two[1].recent.read(alice.bytes))
+    assert own.graph_version == version
+    assert [(follow.followee_id, follow.delta, follow.version) for follow in own.follows] == [(bob.bytes, 1, version)]
     snapshot = await two[1].stub.GetFollowSnapshot(GetFollowSnapshotRequest(user_id=alice.bytes))
     assert snapshot.version == version
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import grpc
 import pytest
-from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User
@@ -18,6 +18,7 @@ from grpc import aio
 
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
+from readers.recent import Own
 from runtime.callers import CallerSigner
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, acting
@@ -116,15 +117,23 @@ class Graph:
         with self.acting(who):
             await self.stub.Unfollow(UnfollowRequest(followee_id=str(whom)))
 
+    def own(self, user_id: uuid.UUID) -> Own:
+        """What is recorded of the account's own writes."""
+        return Own.of((kind, value) for who, kind, value in reversed(self.recent.seen) if who == user_id.bytes)
+
     def published(self) -> list[FollowSet]:
-        """Every event so far, each once."""
+        """Every change so far, each once, as the follower's partition has it."""
         return [event for event in self.bus.published if isinstance(event, FollowSet)]
+
+    def mirrored(self) -> list[FollowerSet]:
+        """Every change so far, each once, as the followee's partition has it."""
+        return [event for event in self.bus.published if isinstance(event, FollowerSet)]
 
 
 async def build_graph() -> Graph:
     """A fresh one."""
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
-    await bus.declare([FollowSet])
+    await bus.declare([FollowSet, FollowerSet])
     outbox = MemoryOutbox(bus, clock)
     store = UnhurriedStore(outbox.write)
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))

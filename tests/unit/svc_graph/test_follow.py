@@ -7,6 +7,7 @@ import grpc
 import pytest
 from aviary.graph.v1.graph_pb2 import FollowRequest, FollowResponse
 
+from readers.recent import GRAPH_VERSION, KEPT_S, OwnFollow
 from svc_graph.domain import Pair
 from tests.unit.svc_graph.graph import Graph, refusal
 
@@ -21,6 +22,10 @@ async def test_a_follow_is_answered_stored_and_announced(graph: Graph) -> None:
     assert edge.following
     assert (event.follower_id, event.followee_id, event.following) == (alice.bytes, bob.bytes, True)
     assert (event.version, event.occurred_at.ToMicroseconds()) == (edge.version, edge.version)
+    [mirror] = graph.mirrored()
+    assert (mirror.follower_id, mirror.followee_id, mirror.following) == (alice.bytes, bob.bytes, True)
+    assert (mirror.version, mirror.occurred_at) == (event.version, event.occurred_at)
+    assert mirror.event_id != event.event_id
 
 
 async def test_the_follower_may_name_oneself_and_nobody_else(graph: Graph) -> None:
@@ -92,20 +97,46 @@ async def test_while_accounts_cannot_be_asked_only_known_ones_can_be_followed(gr
 
 
 async def test_the_change_is_recorded_for_the_followers_own_reads(graph: Graph) -> None:
-    """P13, for follows: the version that the next home must be at least as new as."""
+    """P13, for follows: the version that the next home must be at least as new as, and what the own counts miss until then."""
     alice, bob = graph.account(), graph.account()
     await graph.follow(alice, bob)
     [edge] = await graph.store.edges([Pair(alice, bob)])
-    assert graph.recent.seen == [(alice.bytes, b"g", edge.version.to_bytes(8))]
+    own = graph.own(alice)
+    assert own.graph_version == edge.version
+    assert own.follows == [OwnFollow(bob.bytes, 1, *places_of(graph), edge.version)]
 
 
 async def test_a_retry_of_a_follow_that_was_stored_but_not_answered_is_recorded_too(graph: Graph) -> None:
     alice, bob = graph.account(), graph.account()
     await graph.follow(alice, bob)
-    recorded = graph.recent.seen.copy()
+    recorded, own = graph.recent.seen.copy(), graph.own(alice)
     graph.recent.seen.clear()
     await graph.follow(alice, bob)
     assert graph.recent.seen == recorded
+    graph.recent.seen += recorded
+    assert graph.own(alice) == own
+
+
+async def test_a_retry_of_a_follow_that_was_stored_and_not_published_publishes_it(graph: Graph) -> None:
+    """P13: the relay would take its time, and who was answered must see the own count."""
+    alice, bob = graph.account(), graph.account()
+    graph.bus.down = True
+    await graph.follow(alice, bob)
+    [edge] = await graph.store.edges([Pair(alice, bob)])
+    assert graph.own(alice).follows == [OwnFollow(bob.bytes, 1, 0, 0, edge.version)]
+    graph.bus.down = False
+    await graph.follow(alice, bob)
+    assert graph.own(alice).follows == [OwnFollow(bob.bytes, 1, *places_of(graph), edge.version)]
+
+
+async def test_what_was_followed_long_ago_is_neither_published_nor_counted_again(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    graph.clock.us += KEPT_S * 1_000_000
+    graph.recent.seen.clear()
+    graph.bus.down = True
+    await graph.follow(alice, bob)
+    assert [kind for _, kind, _ in graph.recent.seen] == [GRAPH_VERSION]
 
 
 async def test_a_clock_that_went_back_still_gives_a_later_version(graph: Graph) -> None:
@@ -119,6 +150,11 @@ async def test_a_clock_that_went_back_still_gives_a_later_version(graph: Graph) 
     assert versions == sorted(set(versions))
     [edge] = await graph.store.edges([Pair(alice, bob)])
     assert not edge.following
+
+
+def places_of(graph: Graph) -> tuple[int, int]:
+    """Where the latest change stands in the log, in the follower's and in the followee's partition."""
+    return len(graph.published()) * 2 - 1, len(graph.published()) * 2
 
 
 @pytest.mark.parametrize("bad", ["", "bob", "00000000-0000-7000-8000-00000000000g"])

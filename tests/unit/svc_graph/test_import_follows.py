@@ -18,6 +18,7 @@ async def test_an_import_sets_and_announces_each_follow_once(graph: Graph) -> No
     assert {event.follower_id + event.followee_id for event in events} == set(pairs)
     assert len(events) == 72
     assert all(event.following for event in events)
+    assert {event.follower_id + event.followee_id for event in graph.mirrored()} == set(pairs)
 
 
 async def test_importing_again_or_twice_in_one_call_changes_and_announces_nothing_more(graph: Graph) -> None:

@@ -5,6 +5,7 @@ import uuid
 import grpc
 from aviary.graph.v1.graph_pb2 import UnfollowRequest, UnfollowResponse
 
+from readers.recent import OwnFollow
 from svc_graph.domain import WHOLE, Edge, Pair
 from tests.unit.svc_graph.graph import Graph, refusal
 
@@ -59,7 +60,10 @@ async def test_the_unfollow_is_recorded_for_the_followers_own_reads(graph: Graph
     await graph.follow(alice, bob)
     await graph.unfollow(alice, bob)
     [edge] = await graph.store.edges([Pair(alice, bob)])
-    assert graph.recent.seen[-1] == (alice.bytes, b"g", edge.version.to_bytes(8))
+    own = graph.own(alice)
+    assert own.graph_version == edge.version
+    assert [(follow.followee_id, follow.delta) for follow in own.follows] == [(bob.bytes, -1), (bob.bytes, 1)]
+    assert own.follows[0] == OwnFollow(bob.bytes, -1, 3, 4, edge.version)
 
 
 async def test_anonymous_callers_and_tokens_without_the_scope_are_refused(graph: Graph) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
-from readers.recent import OWN_TWEET
+from readers.recent import OWN_TWEET, tweet_value
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
 from runtime.ids import ms_of
 from svc_tweet.domain.tweets import CLAIM_TTL_S, Claim, digest
@@ -41,7 +41,7 @@ async def test_the_author_can_find_the_tweet_before_its_event_arrives_p13(world:
     """P13."""
     alice = world.account()
     answer = await world.post(alice, "mine")
-    assert world.recent.seen == [(alice.bytes, OWN_TWEET, uuid.UUID(answer.tweet_id).bytes)]
+    assert world.recent.seen == [(alice.bytes, OWN_TWEET, tweet_value(uuid.UUID(answer.tweet_id).bytes, 1))]
     assert await world.listed(alice) == ([answer.tweet_id], False)
 
 

@@ -7,7 +7,7 @@ import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 
-from readers.recent import DELETED_TWEET
+from readers.recent import DELETED_TWEET, tweet_value
 from runtime.context import NOBODY, acting
 from runtime.errors import Unavailable
 from runtime.ids import uuid7_of
@@ -26,7 +26,7 @@ async def test_a_deleted_tweet_is_gone_announced_and_signalled(world: World) -> 
     assert await world.listed(alice) == ([], False)
     assert [(e.tweet_id, e.author_id) for e in world.events(TweetDeleted)] == [(tweet_id, alice.bytes)]
     assert [(c.tweet_id, c.author_id, c.deleted) for c in world.changes()] == [(tweet_id, alice.bytes, True)]
-    assert world.recent.seen[-1] == (alice.bytes, DELETED_TWEET, tweet_id)
+    assert world.recent.seen[-1] == (alice.bytes, DELETED_TWEET, tweet_value(tweet_id, 2))
 
 
 async def test_deleting_again_gives_the_same_answer_and_tells_caches_again(world: World) -> None:
