@@ -102,11 +102,12 @@ async def start_stream(
         tokens=tokens,
         cursors=Cursors(dict(config.cursor_keys), clock),
         backlogs=backlogs,
+        bus=bus,
         edge_id=Uuid7Ids(clock).next().bytes,
         clock=clock,
         limits=StreamLimits(heartbeat_s=config.heartbeat_s),
     )
-    process.on_close(await stream.listen(bus))
+    process.on_close(await stream.listen())
     process.background("stream", stream.run)
     return stream
 

@@ -49,7 +49,7 @@ def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
         tweets=TweetCache(tweet, statuses),
         authors=AuthorCache(user, monotonic),
         follows=FollowCache(graph, monotonic),
-        engagement=Engagement(engage),
+        engagement=Engagement(engage, monotonic),
     )
 
 

@@ -1,9 +1,10 @@
 """Counts and flags as svc_engage has them for a viewer, and the last ones known while it is away; present.py shows them."""
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
+import grpc
 from aviary.engage.v1 import engage_pb2
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceAsyncStub
 from grpc import aio
@@ -13,11 +14,13 @@ from runtime import telemetry
 
 ENOUGH_S = 0.5
 """A page does not wait longer for its counts: about a hundred times what they take."""
+QUIET_S = 1.0
+"""After somebody waited in vain, pages do not wait at all for so long."""
 REMEMBERED = 20_000
 
 LIKED, RETWEETED, BOOKMARKED = 1, 2, 4
 
-DEGRADED = Counter("aviary_view_degraded_total", "Pages that went out with old counts, or none.", ["reason"])
+DEGRADED = Counter("aviary_view_degraded_total", "Answers that went out with old counts, or none.", ["reason"])
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -58,8 +61,10 @@ class Engagements(Generic[V]):
 class Engagement:
     """Asks svc_engage, half a second at most; never fails, and what it says while svc_engage is away is marked so."""
 
-    def __init__(self, engage: EngageServiceAsyncStub, size: int = REMEMBERED) -> None:
+    def __init__(self, engage: EngageServiceAsyncStub, monotonic: Callable[[], float], size: int = REMEMBERED) -> None:
         self._stub = engage
+        self._now = monotonic
+        self._ask_at = monotonic()
         self._away = False
         self._tweets: _Last[bytes, Engaged] = _Last(size)
         self._users: _Last[bytes, Standing] = _Last(size)
@@ -69,11 +74,13 @@ class Engagement:
         if not ids:
             return Engagements({})
         try:
-            return Engagements(await self.ask_tweets(viewer, ids))
+            if self._now() >= self._ask_at:
+                return Engagements(await self.ask_tweets(viewer, ids))
         except aio.AioRpcError as error:
             self._missed(error)
-            last = self._tweets
-            return Engagements({key: last.get(key, UNTOUCHED)._replace(flags=0) for key in ids}, away=True)
+        DEGRADED.labels("tweets").inc()
+        last = self._tweets
+        return Engagements({key: last.get(key, UNTOUCHED)._replace(flags=0) for key in ids}, away=True)
 
     async def ask_tweets(self, viewer: bytes, ids: Collection[bytes]) -> dict[bytes, Engaged]:
         """As `tweets`, for who can wait: raises AioRpcError while svc_engage is away."""
@@ -91,22 +98,26 @@ class Engagement:
     async def user(self, viewer: bytes, user_id: bytes) -> Engagements[Standing]:
         """Counts of one account."""
         try:
-            answer = await self._stub.GetUserCounts(
-                engage_pb2.GetUserCountsRequest(viewer_id=viewer, user_ids=[user_id]), timeout=ENOUGH_S
-            )
+            if self._now() >= self._ask_at:
+                return Engagements(await self._ask_user(viewer, user_id))
         except aio.AioRpcError as error:
             self._missed(error)
-            return Engagements({user_id: self._users.get(user_id, UNKNOWN)}, away=True)
-        self._back()
-        return Engagements(
-            {
-                c.user_id: self._users.keep(c.user_id, Standing(c.followers_count, c.following_count, c.tweets_count))
-                for c in answer.counts
-            }
+        DEGRADED.labels("users").inc()
+        return Engagements({user_id: self._users.get(user_id, UNKNOWN)}, away=True)
+
+    async def _ask_user(self, viewer: bytes, user_id: bytes) -> dict[bytes, Standing]:
+        answer = await self._stub.GetUserCounts(
+            engage_pb2.GetUserCountsRequest(viewer_id=viewer, user_ids=[user_id]), timeout=ENOUGH_S
         )
+        self._back()
+        return {
+            c.user_id: self._users.keep(c.user_id, Standing(c.followers_count, c.following_count, c.tweets_count))
+            for c in answer.counts
+        }
 
     def _missed(self, error: aio.AioRpcError) -> None:
-        DEGRADED.labels(error.code().name).inc()
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+            self._ask_at = self._now() + QUIET_S
         if not self._away:
             self._away = True
             log.warning("engagement_away", status=error.code().name, detail=error.details())

@@ -7,8 +7,8 @@ from typing import NamedTuple
 from aviary.view.v1 import view_pb2
 
 from views.deps import Deps
-from views.feeds import HOME_RULES
-from views.hydrate import hydrate_tweets
+from views.feeds import AUTHOR_RULES, HOME_RULES
+from views.hydrate import hydrate_named, hydrate_tweets
 from views.items import Item, State
 from views.present import feed_view, frame_tweet
 from views.rules import visible
@@ -32,11 +32,24 @@ class Known(NamedTuple):
 
 async def load_live(item: Item, deps: Deps) -> LiveTweet | None:
     """The tweet, or None when nobody may see it: it is deleted or does not exist."""
-    state = replace(await hydrate_tweets(item.author_id, [item], deps), viewer=item.author_id)
+    # Counts and flags as nobody sees them: what a reader did with it, as_seen_by asks.
+    state = replace(await hydrate_tweets(b"", [item], deps), viewer=item.author_id)
     shown = visible([item], state, HOME_RULES)
     if not shown:
         return None
     return LiveTweet(item, frame_tweet(feed_view(shown, state)[0]), state)
+
+
+async def as_seen_by(tweet: LiveTweet, viewer: bytes, deps: Deps) -> view_pb2.Tweet:
+    """The tweet with what the viewer did with it, and counts as of now."""
+    engagements = await deps.engagement.tweets(viewer, [tweet.item.tweet_id])
+    return frame_tweet(feed_view([tweet.item], replace(tweet.state, engaged=engagements.of))[0])
+
+
+async def visible_now(tweet_ids: list[bytes], deps: Deps) -> list[bytes]:
+    """Those of the tweets that anybody may see: asked for by id, as REST would show them. Raises AioRpcError."""
+    items, state = await hydrate_named(b"", tweet_ids, deps)
+    return [item.tweet_id for item in visible(items, state, AUTHOR_RULES)]
 
 
 async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:

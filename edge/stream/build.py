@@ -18,6 +18,7 @@ from edge.stream.horizon import BacklogHorizon
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
 from edge.stream.tasks import Tasks
+from edge.stream.watches import Watches
 from edge.stream.websocket import upgrades
 from readers.presence import Attendees
 from runtime.bus import Bus, Stop
@@ -38,30 +39,42 @@ class Stream:
     doorkeeper: Doorkeeper
     attendance: Attendance
     horizon: BacklogHorizon
+    watches: Watches
+    bus: Bus
     edge_id: bytes
 
-    async def listen(self, bus: Bus) -> Stop:
-        """Hear what is for this edge: one subscription, however many sockets. Await the result to stop."""
-        bus.on_reconnected(self.hub.link_restored)
-        unwatch = self.statuses.watch(self.hub.deleted, self.hub.deletions_lost)
-        stop = await bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
+    async def listen(self) -> Stop:
+        """Hear what is for this edge: one subscription, however many sockets; and one for each partition of watched tweets.
+
+        Await the result to stop.
+        """
+        for tell in (self.hub.link_restored, self.watches.uncertain):
+            self.bus.on_reconnected(tell)
+        # Watchers first: what the hub tells them, too, is no news then.
+        unwatch = [
+            self.statuses.watch(self.watches.deleted, self.watches.uncertain),
+            self.statuses.watch(self.hub.deleted, self.hub.deletions_lost),
+        ]
+        stop = await self.bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
         # Before the first reader comes: the edge must be known to live, or nobody signals to it; and how far fan-out is.
         await self.attendance.beat()
         await self.horizon.ask()
 
         async def close() -> None:
             await stop()
-            unwatch()
+            for each in unwatch:
+                each()
             await self.tasks.close()
 
         return close
 
     async def run(self) -> None:
-        """Keep presence, heartbeats and the horizon, until cancelled."""
+        """Keep presence, heartbeats, the horizon and what is watched, until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.attendance.run())
             group.create_task(self.doorkeeper.run())
             group.create_task(self.horizon.run())
+            group.create_task(self.watches.run())
 
 
 def build_stream(
@@ -72,6 +85,7 @@ def build_stream(
     tokens: TokenVerifier,
     cursors: Cursors,
     backlogs: Mapping[str, MeshServiceAsyncStub],
+    bus: Bus,
     edge_id: bytes,
     clock: Clock,
     limits: StreamLimits,
@@ -84,5 +98,10 @@ def build_stream(
     catch_up = CatchUp(feeds.home(views), render, clock, tasks)
     hub = Hub(views, render, catch_up, tasks, clock)
     attendance = Attendance(attendees, edge_id, clock, hub.missed)
-    doorkeeper = Doorkeeper(tokens, StreamCursors(cursors), horizon, hub, catch_up, tasks, attendance, clock, limits)
-    return Stream(upgrades(doorkeeper), hub, tasks, views.statuses, doorkeeper, attendance, horizon, edge_id)
+    watches = Watches(views, bus, clock)
+    doorkeeper = Doorkeeper(
+        tokens, StreamCursors(cursors), horizon, hub, catch_up, tasks, attendance, watches, clock, limits
+    )
+    return Stream(
+        upgrades(doorkeeper), hub, tasks, views.statuses, doorkeeper, attendance, horizon, watches, bus, edge_id
+    )

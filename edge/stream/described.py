@@ -3,6 +3,7 @@
 from typing import Any
 
 from edge.stream.messages import Type
+from edge.stream.requests import WATCHED_AT_MOST
 
 _MESSAGES = ", ".join(f"`{kind.value.decode()}`" for kind in Type)
 
@@ -16,6 +17,9 @@ PATH_ITEM: dict[str, Any] = {
             ' message `{"type": "auth", "access_token": …}`. Messages are `{"id": cursor, "type": …, "data": …}` with the types '
             f"{_MESSAGES}. Delivery is at least once: drop ids that you have. After `gap` read again over REST. A slow reader"
             " is closed with 1013."
+            ' `{"type": "watch", "tweet_ids": […]}` asks for `counts` of these tweets'
+            f" (at most {WATCHED_AT_MOST}, instead of all earlier ones): at once, and whenever they change. What nobody may see is"
+            " `tweet_deleted`. A `watch` that is not understood is answered with `error`, which names the field."
         ),
         "parameters": [
             {

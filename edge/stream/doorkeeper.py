@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from aviary.mesh.v1 import reason_pb2
@@ -14,6 +15,7 @@ from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
 from edge.stream.socket import CLOSE_GOING_AWAY, Horizon, Socket, Wire
 from edge.stream.tasks import Tasks
+from edge.stream.watches import Watches
 from runtime.errors import Unauthenticated, common
 from runtime.ids import Clock
 from runtime.policy import ensure_may_call
@@ -42,6 +44,7 @@ class Doorkeeper:
         catch_up: CatchUp,
         tasks: Tasks,
         attendance: Attendance,
+        watches: Watches,
         clock: Clock,
         limits: StreamLimits,
     ) -> None:
@@ -53,6 +56,9 @@ class Doorkeeper:
         self._catch_up = catch_up
         self._tasks = tasks
         self._attendance = attendance
+        self._watches = watches
+        # What sockets want to watch that have not been greeted yet: the first message is the greeting.
+        self._early: dict[Socket, Collection[bytes]] = {}
         self._clock = clock
         self._sweeps = 0
         self._slots = itertools.count()
@@ -80,6 +86,8 @@ class Doorkeeper:
     def leave(self, socket: Socket) -> None:
         """The connection is gone."""
         socket.closed = True
+        self._early.pop(socket, None)
+        self._watches.forget(socket)
         if self._slot_of.pop(socket, None) is not None:
             self._hub.remove(socket)
             self._tasks.spawn(self._attendance.leave(socket.viewer))
@@ -90,6 +98,13 @@ class Doorkeeper:
         if grant.caller.user_id != socket.viewer:
             raise TokenInvalid("the token is another user's")
         socket.expires_at_ms = grant.expires_at_ms
+
+    def watch(self, socket: Socket, tweet_ids: Collection[bytes]) -> None:
+        """The tweets whose counts a reader wants from now on."""
+        if socket.greeted:
+            self._watches.watch(socket, tweet_ids)
+        else:
+            self._early[socket] = tweet_ids
 
     async def run(self) -> None:
         """Sweep every second until cancelled; then say goodbye to everybody."""
@@ -127,5 +142,7 @@ class Doorkeeper:
             socket.hold(self._clock.now_ms())
         self._hub.add(socket)
         socket.hello(self.limits.heartbeat_s)
+        if (early := self._early.pop(socket, None)) is not None:
+            self._watches.watch(socket, early)
         if since_ms is not None:
             self._catch_up.start(socket, since_ms)

@@ -14,16 +14,18 @@ from edge.stream.socket import Socket
 from edge.stream.tasks import Tasks
 from runtime import telemetry
 from runtime.context import NOBODY, acting
-from runtime.ids import Clock, split_ids
+from runtime.ids import Clock, ms_of, split_ids
 from views.deps import Deps
 from views.ids import text_id
 from views.items import Item
-from views.live import LiveTweet, concerned, is_concerned, load_live, may_see, shown_to
+from views.live import Known, LiveTweet, as_seen_by, concerned, is_concerned, load_live, may_see, shown_to
 
 _TWEETS_AT_ONCE = 64
 _READERS_AT_ONCE = 64
 _LOAD_WITHIN_S = 5.0
 _PUBLISHERS = 1_000
+UNTOUCHED_FOR_MS = 5_000
+"""A tweet that arrives within this time is sent as nobody's: its readers see it for the first time, and share one rendering."""
 
 SOCKETS = Gauge("aviary_edge_sockets", "Open streams.")
 LIVE = Counter("aviary_edge_live_total", "Signals of new tweets, by what became of them.", ["outcome"])
@@ -85,7 +87,7 @@ class Hub:
     def deleted(self, tweet_id: bytes, author_id: bytes) -> None:
         """A tweet was deleted: tell who could have it on the screen."""
         if self._sockets:
-            self._tasks.spawn(self._tell_deleted(author_id, tweet_deleted(text_id(tweet_id))))
+            self._tasks.spawn(self._tell_deleted(tweet_id, author_id))
 
     def deletions_lost(self) -> None:
         """A deletion may have gone unheard; what is on the screens cannot be checked from here."""
@@ -127,13 +129,15 @@ class Hub:
                 if tweet is None:
                     LIVE.labels("hidden").inc()
                     return
+                fresh = self._clock.now_ms() - ms_of(item.tweet_id) < UNTOUCHED_FOR_MS
                 data = self._render(tweet.view)
                 if before is not None:
                     await asyncio.wait([before])
-                known = shown_to(tweet, readers, self._views)
+                known = shown_to(tweet, readers, self._views) if fresh else Known([], readers)
                 self._send(tweet, known.meant, data)
                 if known.ask:
-                    await asyncio.gather(*(self._ask_and_send(tweet, viewer, data) for viewer in known.ask))
+                    own = data if fresh else None
+                    await asyncio.gather(*(self._ask_and_send(tweet, viewer, own) for viewer in known.ask))
             LIVE.labels("sent").inc()
         except Exception as error:  # whatever failed, these readers miss a tweet that their homes have
             LIVE.labels("failed").inc()
@@ -147,30 +151,35 @@ class Hub:
             for socket in list(self._sockets.get(viewer, ())):
                 socket.tweet(tweet.item.tweet_id, data)
 
-    async def _ask_and_send(self, tweet: LiveTweet, viewer: bytes, data: bytes) -> None:
+    async def _ask_and_send(self, tweet: LiveTweet, viewer: bytes, data: bytes | None) -> None:
+        """Send to one reader; without `data` as that reader sees it, who may have liked it before it came by."""
         async with self._readers:
+            if data is None:
+                data = self._render(await as_seen_by(tweet, viewer, self._views))
             if await may_see(tweet, viewer, self._views):
                 self._send(tweet, [viewer], data)
 
-    async def _tell_deleted(self, author_id: bytes, data: bytes) -> None:
+    async def _tell_deleted(self, tweet_id: bytes, author_id: bytes) -> None:
+        data = tweet_deleted(text_id(tweet_id))
+
         async def tell(viewer: bytes) -> None:
             async with self._readers:
                 with acting(NOBODY, _LOAD_WITHIN_S):
                     if await is_concerned(author_id, viewer, self._views):
-                        self._send_deleted(viewer, data)
+                        self._send_deleted(viewer, tweet_id, data)
 
         known = concerned(author_id, list(self._sockets), self._views)
         for viewer in known.meant:
-            self._send_deleted(viewer, data)
+            self._send_deleted(viewer, tweet_id, data)
         results = await asyncio.gather(*map(tell, known.ask), return_exceptions=True)
         for viewer, result in zip(known.ask, results, strict=True):
             if isinstance(result, Exception):
                 for socket in self._sockets.get(viewer, ()):
                     socket.gap()
 
-    def _send_deleted(self, viewer: bytes, data: bytes) -> None:
+    def _send_deleted(self, viewer: bytes, tweet_id: bytes, data: bytes) -> None:
         for socket in list(self._sockets.get(viewer, ())):
-            socket.tweet_deleted(data)
+            socket.tweet_deleted(tweet_id, data)
 
     def _forget(self, author_id: bytes, task: asyncio.Task[None]) -> None:
         if self._latest.get(author_id) is task:

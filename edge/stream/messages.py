@@ -5,7 +5,8 @@ from enum import Enum
 import orjson
 
 from cursors import Cursors
-from runtime.errors import FieldProblem, InvalidCursor
+from runtime.errors import FieldProblem, InvalidArgument, InvalidCursor
+from views.engagement import Engaged
 
 ROUTE = "/api/v1/stream"
 
@@ -17,8 +18,10 @@ class Type(Enum):
     PING = b"ping"
     TWEET = b"tweet"
     TWEET_DELETED = b"tweet_deleted"
+    COUNTS = b"counts"
     GAP = b"gap"
     REVOKED = b"revoked"
+    ERROR = b"error"
 
 
 NOTHING = b"{}"
@@ -37,6 +40,25 @@ def hello(cursor: str, heartbeat_s: int) -> bytes:
 def tweet_deleted(tweet_id: str) -> bytes:
     """Data that names a deleted tweet."""
     return orjson.dumps({"tweet_id": tweet_id})
+
+
+def counts(tweet_id: str, engaged: Engaged) -> bytes:
+    """Data that tells the counts of a tweet."""
+    return orjson.dumps(
+        {
+            "tweet_id": tweet_id,
+            "likes_count": engaged.likes,
+            "retweets_count": engaged.retweets,
+            "replies_count": engaged.replies,
+            "quote_tweets_count": engaged.quotes,
+        }
+    )
+
+
+def error(refused: InvalidArgument) -> bytes:
+    """Data that says what of a client's message was not understood, as a problem document does."""
+    fields = [{"field": problem.field, "message": problem.message} for problem in refused.fields]
+    return orjson.dumps({"reason": refused.reason, "errors": fields})
 
 
 def revoked(reason: str) -> bytes:

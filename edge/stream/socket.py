@@ -4,7 +4,8 @@ from collections import OrderedDict
 from typing import Protocol
 
 from edge.auth import Grant
-from edge.stream.messages import NOTHING, StreamCursors, Type, hello, message, revoked
+from edge.stream.messages import NOTHING, StreamCursors, Type, error, hello, message, revoked
+from runtime.errors import InvalidArgument
 
 REMEMBERED = 512
 BUFFER_BYTES = 256 * 1024
@@ -50,6 +51,7 @@ class Socket:
         self.expires_at_ms = grant.expires_at_ms
         self.heard = True
         self.closed = False
+        self.greeted = False
         self._wire = wire
         self._cursors = cursors
         self._horizon = horizon
@@ -72,6 +74,7 @@ class Socket:
 
     def hello(self, heartbeat_s: int) -> None:
         """The first message."""
+        self.greeted = True
         self._send(Type.HELLO, hello(self._cursor(), heartbeat_s))
 
     def ping(self) -> None:
@@ -82,17 +85,21 @@ class Socket:
 
     def tweet(self, tweet_id: bytes, data: bytes) -> None:
         """A tweet, unless it is among the last 512 that were sent."""
-        if tweet_id in self._sent:
-            self._sent.move_to_end(tweet_id)
-            return
-        self._sent[tweet_id] = None
-        if len(self._sent) > REMEMBERED:
-            self._sent.popitem(last=False)
-        self._send(Type.TWEET, data)
+        if self._is_new(tweet_id):
+            self._send(Type.TWEET, data)
 
-    def tweet_deleted(self, data: bytes) -> None:
-        """A deletion."""
-        self._send(Type.TWEET_DELETED, data)
+    def tweet_deleted(self, tweet_id: bytes, data: bytes, again: bool = False) -> None:
+        """A deletion, unless it is among the last 512 messages about tweets; `again`: the client asked."""
+        if self._is_new(b"-" + tweet_id) or again:
+            self._send(Type.TWEET_DELETED, data)
+
+    def counts(self, data: bytes) -> None:
+        """Counts of a tweet that the client watches."""
+        self._send(Type.COUNTS, data)
+
+    def refuse(self, refused: InvalidArgument) -> None:
+        """A message of the client was not understood and changes nothing."""
+        self._send(Type.ERROR, error(refused))
 
     def gap(self) -> None:
         """Events were lost that cannot be caught up with: read again over REST."""
@@ -112,6 +119,16 @@ class Socket:
         if not self.closed:
             self.closed = True
             self._wire.close(code, reason)
+
+    def _is_new(self, key: bytes) -> bool:
+        """Whether it was not sent lately; from now on it was."""
+        if key in self._sent:
+            self._sent.move_to_end(key)
+            return False
+        self._sent[key] = None
+        if len(self._sent) > REMEMBERED:
+            self._sent.popitem(last=False)
+        return True
 
     def _send(self, kind: Type, data: bytes) -> None:
         if self.closed:

@@ -5,7 +5,6 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-import orjson
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -23,11 +22,12 @@ from edge.auth import Grant
 from edge.problems import http_status, render
 from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.handshake import SUBPROTOCOL, Opening, read_opening
+from edge.stream.requests import Auth, Watch, WatchRefused, read_message
 from edge.stream.socket import CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, Socket
 from runtime.context import new_trace
-from runtime.errors import InvalidArgument, ServiceError, Unauthenticated
+from runtime.errors import ServiceError, Unauthenticated
 
-MAX_FRAME_BYTES = 8 * 1024
+MAX_FRAME_BYTES = 16 * 1024
 LINGER_S = 5.0
 _CALM_BYTES = 64 * 1024
 _DRAIN_WITHIN_S = 30.0
@@ -129,7 +129,7 @@ class StreamListener(WSListener):
             )
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """A frame of the client: its token, its goodbye, a sign of life."""
+        """A frame of the client: its token, what it watches, its goodbye, a sign of life."""
         if self._socket is not None:
             self._socket.heard = True
         if frame.msg_type == WSMsgType.CLOSE:
@@ -139,7 +139,10 @@ class StreamListener(WSListener):
             try:
                 self._read(frame.get_payload_as_bytes())
             except ServiceError as error:
-                self._close(CLOSE_POLICY, error.reason)
+                if isinstance(error, WatchRefused) and self._socket is not None:
+                    self._socket.refuse(error)
+                else:
+                    self._close(CLOSE_POLICY, error.reason)
         elif frame.msg_type not in (WSMsgType.PONG, WSMsgType.PING):
             self._close(_UNSUPPORTED, "only whole text messages")
 
@@ -168,13 +171,15 @@ class StreamListener(WSListener):
 
     def _read(self, payload: bytes) -> None:
         """Take a message of the client. Raises ServiceError."""
-        token = read_message(payload)
-        if token is None:
-            return
-        if self._socket is None:
-            self._enter(self._doorkeeper.grant(token))
-        else:
-            self._doorkeeper.renew(self._socket, token)
+        match read_message(payload):
+            case Auth(token) if self._socket is None:
+                self._enter(self._doorkeeper.grant(token))
+            case Auth(token) if self._socket is not None:
+                self._doorkeeper.renew(self._socket, token)
+            case Watch(tweet_ids) if self._socket is not None:
+                self._doorkeeper.watch(self._socket, tweet_ids)
+            case Watch():
+                raise Unauthenticated("a stream needs an access token before anything else")
 
     def _enter(self, grant: Grant) -> None:
         if self._waiting is not None:
@@ -188,20 +193,6 @@ class StreamListener(WSListener):
             self._socket.close(code, reason)
         elif self._wire is not None:
             self._wire.close(code, reason)
-
-
-def read_message(payload: bytes) -> str | None:
-    """The token of an `auth` message, None for a `pong`. Raises InvalidArgument for anything else."""
-    try:
-        given = orjson.loads(payload)
-    except orjson.JSONDecodeError:
-        given = None
-    match given:
-        case {"type": "auth", "access_token": str(token)} if len(given) == 2:
-            return token
-        case {"type": "pong"}:
-            return None
-    raise InvalidArgument('a message must be {"type":"auth","access_token":…}')
 
 
 def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:

@@ -190,11 +190,12 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
         tokens=TokenVerifier({"k1": KEY.public_key()}, CLOCK),
         cursors=Cursors({1: Secret(b"c" * 32)}, CLOCK),
         backlogs={"all": mesh_pb2_grpc.MeshServiceStub(mesh)},
+        bus=bus,
         edge_id=uuid.uuid4().bytes,
         clock=CLOCK,
         limits=limits or StreamLimits(),
     )
-    stops = [await listen(world.deps, bus), await stream.listen(bus)]
+    stops = [await listen(world.deps, bus), await stream.listen()]
     http = HttpServer(build_app([], OpsApp(lambda: {})), "127.0.0.1", 0, stream.upgrades)
     it = StreamWorld(world, bus, presence, stream, http.port, redis)
     tasks = [asyncio.create_task(work()) for work in (stream.run, http.run, it.beat)]

@@ -230,7 +230,7 @@ async def test_without_a_token_the_connection_ends_soon(it: StreamWorld) -> None
         assert await client.closed() == (1008, "TOKEN_MISSING")
 
 
-@pytest.mark.parametrize("message", ["hi", "{}", '{"type":"watch"}', '{"type":"auth","access_token":5}'])
+@pytest.mark.parametrize("message", ["hi", "{}", '{"type":"stare"}', '{"type":"auth","access_token":5}'])
 async def test_other_messages_are_refused(it: StreamWorld, message: str) -> None:
     async with it.open(it.world.user("alice")) as client:
         await client.socket.send(message)

@@ -10,7 +10,7 @@ from aviary.view.v1 import view_pb2
 from runtime.context import acting
 from runtime.errors import ServiceError
 from tests.unit.views.world import Gate, World, caller, text
-from views.engagement import _Last
+from views.engagement import QUIET_S, _Last
 
 Look = Callable[[World, bytes, bytes], Awaitable[tuple[view_pb2.Tweet, list[str]]]]
 
@@ -98,7 +98,13 @@ async def test_a_page_does_not_wait_for_counts_that_do_not_come(world: World) ->
     gate = world.hold["GetTweetCounts"] = Gate()
     async with asyncio.timeout(20):
         assert (await in_home(world, alice, tweet))[1] == ["engagement"]
-    assert gate.arrived.is_set()
+        assert gate.arrived.is_set()
+        with world.counting() as made:
+            assert (await in_home(world, alice, tweet))[1] == ["engagement"]
+        assert made["GetTweetCounts"] == 0, "and the next ones do not wait at all, for a second"
+    gate.open()
+    world.clock.advance(QUIET_S)
+    assert (await in_home(world, alice, tweet))[1] == []
 
 
 async def test_nobody_sees_counts_and_no_flags(world: World) -> None:

@@ -5,16 +5,19 @@ from typing import Any
 
 from cursors import Cursors
 from edge.api import tweet_renderer
-from edge.auth import Grant
+from edge.auth import Grant, TokenVerifier
 from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
 from edge.stream.catchup import CatchUp
+from edge.stream.doorkeeper import Doorkeeper, StreamLimits
 from edge.stream.hub import Hub
 from edge.stream.messages import StreamCursors
 from edge.stream.socket import Socket
 from edge.stream.tasks import Tasks
+from edge.stream.watches import Watches
 from runtime.config import Secret
 from runtime.errors import Unavailable
+from simulation.bus import MemoryBus
 from simulation.presence import MemoryPresence
 from tests.unit.views.world import T0, World, caller
 from views import feeds
@@ -110,6 +113,10 @@ class Rig:
         render = tweet_renderer(Encoder())
         self.catch_up = CatchUp(feeds.home(self.world.deps), render, self.clock, self.tasks)
         self.hub = Hub(self.world.deps, render, self.catch_up, self.tasks, self.clock)
+        self.bus = MemoryBus()
+        self.watches = Watches(self.world.deps, self.bus, self.clock)
+        self.bus.on_reconnected(self.watches.uncertain)
+        self.world.deps.statuses.watch(self.watches.deleted, self.watches.uncertain)
         self.world.deps.statuses.watch(self.hub.deleted, self.hub.deletions_lost)
         self.presence = FailingPresence()
         self.attendance = Attendance(self.presence, EDGE, self.clock, self.hub.missed)
@@ -118,10 +125,29 @@ class Rig:
     def socket(self, viewer: bytes) -> tuple[Socket, FakeWire]:
         """An open stream."""
         wire = FakeWire()
-        socket = Socket(wire, Grant(caller(viewer), self.clock.ms + 900_000), self.cursors, StillHorizon(self.clock))
+        socket = Socket(wire, self.grant(viewer), self.cursors, StillHorizon(self.clock))
         self.hub.add(socket)
         return socket, wire
 
     def cursor_of(self, wire: FakeWire, viewer: bytes) -> int:
         """The time in the cursor of the last message."""
         return self.cursors.open(wire.sent[-1]["id"], viewer)
+
+    def doorkeeper(self, heartbeat_s: int = 2) -> Doorkeeper:
+        """Who lets readers in."""
+        return Doorkeeper(
+            TokenVerifier({}, self.clock),
+            self.cursors,
+            StillHorizon(self.clock),
+            self.hub,
+            self.catch_up,
+            self.tasks,
+            self.attendance,
+            self.watches,
+            self.clock,
+            StreamLimits(heartbeat_s=heartbeat_s),
+        )
+
+    def grant(self, viewer: bytes) -> Grant:
+        """The right of a reader to a stream, for a quarter of an hour."""
+        return Grant(caller(viewer), self.clock.ms + 900_000)

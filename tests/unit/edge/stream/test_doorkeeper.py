@@ -2,26 +2,16 @@
 
 import pytest
 
-from edge.auth import Grant, TokenVerifier
-from edge.stream.doorkeeper import Doorkeeper, StreamLimits
+from edge.auth import Grant
+from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.socket import Socket
 from runtime.errors import Unauthenticated
-from tests.unit.edge.stream.rig import EDGE, FakeWire, Rig, StillHorizon
+from tests.unit.edge.stream.rig import EDGE, FakeWire, Rig
 from tests.unit.views.world import caller, text
 
 
 def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
-    return Doorkeeper(
-        TokenVerifier({}, rig.clock),
-        rig.cursors,
-        StillHorizon(rig.clock),
-        rig.hub,
-        rig.catch_up,
-        rig.tasks,
-        rig.attendance,
-        rig.clock,
-        StreamLimits(heartbeat_s=heartbeat_s),
-    )
+    return rig.doorkeeper(heartbeat_s)
 
 
 async def entered(rig: Rig, door: Doorkeeper, viewer: bytes, since_ms: int | None = None) -> tuple[Socket, FakeWire]:

@@ -5,7 +5,6 @@ import pytest
 from edge.auth import TokenInvalid
 from edge.problems import RouteNotFound
 from edge.stream.handshake import missing_of_handshake, read_opening
-from edge.stream.websocket import read_message
 from runtime.errors import InvalidArgument
 
 PATH = b"/api/v1/stream"
@@ -70,11 +69,3 @@ def test_other_subprotocols_alone_are_refused() -> None:
 def test_other_paths_are_not_found(path: bytes) -> None:
     with pytest.raises(RouteNotFound):
         read_opening(path, {})
-
-
-def test_messages_of_clients() -> None:
-    assert read_message(b'{"type":"auth","access_token":"t"}') == "t"
-    assert read_message(b'{"type":"pong"}') is None
-    for other in (b"", b"[]", b"1", b'{"type":"auth"}', b'{"type":"auth","access_token":"t","more":1}', b"\xff"):
-        with pytest.raises(InvalidArgument):
-            read_message(other)

@@ -7,6 +7,7 @@ from aviary.timeline.v1.events_pb2 import HomeSignal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.stream.hub import UNTOUCHED_FOR_MS
 from tests.unit.edge.stream.rig import EDGE, Rig
 from tests.unit.views.world import Gate, ids, text
 
@@ -240,3 +241,34 @@ async def test_a_removed_socket_gets_nothing() -> None:
     await rig.hub.heard(signal(1, rig.world.tweet(alice), alice, alice))
     await asyncio.sleep(0)
     assert wire.sent == [] and list(rig.hub) == []
+
+
+async def test_a_tweet_that_comes_late_shows_each_reader_what_that_reader_did_with_it() -> None:
+    """P53: who found it elsewhere and liked it must not see it unliked."""
+    rig = Rig()
+    await rig.world.warm()
+    alice, bob, carol = (rig.world.user(name) for name in ("alice", "bob", "carol"))
+    for reader in (alice, carol):
+        rig.world.follow(reader, bob)
+    (_, first), (_, second) = rig.socket(alice), rig.socket(carol)
+    tweet = rig.world.tweet(bob)
+    rig.clock.ms += UNTOUCHED_FOR_MS
+    rig.world.mark("like", alice, tweet)
+    await rig.hub.heard(signal(1, tweet, bob, alice, carol))
+    await idle(rig)
+    seen = [(m["data"]["likes_count"], m["data"]["liked"]) for wire in (first, second) for m in wire.sent]
+    assert seen == [(1, True), (1, False)]
+
+
+async def test_a_fresh_tweet_is_counted_once_for_all_its_readers() -> None:
+    """P61"""
+    rig = Rig()
+    await rig.world.warm()
+    bob = rig.world.user("bob")
+    readers = [rig.world.user(f"r{n}") for n in range(20)]
+    for reader in readers:
+        rig.world.follow(reader, bob)
+    wires = [rig.socket(reader)[1] for reader in readers]
+    await rig.hub.heard(signal(1, rig.world.tweet(bob), bob, *readers))
+    await idle(rig)
+    assert all(wire.sent[0]["data"]["likes_count"] == 0 for wire in wires) and rig.world.calls["GetTweetCounts"] == 1
