@@ -6,6 +6,7 @@ What is shown is always the count at some place of the log and, of the viewer's 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runtime.errors import Unavailable
 from svc_engage import metrics
@@ -15,12 +16,10 @@ from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.overlay import (
     UNTOUCHED,
     Both,
-    OwnRecent,
     OwnState,
     Stated,
     later_of,
     latest,
-    liked,
     missing_in,
     with_mark,
 )
@@ -59,23 +58,42 @@ class Reads:
         glance, reachable = await self._look(Family.TWEET, viewer_id, tweet_ids)
         counts, states = await self._known(Family.TWEET, viewer_id, tweet_ids, glance, reachable)
         recent = glance.recent
-        if not (states or recent.likes or recent.bookmarks):
-            return TweetsSeen(counts)
-        own = _own_likes(tweet_ids, states, recent)
-        likes = {one for one, mine in own.items() if liked(mine).present}
-        bookmarks = {one for one in tweet_ids if _bookmarked(states.get(one, UNTOUCHED), recent.bookmarks.get(one))}
-        return TweetsSeen(await self._with_likes(viewer_id, tweet_ids, counts, own), likes, bookmarks)
+        likes = {one for one, both in states.items() if both.like.present}
+        bookmarks = {one for one, both in states.items() if both.bookmark.present}
+        for one, stated in recent.bookmarks.items():
+            if stated.at >= states.get(one, UNTOUCHED).bookmark.at:
+                (bookmarks.add if stated.present else bookmarks.discard)(one)
+        late: dict[Subject, _Late] = {}
+        for one, slots in zip(tweet_ids, counts, strict=True):
+            both, mine = states.get(one), recent.likes.get(one, ())
+            # Most were never liked by the viewer, or so long ago that the count has it.
+            if mine or (both is not None and both.like.at > slots[1]):
+                mine = with_mark(mine, (both or UNTOUCHED).like)
+                (likes.add if latest(mine).present else likes.discard)(one)
+                late[Subject(one, Kind.LIKES)] = _Late(slots[0], slots[1], {viewer_id: mine})
+        shown = await self._shown(late)
+        if shown:
+            pairs = zip(tweet_ids, counts, strict=True)
+            counts = [(shown.get(Subject(one, Kind.LIKES), slots[0]), *slots[1:]) for one, slots in pairs]
+        return TweetsSeen(counts, likes, bookmarks)
 
     async def users(self, viewer_id: bytes, user_ids: Sequence[bytes]) -> Sequence[Slots]:
         """Counts of different users, in their order. The viewer's own follows and tweets of the last minute are in them."""
         glance, reachable = await self._look(Family.USER, viewer_id, user_ids)
         counts, _ = await self._known(Family.USER, b"", user_ids, glance, reachable)
         recent = glance.recent
-        if not (recent.following or recent.tweets):
+        late: dict[Subject, _Late] = {}
+        for one, (followers, followers_as_of, *rest) in zip(user_ids, counts, strict=True):
+            if mine := recent.followers.get(one):
+                late[Subject(one, Kind.FOLLOWERS)] = _Late(followers, followers_as_of, {viewer_id: mine})
+            if one == viewer_id:
+                following, following_as_of, tweets, tweets_as_of = rest
+                late[Subject(one, Kind.FOLLOWING)] = _Late(following, following_as_of, recent.following)
+                late[Subject(one, Kind.TWEETS)] = _Late(tweets, tweets_as_of, recent.tweets)
+        if not late:
             return counts
-        return [
-            await self._with_follows(viewer_id, one, slots, recent) for one, slots in zip(user_ids, counts, strict=True)
-        ]
+        shown = await self._shown(late)
+        return [_with(shown, one, slots) for one, slots in zip(user_ids, counts, strict=True)]
 
     async def _look(self, family: Family, viewer_id: bytes, ids: Sequence[bytes]) -> tuple[Glance, bool]:
         try:
@@ -88,10 +106,10 @@ class Reads:
         self, family: Family, viewer_id: bytes, ids: Sequence[bytes], glance: Glance, reachable: bool
     ) -> tuple[Sequence[Slots], Mapping[bytes, Both]]:
         """Counts and marks, those that the cache does not know from the store."""
-        whole = None not in glance.counts and all(map(is_whole, glance.counts))  # type: ignore[arg-type]
+        counts = _whole(glance.counts)
         unsure = _unsure(ids, glance.marks) if viewer_id else ()
-        if whole and not unsure:
-            return glance.counts, glance.marks.states  # type: ignore[return-value]
+        if counts is not None and not unsure:
+            return counts, glance.marks.states
         if viewer_id and reachable and glance.marks.floor is None:
             self._builds.start(viewer_id)
         if reachable:
@@ -154,55 +172,63 @@ class Reads:
                 states[one] = later_of(stored, states.get(one, UNTOUCHED))
         return states
 
-    async def _with_likes(
-        self,
-        viewer_id: bytes,
-        tweet_ids: Sequence[bytes],
-        counts: Sequence[Slots],
-        own: Mapping[bytes, Sequence[OwnState]],
-    ) -> Sequence[Slots]:
-        shown = list(counts)
-        for number, one in enumerate(tweet_ids):
-            if mine := own.get(one):
-                likes, as_of, *rest = counts[number]
-                likes = await self._shown(Subject(one, Kind.LIKES), likes, as_of, {viewer_id: mine})
-                shown[number] = (likes, as_of, *rest)
+    async def _shown(self, late: Mapping[Subject, "_Late"]) -> dict[Subject, int]:
+        """The counts with the viewer's own states of their members."""
+        shown: dict[Subject, int] = {}
+        unclear: dict[Subject, Mapping[bytes, Sequence[OwnState]]] = {}
+        for subject, (known, as_of, own) in late.items():
+            lacking = [missing_in(as_of, mine) for mine in own.values()]
+            if None in lacking:
+                unclear[subject] = own
+            else:
+                shown[subject] = max(0, known + sum(filter(None, lacking)))
+        if unclear:
+            shown |= await self._settled(unclear)
         return shown
 
-    async def _with_follows(self, viewer_id: bytes, user_id: bytes, slots: Slots, recent: OwnRecent) -> Slots:
-        followers, following, tweets = slots[0::2]
-        if mine := recent.followers.get(user_id):
-            followers = await self._shown(Subject(user_id, Kind.FOLLOWERS), followers, slots[1], {viewer_id: mine})
-        if user_id == viewer_id:
-            following = await self._shown(Subject(user_id, Kind.FOLLOWING), following, slots[3], recent.following)
-            tweets = await self._shown(Subject(user_id, Kind.TWEETS), tweets, slots[5], recent.tweets)
-        return (followers, slots[1], following, slots[3], tweets, slots[5])
-
-    async def _shown(self, subject: Subject, count: int, as_of: int, own: Mapping[bytes, Sequence[OwnState]]) -> int:
-        """A count with the viewer's own states of its members."""
-        lacking = 0
-        for mine in own.values():
-            lacks = missing_in(as_of, mine)
-            if lacks is None:
-                return await self._settled(subject, own)
-            lacking += lacks
-        return max(0, count + lacking)
-
-    async def _settled(self, subject: Subject, own: Mapping[bytes, Sequence[OwnState]]) -> int:
+    async def _settled(self, unclear: Mapping[Subject, Mapping[bytes, Sequence[OwnState]]]) -> dict[Subject, int]:
         """The same from the store, whose rows tell what is counted of a member where the cache does not."""
         for _ in range(_ATTEMPTS):
-            count = (await self._store.counts([subject])).get(subject, NOTHING)
-            unclear = [member for member, mine in own.items() if missing_in(count.as_of, mine) is None]
-            rows: Mapping[bytes, Row] = {}
-            if unclear:
-                rows = (await self._store.rows({subject: unclear}, {subject: count.level}))[subject]
-            if all(row.counted_at <= count.as_of for row in rows.values()):
+            counts = await self._store.counts(list(unclear))
+            ends = {subject: counts.get(subject, NOTHING) for subject in unclear}
+            wanted = {
+                subject: [member for member, mine in own.items() if missing_in(ends[subject].as_of, mine) is None]
+                for subject, own in unclear.items()
+            }
+            rows = await self._store.rows(wanted, {subject: count.level for subject, count in ends.items()})
+            if all(row.counted_at <= ends[one].as_of for one, found in rows.items() for row in found.values()):
                 break
-        lacking = 0
-        for member, mine in own.items():
-            lacks = missing_in(count.as_of, mine)
-            lacking += latest(mine).present - rows.get(member, NEVER).counted if lacks is None else lacks
-        return max(0, count.count + lacking)
+        return {subject: _settled(ends[subject], own, rows[subject]) for subject, own in unclear.items()}
+
+
+class _Late(NamedTuple):
+    """A count that may lack what the viewer did lately."""
+
+    shown: int
+    as_of: int
+    own: Mapping[bytes, Sequence[OwnState]]
+    """The viewer's states by member."""
+
+
+def _settled(count: Count, own: Mapping[bytes, Sequence[OwnState]], rows: Mapping[bytes, Row]) -> int:
+    shown = count.count
+    for member, mine in own.items():
+        lacks = missing_in(count.as_of, mine)
+        shown += latest(mine).present - rows.get(member, NEVER).counted if lacks is None else lacks
+    return max(0, shown)
+
+
+def _with(shown: Mapping[Subject, int], user_id: bytes, slots: Slots) -> Slots:
+    numbers = []
+    for number, kind in enumerate(Family.USER.value):
+        numbers += [shown.get(Subject(user_id, kind), slots[2 * number]), slots[2 * number + 1]]
+    return tuple(numbers)
+
+
+def _whole(counts: Sequence[Slots | None]) -> Sequence[Slots] | None:
+    """The counts, if all of them are known."""
+    known = [slots for slots in counts if slots is not None and is_whole(slots)]
+    return known if len(known) == len(counts) else None
 
 
 def _unsure(ids: Sequence[bytes], marks: Marks) -> Sequence[bytes]:
@@ -211,19 +237,3 @@ def _unsure(ids: Sequence[bytes], marks: Marks) -> Sequence[bytes]:
     if floor is None or not ids:
         return ids
     return [one for one in ids if one < floor] if min(ids) < floor else ()
-
-
-def _own_likes(
-    tweet_ids: Sequence[bytes], states: Mapping[bytes, Both], recent: OwnRecent
-) -> dict[bytes, Sequence[OwnState]]:
-    own = {}
-    for one in tweet_ids:
-        if one in states or one in recent.likes:
-            own[one] = with_mark(recent.likes.get(one, ()), states.get(one, UNTOUCHED).like)
-    return own
-
-
-def _bookmarked(both: Both, lately: Stated | None) -> bool:
-    if lately is None or lately.at <= both.bookmark.at:
-        return both.bookmark.present
-    return lately.present

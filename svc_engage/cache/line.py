@@ -49,6 +49,8 @@ class Line:
 
         Raises Unavailable when there is no answer within a quarter of a second; then they may have been done or not.
         """
+        if not commands:
+            return []
         wire = self._wire if self._wire is not None and self._wire.is_open else await self._opened()
         return await wire.ask(commands)
 

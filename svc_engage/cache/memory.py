@@ -109,6 +109,12 @@ class MemoryCountCache:
         if kind is MarkKind.LIKE and mark.delta:
             self._engage(user_id, mark)
 
+    async def forget(self, user_id: bytes) -> None:
+        """Forget what a user marked and with whom they engaged: what is owed is paid so."""
+        self._ensure_here()
+        self._marks.pop(user_id, None)
+        self._interactions.pop(user_id, None)
+
     async def begin_marks(self, user_id: bytes, token: bytes) -> None:
         """See CountCache."""
         self._ensure_here()

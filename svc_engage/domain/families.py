@@ -36,7 +36,7 @@ def unknown(family: Family) -> Slots:
 
 def is_whole(slots: Slots) -> bool:
     """Whether every count is known."""
-    return all(slots[1::2])
+    return 0 not in slots[1::2]
 
 
 def later(one: Slots, other: Slots) -> Slots:

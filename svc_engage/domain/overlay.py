@@ -116,11 +116,6 @@ def later_of(one: Both, other: Both) -> Both:
     return Both(max(one.like, other.like, key=_at), max(one.bookmark, other.bookmark, key=_at))
 
 
-def liked(own: Sequence[OwnState]) -> Stated:
-    """The latest of the likes of one tweet."""
-    return Stated(latest(own).present, latest(own).place) if own else Stated()
-
-
 def _version(own: OwnState) -> int:
     return own.version
 

@@ -1,12 +1,12 @@
 """GetTweetCounts: counts of tweets, and what the viewer did with them."""
 
-from aviary.engage.v1.engage_pb2 import GetTweetCountsRequest, GetTweetCountsResponse, TweetCounts
+from aviary.engage.v1.engage_pb2 import GetTweetCountsRequest, GetTweetCountsResponse
 
 from runtime.context import Caller
 from svc_engage.deps import Deps
 
 
-async def get_tweet_counts(request: GetTweetCountsRequest, _: Caller, deps: Deps) -> GetTweetCountsResponse:
+async def get_tweet_counts(request: GetTweetCountsRequest, _caller: Caller, deps: Deps) -> GetTweetCountsResponse:
     """Counts and flags, one for each tweet that was asked for, the viewer's own likes and bookmarks included (P53).
 
     P55: every like counts, whoever set it; accounts that are suspended, blocked or muted are left out neither here nor of the
@@ -15,17 +15,18 @@ async def get_tweet_counts(request: GetTweetCountsRequest, _: Caller, deps: Deps
     tweet_ids = list(dict.fromkeys(request.tweet_ids))
     seen = await deps.reads.tweets(request.viewer_id, tweet_ids)
     liked, bookmarked = seen.liked, seen.bookmarked
-    return GetTweetCountsResponse(
-        counts=[
-            TweetCounts(
-                tweet_id=one,
-                likes_count=slots[0],
-                retweets_count=slots[2],
-                replies_count=slots[4],
-                quote_tweets_count=slots[6],
-                liked=one in liked,
-                bookmarked=one in bookmarked,
-            )
-            for one, slots in zip(tweet_ids, seen.counts, strict=True)
-        ]
-    )
+    response = GetTweetCountsResponse()
+    # Setting a field costs a fifth of naming it in the constructor, and every page of tweets comes here.
+    add = response.counts.add
+    for one, (likes, _, retweets, _, replies, _, quotes, _) in zip(tweet_ids, seen.counts, strict=True):
+        counts = add()
+        counts.tweet_id = one
+        counts.likes_count = likes
+        counts.retweets_count = retweets
+        counts.replies_count = replies
+        counts.quote_tweets_count = quotes
+        if one in liked:
+            counts.liked = True
+        if one in bookmarked:
+            counts.bookmarked = True
+    return response
