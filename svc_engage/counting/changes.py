@@ -13,6 +13,7 @@ from ordered import Item
 from runtime.bus import Poison
 from svc_engage.domain.marks import LikeState
 from svc_engage.domain.relations import Change, Kind, Subject
+from svc_engage.events import like_state
 
 _ID_BYTES = 16
 _CREATED, _DELETED = 1, 2
@@ -43,18 +44,9 @@ def tweet(item: Item) -> Change:
     return _change(event.author_id, Kind.TWEETS, event.tweet_id, created, version, item.place)
 
 
-def like_state(item: Item) -> LikeState:
+def listed(item: Item) -> LikeState:
     """The like that the lists are to show. Its place is the one at which it was set first."""
-    event: LikeSet = item.event
-    return LikeState(
-        tweet_id=event.tweet_id,
-        author_id=event.author_id,
-        user_id=event.user_id,
-        liked=event.liked,
-        at=item.at,
-        level=event.level,
-        marked_ms=event.occurred_at.ToMilliseconds(),
-    )
+    return like_state(item.event, item.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +61,7 @@ class Log:
 
 
 LOGS = (
-    Log("engage-likes", (LikeSet,), like, like_state),
+    Log("engage-likes", (LikeSet,), like, listed),
     Log("engage-follows", (FollowSet, FollowerSet), follow),
     Log("engage-tweets", (TweetCreated, TweetDeleted), tweet),
 )

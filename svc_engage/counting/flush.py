@@ -37,10 +37,9 @@ class Flush:
         last: until it is stored everything is read again.
         """
         sums = await self._sum(memory, told, until)
-        further = {s: c for s, c in sums.counts.items() if c.as_of == until}
-        if further:
-            await self._store.put_counts(further)
-            _note(metrics.COUNT_WRITES, further)
+        if sums.further:
+            await self._store.put_counts(sums.further)
+            _note(metrics.COUNT_WRITES, sums.further)
         self._faults.at("engage.count.after_counts")
         if sums.counts:
             # Also those that were stored before: who stored them may have broken off here.
@@ -64,7 +63,7 @@ class Flush:
         changes = [one.change for one in told]
         wanted = members_of(changes)
         if not wanted:
-            return Sums({}, {}, set())
+            return Sums({}, {}, {}, set())
         counts: dict[Subject, Count] = {s: memory.kept[s] for s in wanted if s in memory.kept}
         if unknown := [s for s in wanted if s not in counts]:
             counts |= await self._store.counts(unknown)
@@ -83,7 +82,8 @@ class Flush:
         missing = [
             one
             for one in told
-            if (row := sums.rows[one.change.subject].get(one.change.member, NEVER)).version == one.change.version
+            if (row := sums.rows.get(one.change.subject, {}).get(one.change.member, NEVER)).version
+            == one.change.version
             and row.at < row.version
         ]
         for start in range(0, len(missing), _LISTS_AT_ONCE):

@@ -113,8 +113,6 @@ class Machine:
     def _lost(self, memory: Memory) -> None:
         metrics.LOST.labels(self.durable).inc()
         log.error("events_lost_uncounted", durable=self.durable, partition=memory.partition)
-        # The log may have been made again: its places do not go on behind those that were read.
-        memory.until = 0
         self.recount(memory.partition, None)
 
     def _work_on(self, memory: Memory) -> None:
@@ -134,7 +132,6 @@ class Machine:
                 except Exception as error:
                     # A missing dependency, or a mistake of ours: nothing may be passed over, so the partition waits, loudly.
                     metrics.FLUSHES.labels("failed").inc()
-                    memory.kept.clear()
                     failures += 1
                     pause_s = min(backoff_s(_FIRST_PAUSE_S, failures), _LONGEST_PAUSE_S)
                     say = log.warning if isinstance(error, Unavailable) else log.exception

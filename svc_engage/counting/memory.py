@@ -42,8 +42,8 @@ class Memory:
     worker: asyncio.Task[None] | None = None
 
     def add(self, told: Sequence[Told], until: int) -> None:
-        """Queue what is behind the end of the queue: a slice that is tried again is there already."""
-        self.queue += [one for one in told if one.change.place > self.until]
+        """Queue a slice."""
+        self.queue += told
         self.until = max(self.until, until)
 
     def done(self, taken: int, until: int, counts: Mapping[Subject, Count]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.relations import NEVER, Change, Count, Row, Subject
+from svc_engage.domain.relations import NEVER, NOTHING, Change, Count, Row, Subject
 
 Counts = Mapping[Subject, Count]
 Rows = Mapping[Subject, Mapping[bytes, Row]]
@@ -20,6 +20,8 @@ class Sums:
 
     counts: dict[Subject, Count]
     """Of every subject that was touched, read up to the end of the batch or further."""
+    further: dict[Subject, Count]
+    """Those of them that are further than what is stored."""
     rows: dict[Subject, dict[bytes, Row]]
     """Those that are to be written."""
     wrong: set[Subject]
@@ -31,7 +33,7 @@ def behind(counts: Counts, rows: Rows) -> set[Subject]:
     return {
         subject
         for subject, members in rows.items()
-        if members and max(row.counted_at for row in members.values()) > counts.get(subject, Count()).as_of
+        if members and max(row.counted_at for row in members.values()) > counts.get(subject, NOTHING).as_of
     }
 
 
@@ -45,7 +47,7 @@ def apply(changes: Sequence[Change], until: int, counts: Counts, rows: Rows, lev
     changed: dict[Subject, dict[bytes, Row]] = {}
     for change in changes:
         subject, member = change.subject, change.member
-        count = counts.get(subject) or Count()
+        count = counts.get(subject, NOTHING)
         of_subject = changed.setdefault(subject, {})
         row = of_subject.get(member) or rows.get(subject, {}).get(member, NEVER)
         if change.place <= row.counted_at:
@@ -60,12 +62,13 @@ def apply(changes: Sequence[Change], until: int, counts: Counts, rows: Rows, lev
     wrong = behind(counts, rows)
     summed = {}
     for subject in changed:
-        before = counts.get(subject) or Count()
+        before = counts.get(subject, NOTHING)
         total = before.count + differences.get(subject, 0)
         if total < 0:
             wrong.add(subject)
         summed[subject] = moved(before, max(0, total), until, levels)
-    return Sums(summed, changed, wrong)
+    further = {s: count for s, count in summed.items() if count.as_of > counts.get(s, NOTHING).as_of}
+    return Sums(summed, further, {s: rows for s, rows in changed.items() if rows}, wrong)
 
 
 def moved(before: Count, total: int, until: int, levels: Levels) -> Count:
