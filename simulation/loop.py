@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 _CLOSES = 20
 """How often a coroutine that ignores its end is told again; each `await` in a `finally` costs one."""
+_SWEEP = 200
+"""Tasks that are begun until those that have ended are let go."""
 
 
 class Life:
@@ -68,8 +70,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         self._ready: deque[Step] = deque()
         self._timers: list[Step] = []
         self._next_number = itertools.count().__next__
-        # All of them, until the end: collected earlier, the tasks of a killed process would run their `finally`.
+        # Those that have not ended, and some that have: collected before the end, tasks of a killed process would run their `finally`.
         self._tasks: list[asyncio.Task[Any]] = []
+        self._swept_at = _SWEEP
         self._closed = False
 
     def run(self, main: Coroutine[Any, Any, T]) -> T:
@@ -124,7 +127,11 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> "asyncio.Task[Any]":
         """A task of this loop; it starts in turn."""
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.append(task)
+        tasks = self._tasks
+        tasks.append(task)
+        if len(tasks) >= self._swept_at:
+            tasks[:] = [each for each in tasks if not each.done()]
+            self._swept_at = len(tasks) + _SWEEP
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

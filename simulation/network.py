@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -14,11 +14,13 @@ from grpc import aio
 from runtime import contract
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
 from runtime.channel import rpc_error, service_config
-from runtime.context import current_caller, current_trace, remaining_s
+from runtime.context import carried
 from runtime.errors import STATUS_KEY
 from simulation.dice import Dice
 from simulation.loop import NOBODY, SimulatedLoop
 from simulation.node import Node
+
+Metadata = tuple[tuple[str, Any], ...]
 
 _VANISHED = 0.2
 _TOKENS = 20.0
@@ -36,12 +38,12 @@ class ServedContext:
 
     __slots__ = ("_ends", "_loop", "_metadata")
 
-    def __init__(self, loop: SimulatedLoop, ends: float, metadata: tuple[tuple[str, Any], ...]) -> None:
+    def __init__(self, loop: SimulatedLoop, ends: float, metadata: Metadata) -> None:
         self._loop = loop
         self._ends = ends
         self._metadata = metadata
 
-    def invocation_metadata(self) -> tuple[tuple[str, Any], ...]:
+    def invocation_metadata(self) -> Metadata:
         """What came with the call."""
         return self._metadata
 
@@ -133,51 +135,44 @@ class Wire(aio.Channel):
 class WireCallable:
     """One rpc over a wire."""
 
-    __slots__ = ("_path", "_policy", "_rpc", "_wire")
+    __slots__ = ("_deadline_s", "_loop", "_path", "_policy", "_signer", "_wire")
 
     def __init__(self, wire: Wire, path: str) -> None:
         self._wire = wire
         self._path = path
-        self._rpc = contract.method(path)
+        self._deadline_s = contract.method(path).deadline_s
         self._policy = wire.retries.get(path)
+        self._loop = wire.network.loop
+        self._signer = wire.signer
 
     def __call__(self, request: Message, *, timeout: float | None = None, **_: Any) -> "asyncio.Future[Any]":
         """Call. The time left of the work at hand bounds the timeout; without one the contract's deadline does."""
-        limits = [limit for limit in (timeout, remaining_s()) if limit is not None]
-        metadata: tuple[tuple[str, Any], ...] = ((CALLER_KEY, self._wire.signer.sign(current_caller())),)
-        if trace := current_trace():
-            metadata = (*metadata, (TRACE_KEY, trace))
-        ends = self._wire.network.loop.time() + max(0, min(limits, default=self._rpc.deadline_s))
-        return Call(self._wire, self._path, self._policy, request, metadata, ends).future
+        caller, left, trace = carried()
+        if timeout is not None and (left is None or timeout < left):
+            left = timeout
+        ends = self._loop.now + (self._deadline_s if left is None else max(0.0, left))
+        signed = (CALLER_KEY, self._signer.sign(caller))
+        metadata = (signed, (TRACE_KEY, trace)) if trace else (signed,)
+        return Call(self._loop, self._wire, self._path, self._policy, request, metadata, ends)
 
 
-class Reply(asyncio.Future[Any]):
-    """The answer of a call, for whoever waits; one who waits no longer makes that known to the other end."""
+class Call(asyncio.Future[Any]):
+    """One call on its way, to be answered, refused or forgotten by others; the future of its answer.
 
-    def __init__(self, loop: SimulatedLoop, given_up: Callable[[], None]) -> None:
-        super().__init__(loop=loop)
-        self._given_up = given_up
-
-    def cancel(self, msg: Any | None = None) -> bool:
-        """Wait no longer."""
-        if not super().cancel(msg):
-            return False
-        self._given_up()
-        return True
-
-
-class Call:
-    """One call on its way, to be answered, refused or forgotten by others."""
+    Who waits for it no longer makes that known to the other end.
+    """
 
     def __init__(
         self,
+        loop: SimulatedLoop,
         wire: Wire,
         path: str,
         policy: dict[str, Any] | None,
         request: Message,
-        metadata: tuple[tuple[str, Any], ...],
+        metadata: Metadata,
         ends: float,
     ) -> None:
+        super().__init__(loop=loop)
         self._wire = wire
         self._network = wire.network
         self._path = path
@@ -187,10 +182,15 @@ class Call:
         self._ends = ends
         self._attempt = 0
         self._work: asyncio.Task[None] | None = None
-        loop = wire.network.loop
-        self.future = Reply(loop, self._given_up)
         self._deadline = loop.call_at(ends, self._late, context=NOBODY)
         self._try()
+
+    def cancel(self, msg: Any | None = None) -> bool:
+        """Wait no longer."""
+        if not super().cancel(msg):
+            return False
+        self._given_up()
+        return True
 
     def lost(self) -> None:
         """The process that serves it died: the connection breaks, or its machine is gone and nobody says anything."""
@@ -203,7 +203,7 @@ class Call:
         self._network.later(self._arrives, self._network.one_of(self._wire.area))
 
     def _arrives(self, node: Node | None) -> None:
-        if self.future.done():
+        if self.done():
             return
         if node is None or node.life.over:
             self._network.later(self._answered, self._attempt, None, _unreached())
@@ -227,13 +227,13 @@ class Call:
         self._network.later(self._answered, attempt, answer, error)
 
     def _answered(self, attempt: int, answer: Any, error: aio.AioRpcError | None) -> None:
-        if self.future.done() or attempt != self._attempt:
+        if self.done() or attempt != self._attempt:
             return
         wire = self._wire
         if error is None:
             wire.tokens = min(_TOKENS, wire.tokens + 0.1)
             self._deadline.cancel()
-            self.future.set_result(answer)
+            self.set_result(answer)
             return
         if error.code() is grpc.StatusCode.UNAVAILABLE:
             wire.tokens = max(0.0, wire.tokens - 1)
@@ -243,15 +243,15 @@ class Call:
                 self._network.loop.call_later(longest * self._network.dice.roll(), self._again, context=NOBODY)
                 return
         self._deadline.cancel()
-        self.future.set_exception(error)
+        self.set_exception(error)
 
     def _again(self) -> None:
-        if not self.future.done():
+        if not self.done():
             self._try()
 
     def _late(self) -> None:
-        if not self.future.done():
-            self.future.set_exception(rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time", None))
+        if not self.done():
+            self.set_exception(rpc_error(grpc.StatusCode.DEADLINE_EXCEEDED, "no answer in time", None))
             self._given_up()
 
     def _given_up(self) -> None:
