@@ -1,0 +1,132 @@
+"""What a viewer did lately, laid over counts: in every order of states, of what was counted and of what was written down."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import permutations, product
+
+import pytest
+
+from readers.recent import (
+    BOOKMARK,
+    DELETED_TWEET,
+    FOLLOW,
+    LIKE,
+    OWN_TWEET,
+    OwnBookmark,
+    OwnFollow,
+    OwnLike,
+    tweet_value,
+)
+from svc_engage.domain.overlay import OwnState, Stated, latest, missing_in, own_recent, with_mark
+
+TWEET, OTHER = b"t" * 16, b"o" * 16
+
+
+@dataclass(frozen=True)
+class Set:
+    """A state that a viewer set: its version, and its place in the log."""
+
+    present: bool
+    version: int
+    place: int
+
+
+def counted(states: Sequence[Set], as_of: int, at_first: bool) -> bool:
+    """What a count that goes up to `as_of` has of the member: the greatest version among the states up to there."""
+    read = [one for one in states if one.place <= as_of]
+    return max(read, key=lambda one: one.version).present if read else at_first
+
+
+def recorded(states: Sequence[Set], at_first: bool) -> list[OwnState]:
+    """What requests that followed one another wrote down, newest first."""
+    before, written = at_first, []
+    for one in states:
+        written.append(OwnState(one.present, before, one.place, one.version))
+        before = one.present
+    return written[::-1]
+
+
+def test_a_count_with_the_viewers_own_states_is_right_wherever_it_ends() -> None:
+    """P53, in every order: up to four states, those in the log in any order, counted up to anywhere."""
+    for number in range(1, 5):
+        for presents in product((False, True), repeat=number):
+            for places in permutations(range(1, number + 1)):
+                states = [Set(present, n + 1, places[n]) for n, present in enumerate(presents)]
+                for at_first, as_of in product((False, True), range(number + 1)):
+                    own = recorded(states, at_first)
+                    shown = counted(states, as_of, at_first) + (missing_in(as_of, own) or 0)
+                    assert missing_in(as_of, own) is not None
+                    assert shown == states[-1].present, (states, at_first, as_of)
+
+
+def test_the_order_in_which_states_were_written_down_does_not_matter() -> None:
+    states = [Set(True, 1, 2), Set(False, 2, 3), Set(True, 3, 5)]
+    own = recorded(states, False)
+    for order in permutations(own):
+        assert [missing_in(as_of, order) for as_of in range(6)] == [missing_in(as_of, own) for as_of in range(6)]
+
+
+def test_two_likes_at_the_same_time_that_both_saw_none_before_count_once() -> None:
+    """P52: each would add one by itself."""
+    own = [OwnState(True, False, 11, 11), OwnState(True, False, 10, 10)]
+    assert [missing_in(as_of, own) for as_of in (9, 10, 11)] == [1, 0, 0]
+
+
+def test_nothing_is_said_when_a_place_is_not_known() -> None:
+    assert missing_in(5, [OwnState(True, False, 0, 3)]) is None
+    assert missing_in(5, [OwnState(False, True, 4, 4), OwnState(True, False, 0, 3)]) is None
+
+
+def test_a_mark_alone_tells_nothing_of_a_count_that_ends_before_it() -> None:
+    own = with_mark([], Stated(True, 10))
+    assert (missing_in(10, own), missing_in(9, own)) == (0, None)
+
+
+@pytest.mark.parametrize("as_of", [0, 9, 10, 19, 20])
+def test_a_mark_whose_like_was_not_written_down_goes_on_from_those_that_were(as_of: int) -> None:
+    own = with_mark([OwnState(True, False, 10, 10)], Stated(False, 20))
+    assert (as_of >= 10 and as_of < 20) + (missing_in(as_of, own) or 0) == 0
+    assert missing_in(as_of, own) is not None
+
+
+def test_a_mark_that_was_written_down_is_there_once() -> None:
+    own = [OwnState(True, False, 10, 10)]
+    assert with_mark(own, Stated(True, 10)) == own
+    assert with_mark(own, Stated()) == own
+
+
+def test_what_was_written_down_is_sorted_by_what_it_is_about() -> None:
+    recent = own_recent(
+        [
+            (LIKE, OwnLike(TWEET, False, -1, 30).packed()),
+            (LIKE, OwnLike(OTHER, True, 0, 20).packed()),
+            (LIKE, OwnLike(TWEET, True, 1, 10).packed()),
+            (BOOKMARK, OwnBookmark(TWEET, False, 7).packed()),
+            (BOOKMARK, OwnBookmark(TWEET, True, 8).packed()),
+            (FOLLOW, OwnFollow(OTHER, -1, 5, 6, 2).packed()),
+            (FOLLOW, OwnFollow(OTHER, 1, 3, 4, 1).packed()),
+            (b"?", b"of later writers"),
+        ]
+    )
+    assert [one.before for one in recent.likes[TWEET]] == [True, False]
+    assert recent.likes[OTHER] == [OwnState(True, True, 20, 20)]
+    assert recent.bookmarks == {TWEET: Stated(True, 8)}
+    assert recent.following[OTHER] == [OwnState(False, True, 5, 2), OwnState(True, False, 3, 1)]
+    assert recent.followers[OTHER] == [OwnState(False, True, 6, 2), OwnState(True, False, 4, 1)]
+    assert latest(recent.likes[TWEET]).present is False
+
+
+def test_own_tweets_count_until_they_are_deleted_whichever_is_counted_first() -> None:
+    """P18: a deletion that stands before the creation in the log, or whose creation was long ago."""
+    for created, deleted in ((10, 20), (20, 10)):
+        writes = [(DELETED_TWEET, tweet_value(TWEET, deleted)), (OWN_TWEET, tweet_value(TWEET, created))]
+        own = own_recent(writes).tweets[TWEET]
+        states = [Set(True, 1, created), Set(False, 2, deleted)]
+        for as_of in (5, 10, 15, 20):
+            assert counted(states, as_of, False) + (missing_in(as_of, own) or 0) == 0
+    old = own_recent([(DELETED_TWEET, tweet_value(TWEET, 20))]).tweets[TWEET]
+    assert [missing_in(as_of, old) for as_of in (19, 20)] == [-1, 0]
+
+
+def test_a_tweet_of_an_older_writer_has_no_place() -> None:
+    assert missing_in(5, own_recent([(OWN_TWEET, TWEET)]).tweets[TWEET]) is None
