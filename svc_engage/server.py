@@ -13,6 +13,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
 from backlog import Backlog
 from cursors import Cursors
+from ordered.nats import NatsSource
 from readers.recent import RecentWrites
 from runtime.bus import NatsBus
 from runtime.cql import Cql
@@ -30,6 +31,7 @@ from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
 from svc_engage.store_cql import SCHEMA, CqlEngageStore
+from svc_engage.workers import Counting
 
 
 async def build(process: Process, config: Config) -> None:
@@ -73,8 +75,12 @@ async def build(process: Process, config: Config) -> None:
         ids=ids,
         faults=process.faults,
     )
+    source = NatsSource(bus)
+    counting = Counting(store, cache, bus, source, clock, levels=config.levels, faults=process.faults)
+    process.background("counting", counting.run)
+    process.check("counting", counting.check)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
-    process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
 
 
 if __name__ == "__main__":

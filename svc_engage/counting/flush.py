@@ -94,11 +94,12 @@ class Flush:
         assert self._log.state_of is not None
         state = self._log.state_of(one.item)
         before = await self._store.mark(state.user_id, MarkKind.LIKE, state.tweet_id)
-        if before.at < state.at:
-            await self._store.set_like(state, before, state.liked - before.present)
-        elif before.at == state.at:
-            # A request has begun to write this very state; what it replaced is dropped when it is seen in a list.
-            await self._store.set_like(state, UNMARKED, before.delta)
+        if before.at > state.at:
+            return
+        # The same state already: a request has begun to write it; what it replaced is dropped when it is seen in a list.
+        before, delta = (UNMARKED, before.delta) if before.at == state.at else (before, state.liked - before.present)
+        await self._store.set_like(state, before, delta)
+        await self._teller.listed(state, delta)
 
 
 def _before(rows: dict[Subject, dict[bytes, Row]], sums: Sums) -> dict[Subject, dict[bytes, Row]]:

@@ -16,7 +16,7 @@ from runtime.faults import Faults
 from simulation.loop import SimulatedLoop
 from svc_engage.counting import Log, Machine, Teller
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.marks import MarkKind
+from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.domain.relations import Change, Count, Kind, Row, Subject
 from svc_engage.events import like_state
 from svc_engage.store import EngageStore
@@ -84,15 +84,17 @@ class Cache:
     def __init__(self) -> None:
         self.away = False
         self.counts: dict[Subject, Count] = {}
-        self.puts = 0
+        self.marks: dict[tuple[bytes, bytes], Mark] = {}
 
     async def put(self, counts: Mapping[Subject, Count]) -> None:
-        self.puts += 1
         if self.away:
             raise Unavailable("redis is away")
         for subject, count in counts.items():
             if count.as_of >= self.counts.get(subject, Count()).as_of:
                 self.counts[subject] = count
+
+    async def set_mark(self, user_id: bytes, kind: MarkKind, tweet_id: bytes, mark: Mark) -> None:
+        self.marks[user_id, tweet_id] = mark
 
 
 class Gate:
