@@ -4,8 +4,8 @@ import asyncio
 
 from readers.recent import LIKE, OwnLike
 from svc_engage.deps import Deps
-from svc_engage.domain.marks import LikeState, Mark, MarkKind, shown_after
-from svc_engage.domain.relations import NOTHING, Count, Kind, Subject
+from svc_engage.domain.marks import LikeState, Mark, MarkKind
+from svc_engage.domain.relations import NOTHING, Kind, Subject
 from svc_engage.events import like_set, like_state
 
 
@@ -16,28 +16,31 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     log it counts, also when storing fails here: then the owner of the partition writes the rows.
     """
     author_id = await deps.tweets.author_of(tweet_id)
-    before, count = await _read(tweet_id, user_id, deps)
+    before, level = await _read(tweet_id, user_id, deps)
     event = like_set(
         event_id=deps.ids.next(),
         tweet_id=tweet_id,
         author_id=author_id,
         user_id=user_id,
         liked=liked,
-        level=count.level,
+        level=level,
         now_ms=deps.clock.now_ms(),
     )
     (place,) = await deps.bus.publish(event)
     deps.faults.at("engage.like.after_publish")
     await _store(like_state(event, place), before, deps)
-    return shown_after(liked, before, count)
+    # As any read of the user's shows it from now on.
+    seen = await deps.reads.tweets(user_id, [tweet_id])
+    return seen.counts[0][0]
 
 
-async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Mark, Count]:
+async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Mark, int]:
+    """The stored state, and how far the rows of the tweet's likes are split."""
     subject = Subject(tweet_id, Kind.LIKES)
     async with asyncio.TaskGroup() as reads:
         before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
         counts = reads.create_task(deps.store.counts([subject]))
-    return before.result(), counts.result().get(subject, NOTHING)
+    return before.result(), counts.result().get(subject, NOTHING).level
 
 
 async def _store(like: LikeState, before: Mark, deps: Deps) -> None:

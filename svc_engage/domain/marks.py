@@ -7,7 +7,6 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from runtime.ids import ms_of
-from svc_engage.domain.relations import Count
 
 _MINUTE_MS = 60_000
 
@@ -102,12 +101,6 @@ def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -
     least = max(now_us, before.at + 1)
     version = least + ((least & 1) ^ int(present))
     return Mark(present, version, 0, author_id or before.author_id, version // 1000)
-
-
-def shown_after(liked: bool, before: Mark, count: Count) -> int:
-    """How many like a tweet once the user's like is `liked`, by a count and the user's state that were read before it was set."""
-    in_count = before.present if before.at <= count.as_of else before.present - before.delta
-    return max(count.count + liked - in_count, int(liked))
 
 
 def year_of_ms(ms: int) -> int:

@@ -1,0 +1,252 @@
+"""svc_engage over in-process channels with memory stores, a clock that is set, and an svc_tweet that knows a few tweets."""
+
+import uuid
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import grpc
+import pytest
+from aviary.engage.v1 import engage_pb2 as pb
+from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServiceServicer_to_server
+from aviary.engage.v1.events_pb2 import LikeSet
+from aviary.tweet.v1.events_pb2 import TweetDeleted, TweetStatusSignal
+from aviary.tweet.v1.tweet_pb2 import GetTweetsRequest, GetTweetsResponse, StoredTweet
+from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceServicer, TweetServiceStub, add_TweetServiceServicer_to_server
+from grpc import aio
+
+from cursors import Cursors, parse_keys
+from in_process import InProcessChannel
+from runtime.bus import Envelope
+from runtime.callers import CallerSigner
+from runtime.config import Secret
+from runtime.context import ALL_SCOPES, Caller, acting
+from runtime.errors import ServiceError, Unavailable, from_rpc
+from runtime.faults import NO_FAULTS
+from runtime.guard import Guard
+from runtime.ids import Uuid7Ids
+from simulation.bus import MemoryBus
+from simulation.recent import RecordedWrites
+from statuses import Statuses
+from svc_engage.cache.memory import MemoryCountCache
+from svc_engage.deps import Deps
+from svc_engage.domain.marks import LikeState, Mark
+from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.interactions import Engagements
+from svc_engage.known_tweets import KnownTweets
+from svc_engage.marks import MarkBuilds
+from svc_engage.reads import Reads
+from svc_engage.servicer import EngageServicer
+from svc_engage.store import Counted
+from svc_engage.store_memory import MemoryEngageStore
+
+T = TypeVar("T")
+PUBLISHER = b"p" * 16
+START = 1000
+"""The first fact of a stream has the place behind it."""
+
+
+class SetClock:
+    """Stands where it is set, but for 2 us that pass whenever it is read."""
+
+    def __init__(self) -> None:
+        self.us = 1_760_000_000_000_000
+
+    def now_ms(self) -> int:
+        return self.us // 1000
+
+    def now_us(self) -> int:
+        self.us += 2
+        return self.us
+
+    def now_s(self) -> float:
+        return self.us / 1_000_000
+
+
+class LongLog(MemoryBus):
+    """Places are far from 0, as they are in any real log."""
+
+    async def send(self, envelopes: Sequence[Envelope]) -> list[int]:
+        return [START + place for place in await super().send(envelopes)]
+
+
+@dataclass
+class FewTweets(TweetServiceServicer):
+    """Answers GetTweets for the tweets that it was given, and counts the calls."""
+
+    authors: dict[bytes, bytes] = field(default_factory=dict)
+    deleted: set[bytes] = field(default_factory=set)
+    calls: int = 0
+    down: bool = False
+
+    async def GetTweets(self, request: GetTweetsRequest, context: object) -> GetTweetsResponse:
+        self.calls += 1
+        if self.down:
+            raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
+        known = [one for one in request.tweet_ids if one in self.authors]
+        tweets = [StoredTweet(tweet_id=i, author_id=self.authors[i], deleted=i in self.deleted) for i in known]
+        return GetTweetsResponse(tweets=tweets)
+
+
+class UncertainStore(MemoryEngageStore):
+    """Does not answer while it is `down`."""
+
+    down = False
+
+    async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
+        self._ensure_up()
+        await super().set_like(like, before, delta)
+
+    async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
+        self._ensure_up()
+        await super().set_bookmark(user_id, tweet_id, before, after)
+
+    def _ensure_up(self) -> None:
+        if self.down:
+            raise Unavailable("the store is down", retry_after_s=1)
+
+
+@dataclass
+class Recent(RecordedWrites):
+    """Notes own writes, and tells them to the cache while that is there."""
+
+    cache: MemoryCountCache | None = None
+
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+        await super().record(user_id, kind, value)
+        if self.cache is not None and not self.cache.away:
+            await self.cache.record(user_id, kind, value)
+
+
+@dataclass
+class Engage:
+    """The service under test, and everything around it."""
+
+    stub: Any
+    """Called through the edge."""
+    direct: Any
+    """Called by nobody of the mesh."""
+    tweets: FewTweets
+    statuses: Statuses
+    store: UncertainStore
+    cache: MemoryCountCache
+    recent: Recent
+    clock: SetClock
+    bus: MemoryBus
+    ids: Uuid7Ids
+
+    def user(self) -> uuid.UUID:
+        """A new account."""
+        self.clock.us += 1000
+        return self.ids.next()
+
+    def tweet(self) -> uuid.UUID:
+        """A new tweet that svc_tweet knows, of an author of its own."""
+        tweet_id = self.user()
+        self.tweets.authors[tweet_id.bytes] = self.ids.next().bytes
+        return tweet_id
+
+    def author(self, tweet_id: uuid.UUID) -> bytes:
+        """Who wrote it."""
+        return self.tweets.authors[tweet_id.bytes]
+
+    @contextmanager
+    def acting(self, user_id: uuid.UUID | None, scopes: tuple[str, ...] = ALL_SCOPES) -> Iterator[None]:
+        """Calls of the block come from this user."""
+        with acting(Caller(user_id=user_id.bytes, scopes=scopes) if user_id else Caller()):
+            yield
+
+    async def like(self, who: uuid.UUID, tweet: uuid.UUID) -> int:
+        """Like, and say how many do."""
+        self.clock.us += 1000
+        with self.acting(who):
+            answer = await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))
+        assert (answer.tweet_id, answer.liked) == (str(tweet), True)
+        return int(answer.likes_count)
+
+    async def unlike(self, who: uuid.UUID, tweet: uuid.UUID) -> int:
+        """Like no longer, and say how many do."""
+        self.clock.us += 1000
+        with self.acting(who):
+            answer = await self.stub.Unlike(pb.UnlikeRequest(tweet_id=str(tweet)))
+        assert (answer.tweet_id, answer.liked) == (str(tweet), False)
+        return int(answer.likes_count)
+
+    async def bookmark(self, who: uuid.UUID, tweet: uuid.UUID) -> None:
+        """Bookmark."""
+        self.clock.us += 1000
+        with self.acting(who):
+            answer = await self.stub.Bookmark(pb.BookmarkRequest(tweet_id=str(tweet)))
+        assert answer == pb.BookmarkResponse(tweet_id=str(tweet), bookmarked=True)
+
+    async def remove_bookmark(self, who: uuid.UUID, tweet: uuid.UUID) -> None:
+        """Remove a bookmark."""
+        self.clock.us += 1000
+        with self.acting(who):
+            answer = await self.stub.RemoveBookmark(pb.RemoveBookmarkRequest(tweet_id=str(tweet)))
+        assert answer == pb.RemoveBookmarkResponse(tweet_id=str(tweet), bookmarked=False)
+
+    async def counted(self, tweet: uuid.UUID, count: int, as_of: int, level: int = 0) -> None:
+        """The owner of the tweet's partition stores a count of its likes, up to the `as_of`-th fact, and tells the cache."""
+        counts = {Subject(tweet.bytes, Kind.LIKES): Count(count, START + as_of, level)}
+        await self.store.put_counts(counts)
+        await self.cache.put(counts)
+
+    async def settle(self, tweet: uuid.UUID, user: uuid.UUID, counted: bool, at: int) -> None:
+        """The owner stores that a user's like is in that count."""
+        row = Row(counted, START + at, START + at)
+        await self.store.put_counted([Counted(Subject(tweet.bytes, Kind.LIKES), user.bytes, 0, row)])
+
+    async def delete(self, tweet: uuid.UUID) -> None:
+        """The author deletes the tweet, and everybody hears it."""
+        self.tweets.deleted.add(tweet.bytes)
+        await self.bus.publish(TweetDeleted(event_id=self.ids.next().bytes, tweet_id=tweet.bytes, author_id=b"a" * 16))
+
+    async def believe(self) -> None:
+        """Hear svc_tweet for so long that what it says of deletions is believed."""
+        for _ in range(5):
+            await self.bus.signal(TweetStatusSignal(publisher_id=PUBLISHER))
+            self.clock.us += 250_000
+
+    def published(self) -> list[LikeSet]:
+        """What was announced."""
+        return [event for event in self.bus.published if isinstance(event, LikeSet)]
+
+
+async def build_engage() -> Engage:
+    """A fresh one."""
+    clock, tweets, bus = SetClock(), FewTweets(), LongLog("engage")
+    await bus.declare([LikeSet, TweetDeleted])
+    ids, store, cache, statuses = Uuid7Ids(clock), UncertainStore(), MemoryCountCache(clock), Statuses(clock.now_s)
+    recent = Recent(cache=cache)
+    await bus.listen(TweetStatusSignal, statuses.heard)
+    await bus.listen(TweetDeleted, statuses.announced)
+    guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
+    tweet_channel = InProcessChannel(guard, service="engage")
+    tweet_channel.register(add_TweetServiceServicer_to_server, tweets)
+    deps = Deps(
+        store=store,
+        cache=cache,
+        reads=Reads(store, cache, MarkBuilds(store, cache, clock, ids)),
+        engagements=Engagements(store, cache, clock, ids),
+        bus=bus,
+        tweets=KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3),
+        recent=recent,
+        cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
+        clock=clock,
+        ids=ids,
+        faults=NO_FAULTS,
+    )
+    channel, outside = InProcessChannel(guard, service="edge"), InProcessChannel(guard)
+    for one in (channel, outside):
+        one.register(add_EngageServiceServicer_to_server, EngageServicer(deps))
+    stub, direct = EngageServiceStub(channel), EngageServiceStub(outside)
+    return Engage(stub, direct, tweets, statuses, store, cache, recent, clock, bus, ids)
+
+
+async def refusal(call: Awaitable[T]) -> ServiceError:
+    """The failure of a call that must fail."""
+    with pytest.raises(aio.AioRpcError) as raised:
+        await call
+    return from_rpc(raised.value)
