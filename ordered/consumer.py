@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import replace
 
 from ordered.port import Item, Ordered, Piece, Slice, Source
-from runtime.bus.consumers import Failures, backoff_s, set_aside
+from runtime.bus.consumers import Failures, backoff_s, set_aside, until_told
 from runtime.bus.envelope import ONLY_FOR, PLACE, base_subject
-from runtime.bus.port import Bus, Delivery, Outcome
+from runtime.bus.port import Bus, ConsumerState, Delivery, Outcome
+from runtime.bus.watch import LOOK_S, STUCK_S, Watch
 from runtime.context import Caller, acting, new_trace, told_to_stop
 from runtime.contract import event
 from runtime.errors import Unavailable
@@ -19,14 +20,33 @@ log = logger(__name__)
 
 
 class OrderedConsumer:
-    """Runs one kind of ordered work; `run` is a background task of the process."""
+    """Runs one kind of ordered work: `run` is a background task of the process, `check` a probe."""
 
-    def __init__(self, bus: Bus, source: Source, work: Ordered) -> None:
-        """`bus` takes the dead letters, `source` gives the pieces."""
+    def __init__(
+        self, bus: Bus, source: Source, work: Ordered, *, look_s: float = LOOK_S, stuck_s: float = STUCK_S
+    ) -> None:
+        """`bus` takes the dead letters, `source` gives the pieces. Every `look_s` metrics are taken; a partition of this process of
+        which nothing comes for `stuck_s`, although something is there, is read anew.
+        """
         self._bus = bus
         self._work = work
         self._messages = {base_subject(event(message)): message for message in work.messages}
-        self.run = source.partitions(work, self._deliver)
+        owned = source.partitions(work, self._deliver)
+        self._watch = Watch(work.durable, owned.backlog, owned.subscription, look_s, stuck_s)
+
+    async def run(self) -> None:
+        """Work until cancelled; what is in hand then is finished."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(until_told(self._watch))
+            group.create_task(self._watch.look())
+
+    async def check(self) -> None:
+        """Raises Unavailable while nobody says who owns what, or when a partition does not come although it was read anew."""
+        self._watch.check()
+
+    async def backlog(self) -> list[ConsumerState]:
+        """How far behind the durable is, also in a process that owns none of its partitions. Raises Unavailable."""
+        return [await self._watch.backlog()]
 
     async def _deliver(self, piece: Piece) -> None:
         """Have a piece handled: whole, or where that fails message by message; returns when it is done or set aside."""

@@ -2,11 +2,12 @@
 
 import uuid
 
+from ordered.lag import Lag
 from ordered.leases import TTL_S, Leases
 from ordered.partitions import Partitions
-from ordered.port import Hand, Ordered
+from ordered.port import Hand, Ordered, Ownership
 from runtime.bus import NatsBus
-from runtime.bus.port import Run
+from runtime.bus.port import Subscription
 from runtime.contract import event
 
 
@@ -18,8 +19,8 @@ class NatsSource:
         self._bus = bus
         self._ttl_s = ttl_s
 
-    def partitions(self, work: Ordered, hand: Hand) -> Run:
-        """Own a fair share of the partitions while it runs. Raises ValueError when the facts are not of one family."""
+    def partitions(self, work: Ordered, hand: Hand) -> Ownership:
+        """See Source."""
         contracts = [event(message) for message in work.messages]
         streams = {self._bus.streams.name(contract) for contract in contracts}
         if len(streams) != 1:
@@ -27,6 +28,10 @@ class NatsSource:
         namespace, me = self._bus.streams.namespace, f"{self._bus.producer}-{uuid.uuid4().hex[:12]}"
         leases = Leases(self._bus.streams, work.durable, me, self._ttl_s)
         subjects = f"{namespace}.{contracts[0].family}.v1.*.{{}}"
-        partitions = Partitions(self._bus.streams.js, leases, streams.pop(), subjects, work, hand, self._ttl_s)
-        self._bus.on_reconnected(partitions.reconnected)
-        return partitions.run
+        stream = streams.pop()
+        partitions = Partitions(self._bus.streams.js, leases, stream, subjects, work, hand, self._ttl_s)
+        self._bus.on_reconnected(partitions.read_anew)
+        lag = Lag(self._bus, stream, subjects, work)
+        # Whether anybody is at work is said by partition, in the backlog.
+        subscription = Subscription(partitions.run, lambda: False, partitions.silent_s, partitions.read_anew)
+        return Ownership(subscription, lambda: lag.state(partitions.forgotten))

@@ -6,6 +6,7 @@ of its own. Making one with 256 filters takes 5 ms, the 256 questions for where 
 """
 
 import asyncio
+import math
 import random
 import time
 from collections import deque
@@ -54,6 +55,7 @@ class _Partition:
     empty_to: int = 0
     """When it was opened it held nothing up to this place, which is still to be stored; 0 when there is nothing to store."""
     lost: bool = False
+    in_hand: bool = False
     ending: bool = False
     """What is in hand is finished, and nothing else begun."""
 
@@ -71,10 +73,13 @@ class Partitions:
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._readers: set[asyncio.Task[None]] = set()
         self._to_open = asyncio.Event()
+        self._looked_at = math.inf
+        """When the leases were looked at last; in the future before there is anything to look at."""
 
     async def run(self) -> None:
         """Own, read and hand over until cancelled; then finish what is in hand and leave the rest to others."""
         opening = asyncio.create_task(self._open_all())
+        self._looked_at = time.monotonic()
         try:
             while True:
                 self._leases.expire()
@@ -102,6 +107,7 @@ class Partitions:
             # A broker that hangs must not keep us past the end of what we hold.
             async with asyncio.timeout(min(3 * self._tick_s, max(0, self._leases.left_s()))):
                 await self._leases.look(finished)
+            self._looked_at = time.monotonic()
         except KeyWrongLastSequenceError:
             # Another process was quicker.
             return await asyncio.sleep(random.uniform(0, self._tick_s / 2))
@@ -127,8 +133,17 @@ class Partitions:
         for number in self._leases.surplus:
             self._end(self._owned[number])
 
-    def reconnected(self) -> None:
-        """The connection is new: perhaps the broker is, which keeps no readers."""
+    def silent_s(self) -> float:
+        """For how long nobody has said who owns what."""
+        return max(0.0, time.monotonic() - self._looked_at)
+
+    def forgotten(self, number: int) -> bool:
+        """Whether a partition is owned here and nothing of it is in hand."""
+        partition = self._owned.get(number)
+        return partition is not None and not partition.in_hand and not partition.queue
+
+    def read_anew(self) -> None:
+        """Open new readers: the connection is new, and perhaps the broker, which keeps none; or nothing came from the old ones."""
         for partition in self._owned.values():
             partition.reader = None
         self._to_open.set()
@@ -147,7 +162,9 @@ class Partitions:
             if until:
                 # Before: a loss that shows meanwhile is told with the next piece, and the place it is at is kept.
                 lost, partition.lost = partition.lost, False
+                partition.in_hand = True
                 await self._hand(Piece(partition.number, partition.epoch, found, until, lost))
+                partition.in_hand = False
                 partition.at = max(partition.at, until)
             if partition.reader is None:
                 self._to_open.set()

@@ -1,12 +1,12 @@
 """What ordered work is given and must promise; nothing here knows NATS."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from google.protobuf.message import Message
 
-from runtime.bus.port import Delivery, Run
+from runtime.bus.port import ConsumerState, Delivery, Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,9 @@ class Ordered(Protocol):
     async def load(self, partition: int) -> int:
         """The position stored last, 0 when there is none. Called when the partition was taken over."""
 
+    async def positions(self) -> Mapping[int, int]:
+        """The stored positions of all partitions that have one, whoever owns them. Raises Unavailable."""
+
     async def handle(self, piece: Slice) -> None:
         """Do the work and store the position. May raise as handlers of `consumes` do: Poison is set aside, the rest comes again.
 
@@ -72,8 +75,18 @@ Hand = Callable[[Piece], Awaitable[None]]
 """Returns when the piece is done, however long that takes; the next one of its partition comes then."""
 
 
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """The part of a process in a durable."""
+
+    subscription: Subscription
+    """Owns a fair share of the partitions while it runs; what is in hand when it is cancelled is finished."""
+    backlog: Callable[[], Awaitable[ConsumerState]]
+    """How far behind the durable is, all partitions of it; may be asked in a process that owns none. Raises Unavailable."""
+
+
 class Source(Protocol):
     """Where pieces come from."""
 
-    def partitions(self, work: Ordered, hand: Hand) -> Run:
-        """Own a fair share of the partitions of a durable while it runs; what is in hand when it is cancelled is finished."""
+    def partitions(self, work: Ordered, hand: Hand) -> Ownership:
+        """The part of a process in a durable. Raises ValueError when the facts are not of one family."""

@@ -3,9 +3,9 @@
 import asyncio
 from collections import Counter, defaultdict, deque
 
-from ordered.port import Hand, Ordered, Piece
+from ordered.port import Hand, Ordered, Ownership, Piece
 from runtime.bus.envelope import headers_of, stream_name
-from runtime.bus.port import Answer, Delivery, Run
+from runtime.bus.port import Answer, ConsumerState, Delivery, Subscription
 from runtime.contract import event
 from runtime.telemetry import logger
 from simulation.bus import MemoryBus
@@ -23,7 +23,7 @@ class MemorySource:
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._epochs: Counter[str] = Counter()
 
-    def partitions(self, work: Ordered, hand: Hand) -> Run:
+    def partitions(self, work: Ordered, hand: Hand) -> Ownership:
         """Own every partition while it runs; who runs beside it waits."""
 
         async def run() -> None:
@@ -31,7 +31,13 @@ class MemorySource:
                 self._epochs[work.durable] += 1
                 await _Owner(self._bus, work, hand, self._epochs[work.durable]).run()
 
-        return run
+        return Ownership(Subscription(run), lambda: self._backlog(work))
+
+    async def _backlog(self, work: Ordered) -> ConsumerState:
+        positions = await work.positions()
+        kept = self._bus.kept[stream_name(event(work.messages[0]))]
+        left = [n for n, e in enumerate(kept, 1) if n > positions.get(int(e.subject[-3:]), 0)]
+        return ConsumerState(work.durable, len(left), 0, sum(d == work.durable for d, _, _ in self._bus.dead))
 
 
 class _Owner:

@@ -15,9 +15,6 @@ from runtime.errors import Unavailable
 
 _STORED = re.compile(rb'"stream": ?"([^"]*)", ?"seq": ?(\d+)')
 
-Stored = tuple[str, int]
-"""The stream and the sequence in it of a message; of one that it has already, those of the first."""
-
 
 class NoStream(Unavailable):
     """No stream takes the subject: it vanished, or it has no leader for the moment."""
@@ -37,10 +34,10 @@ class _Batch:
 
     def __init__(self, size: int) -> None:
         self.left = size
-        self.stored: dict[str, Stored] = {}
+        self.stored: dict[str, tuple[str, int]] = {}
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def acknowledged(self, token: str, stored: Stored) -> None:
+    def acknowledged(self, token: str, stored: tuple[str, int]) -> None:
         self.left -= 1
         self.stored[token] = stored
         if self.left == 0 and not self.done.done():
@@ -64,8 +61,8 @@ class Acks:
         """Listen for acks; the client listens again by itself after a reconnect."""
         await self._client.subscribe(f"{self._inbox}.*", cb=self._answered, pending_msgs_limit=-1)
 
-    async def publish(self, messages: Sequence[Outgoing]) -> list[Stored]:
-        """Returns when every message is stored, and where. Raises NoStream, Full or Unavailable; waits for ever if nobody answers."""
+    async def publish(self, messages: Sequence[Outgoing]) -> list[tuple[str, int]]:
+        """Stream and sequence of each, when all are stored. Raises NoStream, Full or Unavailable; waits for ever if nobody answers."""
         batch = _Batch(len(messages))
         tokens = [str(next(self._tokens)) for _ in messages]
         try:

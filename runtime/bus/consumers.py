@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import grpc
@@ -32,17 +33,17 @@ class Consumers:
         self, bus: Bus, handlers: Sequence[Handler], deps: Any, *, look_s: float = LOOK_S, stuck_s: float = STUCK_S
     ) -> None:
         """Every `look_s` metrics are taken; a durable that does not move for `stuck_s` with nothing at work is mended."""
-        self._bus = bus
-        self._workers = [_Worker(bus, handler, deps) for handler in handlers]
+        workers = [_Worker(bus, handler, deps) for handler in handlers]
         self._watches = [
-            Watch(bus, w.consumption, bus.consume(w.consumption, w.deliver), look_s, stuck_s) for w in self._workers
+            Watch(c.durable, partial(bus.backlog, c), bus.consume(c, worker.deliver), look_s, stuck_s)
+            for c, worker in ((worker.consumption, worker) for worker in workers)
         ]
 
     async def run(self) -> None:
         """Consume until cancelled."""
         async with asyncio.TaskGroup() as group:
             for watch in self._watches:
-                group.create_task(_until_told(watch))
+                group.create_task(until_told(watch))
                 group.create_task(watch.look())
 
     async def check(self) -> None:
@@ -52,11 +53,11 @@ class Consumers:
 
     async def backlog(self) -> list[ConsumerState]:
         """How far behind each durable is. Raises Unavailable."""
-        return [await self._bus.backlog(w.consumption) for w in self._workers]
+        return [await watch.backlog() for watch in self._watches]
 
 
-async def _until_told(watch: Watch) -> None:
-    """A cancellation that comes from within, out of a library, is no order to stop, and a task group would not notice it."""
+async def until_told(watch: Watch) -> None:
+    """Consume. A cancellation that comes from within, out of a library, is no order to stop, and a task group would not notice it."""
     while True:
         try:
             return await watch.subscription.run()

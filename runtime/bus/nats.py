@@ -111,10 +111,8 @@ class NatsBus:
         outgoing = [
             Outgoing(f"{self._namespace}.{e.subject}", e.payload, headers_of(e, self.producer)) for e in envelopes
         ]
-        places: list[int] = []
-        for start in range(0, len(outgoing), _CHUNK):
-            places += await self._store(outgoing[start : start + _CHUNK])
-        return places
+        chunks = [await self._store(outgoing[start : start + _CHUNK]) for start in range(0, len(outgoing), _CHUNK)]
+        return [place for chunk in chunks for place in chunk]
 
     async def signal(self, message: Message) -> None:
         """Tell whoever listens now. Raises Unavailable when the broker is away."""
@@ -192,9 +190,15 @@ class NatsBus:
             pending = (info.num_pending or 0) + in_hand
             age_ms = await self._age_ms(consumption, floor.stream_seq + 1 if floor else 1) if pending else 0
             progress = (floor.consumer_seq if floor else 0) + (last.consumer_seq if last else 0)
-            dead, dead_fill = await self._dead(consumption.durable)
+            dead, dead_fill = await self.dead_letters(consumption.durable)
             fill = max(dead_fill, fill_of(await self._js.stream_info(stream)))
             return ConsumerState(consumption.durable, pending, age_ms, dead, in_hand, progress, fill)
+
+    async def dead_letters(self, durable: str) -> tuple[int, float]:
+        """How many messages of a durable are set aside, and how full their stream is. Raises errors of NATS."""
+        subject = self.streams.dead_subject(durable)
+        info = await self._js.stream_info(self.streams.dead, subjects_filter=subject)
+        return (info.state.subjects or {}).get(subject, 0), fill_of(info)
 
     async def check(self) -> None:
         """Raises Unavailable within 1 s when NATS is not connected or JetStream does not answer."""
@@ -237,11 +241,6 @@ class NatsBus:
         except NotFoundError:
             return 0
         return max(0, int((time.time() - message.time.timestamp()) * 1000)) if message.time else 0
-
-    async def _dead(self, durable: str) -> tuple[int, float]:
-        subject = self.streams.dead_subject(durable)
-        info = await self._js.stream_info(self.streams.dead, subjects_filter=subject)
-        return (info.state.subjects or {}).get(subject, 0), fill_of(info)
 
     @contextlib.asynccontextmanager
     async def _translated(self, timeout_s: float) -> AsyncIterator[None]:

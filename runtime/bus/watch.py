@@ -1,10 +1,11 @@
 """Watches over one durable: lag metrics, a warning before streams are full, and a mended subscription when nothing moves."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from prometheus_client import Counter, Gauge
 
-from runtime.bus.port import Bus, ConsumerState, Consumption, Subscription
+from runtime.bus.port import ConsumerState, Subscription
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
@@ -13,6 +14,7 @@ LOOK_S = 20.0
 STUCK_S = 60.0
 _SILENT_S = 15.0
 _FULL_ALARM = 0.6
+Look = Callable[[], Awaitable[ConsumerState]]
 
 log = logger(__name__)
 PENDING = Gauge("aviary_mesh_consumer_pending", "Messages not handled yet.", ["durable"])
@@ -26,13 +28,10 @@ STUCK = Counter("aviary_mesh_consumer_stuck_total", "Subscriptions made anew bec
 class Watch:
     """The health of one durable in this process."""
 
-    def __init__(
-        self, bus: Bus, consumption: Consumption, subscription: Subscription, look_s: float, stuck_s: float
-    ) -> None:
-        self.durable = consumption.durable
+    def __init__(self, durable: str, backlog: Look, subscription: Subscription, look_s: float, stuck_s: float) -> None:
+        self.durable = durable
         self.subscription = subscription
-        self._bus = bus
-        self._consumption = consumption
+        self.backlog = backlog
         self._look_s = look_s
         self._stuck_s = stuck_s
         self._progress = -1
@@ -45,7 +44,7 @@ class Watch:
         while True:
             await asyncio.sleep(self._look_s)
             try:
-                state = await self._bus.backlog(self._consumption)
+                state = await self.backlog()
             except Unavailable as error:
                 log.warning("lag_unknown", durable=self.durable, error=error.detail)
                 self._moved_at = self._now()

@@ -6,7 +6,7 @@ import itertools
 import os
 import zlib
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
@@ -33,7 +33,7 @@ class Journal:
     messages: Sequence[type[Message]] = (TweetCreated,)
 
     def __init__(self) -> None:
-        self.positions: dict[int, int] = {}
+        self.stored: dict[int, int] = {}
         self.seen: dict[int, list[bytes]] = defaultdict(list)
         self.epochs: dict[int, list[int]] = defaultdict(list)
         self.places: list[int] = []
@@ -42,7 +42,10 @@ class Journal:
         """What to raise, by event id."""
 
     async def load(self, partition: int) -> int:
-        return self.positions.get(partition, 0)
+        return self.stored.get(partition, 0)
+
+    async def positions(self) -> Mapping[int, int]:
+        return self.stored
 
     async def handle(self, piece: Slice) -> None:
         for item in piece.items:
@@ -52,7 +55,7 @@ class Journal:
         self.places += [item.at for item in piece.items]
         self.place_of |= {item.event.event_id: item.place for item in piece.items}
         self.epochs[piece.partition].append(piece.epoch)
-        self.positions[piece.partition] = piece.until
+        self.stored[piece.partition] = piece.until
 
     def ids(self) -> set[bytes]:
         """Everything that was handled."""
@@ -147,7 +150,7 @@ async def test_places_grow_and_the_position_is_that_of_the_last_fact(world: Worl
     await world.bus.publish(*(created(author) for _ in range(20)))
     await until(lambda: len(journal.ids()) == 20)
     assert journal.places == sorted(set(journal.places))
-    assert journal.positions[partition_of(author)] == journal.places[-1]
+    assert journal.stored[partition_of(author)] == journal.places[-1]
 
 
 async def test_publishing_tells_the_places_that_the_facts_come_with_also_of_those_that_are_there_already(
@@ -184,9 +187,9 @@ async def test_poison_at_the_end_moves_the_position_too(world: World) -> None:
     await world.bus.publish(first)
     world.start(journal)
     await until(lambda: first.event_id in journal.ids())
-    position = journal.positions[partition_of(author)]
+    position = journal.stored[partition_of(author)]
     await world.bus.publish(last)
-    await until(lambda: journal.positions[partition_of(author)] > position)
+    await until(lambda: journal.stored[partition_of(author)] > position)
     assert await dead(world) == [last.event_id]
 
 
@@ -269,3 +272,46 @@ async def dead_payloads(world: World) -> list[bytes]:
     state = (await world.bus._js.stream_info(stream)).state
     found = [await world.bus._js.get_msg(stream, seq=n) for n in range(1, state.last_seq + 1)]
     return [message.data or b"" for message in found]
+
+
+async def test_any_process_tells_how_far_behind_all_partitions_are(world: World) -> None:
+    authors, journal = [os.urandom(16) for _ in range(20)], Journal()
+    asked = OrderedConsumer(world.bus, world.source, journal)
+    assert (await pending(asked)) == 0
+    await world.bus.publish(*(created(author) for author in authors * 3))
+    assert (await pending(asked)) == 60
+    world.start(journal)
+    await until(lambda: nothing_left(asked))
+    assert len(journal.ids()) == 60
+    await world.bus.publish(TweetDeleted(event_id=os.urandom(16), author_id=authors[0]), created(authors[1]))
+    await until(lambda: nothing_left(asked))
+    assert len(journal.ids()) == 61
+
+
+async def test_a_partition_that_stands_still_shows_and_so_does_what_was_set_aside(world: World) -> None:
+    """P59, P80."""
+    author, journal = os.urandom(16), Journal()
+    poison, waiting = created(author), created(author)
+    journal.fails = {poison.event_id: [Poison("never")] * 3, waiting.event_id: [Unavailable("away")] * 1000}
+    world.start(journal)
+    asked = OrderedConsumer(world.bus, world.source, journal)
+    await world.bus.publish(poison, waiting, *(created(os.urandom(16)) for _ in range(30)))
+    await until(lambda: len(journal.ids()) == 30)
+    assert 1 <= await pending(asked) <= 2
+    await until(lambda: letters_are(asked, 1))
+    assert not await nothing_left(asked)
+    journal.fails[waiting.event_id].clear()
+    await until(lambda: nothing_left(asked))
+
+
+async def pending(consumer: OrderedConsumer) -> int:
+    (state,) = await consumer.backlog()
+    return state.pending
+
+
+async def nothing_left(consumer: OrderedConsumer) -> bool:
+    return await pending(consumer) == 0
+
+
+async def letters_are(consumer: OrderedConsumer, count: int) -> bool:
+    return [state.dead for state in await consumer.backlog()] == [count]

@@ -32,6 +32,11 @@ class RedisJournal:
         """The position that any process stored last."""
         return int(await self._redis.hget(self._positions, str(partition)) or 0)
 
+    async def positions(self) -> dict[int, int]:
+        """Those that any process stored."""
+        stored = await self._redis.hgetall(self._positions)
+        return {int(number): int(place) for number, place in stored.items()}
+
     async def handle(self, piece: Slice) -> None:
         """One line of the journal for each slice."""
         ids = [item.event.event_id.hex() for item in piece.items]

@@ -6,7 +6,7 @@ import itertools
 import json
 import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
 import pytest
 from aviary.timeline.v1.events_pb2 import FanoutChunk
@@ -259,6 +259,9 @@ class Counting:
 
     async def load(self, partition: int) -> int:
         return 0
+
+    async def positions(self) -> Mapping[int, int]:
+        return {}
 
     async def handle(self, piece: Slice) -> None:
         if piece.items and not self.mended:

@@ -10,20 +10,25 @@ import signal
 import sys
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from aviary.mesh.v1 import mesh_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated
 from google.protobuf.message import Message
+from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 
+from backlog import Backlog
 from ordered import OrderedConsumer, Slice
 from ordered.leases import TTL_S, Roll
 from ordered.nats import NatsSource
+from ordered.partitions import Partitions
 from runtime.bus import NatsBus, Poison
 from runtime.bus.envelope import PARTITIONS
 from runtime.config import MeshConfig
+from runtime.errors import Unavailable
 from tests.waiting import until
 
 NUMBERS = itertools.count()
@@ -186,15 +191,18 @@ class Lost:
     messages: Sequence[type[Message]] = (TweetCreated,)
 
     def __init__(self, positions: dict[int, int]) -> None:
-        self.positions = positions
+        self.stored = positions
         self.pieces: list[Slice] = []
 
     async def load(self, partition: int) -> int:
-        return self.positions.get(partition, 0)
+        return self.stored.get(partition, 0)
+
+    async def positions(self) -> Mapping[int, int]:
+        return self.stored
 
     async def handle(self, piece: Slice) -> None:
         self.pieces.append(piece)
-        self.positions[piece.partition] = piece.until
+        self.stored[piece.partition] = piece.until
 
 
 async def test_messages_that_aged_out_unread_are_noticed_and_told(mesh: Mesh) -> None:
@@ -208,7 +216,7 @@ async def test_messages_that_aged_out_unread_are_noticed_and_told(mesh: Mesh) ->
     await mesh.bus._js.purge_stream(stream, seq=info.state.last_seq - 10)
     work = Lost(dict.fromkeys(range(PARTITIONS), made + info.state.last_seq) | {behind: made + 1})
     task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
-    await until(lambda: work.positions[behind] == made + info.state.last_seq)
+    await until(lambda: work.stored[behind] == made + info.state.last_seq)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert [piece.partition for piece in work.pieces if piece.lost] == [behind]
@@ -239,13 +247,13 @@ async def test_a_quiet_partition_moves_its_position_when_it_is_taken_over(mesh: 
     await mesh.publish()
     work = Lost({})
     task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
-    await until(lambda: len(work.positions) == PARTITIONS)
+    await until(lambda: len(work.stored) == PARTITIONS)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     last = (await mesh.bus._js.stream_info(f"{mesh.bus.streams.namespace}_tweets")).state.last_seq
     used = {zlib.crc32(author) % PARTITIONS for author in AUTHORS}
-    assert {at % 1_000_000_000 for p, at in work.positions.items() if p not in used} == {
-        max(work.positions.values()) % 1_000_000_000
+    assert {at % 1_000_000_000 for p, at in work.stored.items() if p not in used} == {
+        max(work.stored.values()) % 1_000_000_000
     }
     assert last == len(AUTHORS)
 
@@ -258,16 +266,16 @@ async def test_a_position_that_another_owner_stores_meanwhile_is_no_loss(mesh: M
 
     class Overtaken(Lost):
         async def load(self, partition: int) -> int:
-            if partition == behind and partition not in self.positions:
+            if partition == behind and partition not in self.stored:
                 await mesh.bus.publish(TweetCreated(event_id=os.urandom(16), author_id=AUTHORS[0]))
                 info = await mesh.bus._js.stream_info(stream)
                 assert info.created is not None
-                self.positions[partition] = int(info.created.timestamp() * 1_000_000) + info.state.last_seq
+                self.stored[partition] = int(info.created.timestamp() * 1_000_000) + info.state.last_seq
             return await super().load(partition)
 
     work = Overtaken({})
     task = asyncio.create_task(OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work).run())
-    await until(lambda: len(work.positions) == PARTITIONS)
+    await until(lambda: len(work.stored) == PARTITIONS)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     assert not any(piece.lost for piece in work.pieces)
@@ -297,6 +305,90 @@ async def test_a_partition_whose_work_ended_by_something_unforeseen_is_begun_ane
     consumer = OrderedConsumer(bus, NatsSource(mesh.bus, TTL_S), work)  # type: ignore[arg-type]  # all that it uses of a bus
     task = asyncio.create_task(consumer.run())
     await until(lambda: bus.tries == 2)
-    await until(lambda: len(work.positions) == PARTITIONS)
+    await until(lambda: len(work.stored) == PARTITIONS)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+class Still(Lost):
+    """Ordered work whose second fact of one author waits for a dependency."""
+
+    durable = "still"
+    away = True
+
+    async def handle(self, piece: Slice) -> None:
+        if self.away and any(item.event.author_id == AUTHORS[0] for item in piece.items):
+            raise Unavailable("away")
+        await super().handle(piece)
+
+
+async def test_settling_waits_for_ordered_work_and_a_partition_that_stands_still_shows_how_long(mesh: Mesh) -> None:
+    """P59: any process of the service answers, also one that owns nothing."""
+    work = Still({})
+    backlog = Backlog([], [OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work)])
+    consumer = OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work, look_s=0.05, stuck_s=0.2)
+    task = asyncio.create_task(consumer.run())
+    await mesh.publish()
+    await mesh.publish()
+
+    async def left() -> mesh_pb2.GetBacklogResponse:
+        return await backlog.GetBacklog(mesh_pb2.GetBacklogRequest(), None)  # type: ignore[arg-type]  # not looked at
+
+    async def others_are_handled() -> bool:
+        return [c.pending for c in (await left()).consumers] == [2]
+
+    await until(others_are_handled)
+    await until(lambda: gauge("aviary_mesh_consumer_oldest_seconds", "still") > 0.5)
+    assert (await left()).lag_ms > 500
+    # It has it in hand: nothing is stuck, and the process is well.
+    await consumer.check()
+    assert gauge("aviary_mesh_consumer_stuck_total", "still") == 0
+    work.away = False
+
+    async def settled() -> bool:
+        return not any(c.pending for c in (await left()).consumers)
+
+    await until(settled)
+    assert (await left()).lag_ms == 0
+    assert ids_of(work) == set(mesh.published)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_partition_of_which_nothing_comes_is_read_anew_and_then_readiness_goes_red(
+    mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P59, P81."""
+    work = Lost({})
+    consumer = OrderedConsumer(mesh.bus, NatsSource(mesh.bus, TTL_S), work, look_s=0.05, stuck_s=0.2)
+    task = asyncio.create_task(consumer.run())
+    await mesh.publish()
+    await until(lambda: set(mesh.published) <= ids_of(work))
+    # A reader that drops what it reads: as one whose broker has forgotten it, and says nothing.
+    monkeypatch.setattr(Partitions, "_add", lambda *_: None)
+    await mesh.publish()
+    await until(lambda: gauge("aviary_mesh_consumer_stuck_total", "lost") >= 2)
+    with pytest.raises(Unavailable, match="lost: messages wait and none is delivered"):
+        await consumer.check()
+    monkeypatch.undo()
+    await until(lambda: set(mesh.published) <= ids_of(work))
+    await until(lambda: well(consumer))
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def well(consumer: OrderedConsumer) -> bool:
+    try:
+        await consumer.check()
+    except Unavailable:
+        return False
+    return True
+
+
+def ids_of(work: Lost) -> set[str]:
+    return {item.event.event_id.hex() for piece in work.pieces for item in piece.items}
+
+
+def gauge(name: str, durable: str) -> float:
+    """The value of a metric of a durable."""
+    return REGISTRY.get_sample_value(name, {"durable": durable}) or 0.0

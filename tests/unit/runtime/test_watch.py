@@ -43,7 +43,8 @@ class Scene:
         self.at_work = False
         self.silent_s = 0.0
         subscription = Subscription(idle, lambda: self.at_work, lambda: self.silent_s, self.renew)
-        self.watch = Watch(self.bus, consumption_of(watched), subscription, look_s=0.001, stuck_s=0.0)
+        consumption = consumption_of(watched)
+        self.watch = Watch("watched", lambda: self.bus.backlog(consumption), subscription, look_s=0.001, stuck_s=0.0)
 
     def renew(self) -> None:
         """Called when the watch wants a new subscription."""
