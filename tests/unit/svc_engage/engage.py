@@ -128,7 +128,7 @@ class Engage:
     direct: Any
     """Called by nobody of the mesh."""
     tweets: FewTweets
-    statuses: Statuses
+    known: KnownTweets
     store: UncertainStore
     cache: MemoryCountCache
     recent: Recent
@@ -191,7 +191,8 @@ class Engage:
         """The owner of the tweet's partition stores a count of its likes, up to the `as_of`-th fact, and tells the cache."""
         counts = {Subject(tweet.bytes, Kind.LIKES): Count(count, START + as_of, level)}
         await self.store.put_counts(counts)
-        await self.cache.put(counts)
+        if not self.cache.away:
+            await self.cache.put(counts)
 
     async def settle(self, tweet: uuid.UUID, user: uuid.UUID, counted: bool, at: int) -> None:
         """The owner stores that a user's like is in that count."""
@@ -225,13 +226,14 @@ async def build_engage() -> Engage:
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
     tweet_channel = InProcessChannel(guard, service="engage")
     tweet_channel.register(add_TweetServiceServicer_to_server, tweets)
+    known = KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3)
     deps = Deps(
         store=store,
         cache=cache,
         reads=Reads(store, cache, MarkBuilds(store, cache, clock, ids)),
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
-        tweets=KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3),
+        tweets=known,
         recent=recent,
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
@@ -242,7 +244,7 @@ async def build_engage() -> Engage:
     for one in (channel, outside):
         one.register(add_EngageServiceServicer_to_server, EngageServicer(deps))
     stub, direct = EngageServiceStub(channel), EngageServiceStub(outside)
-    return Engage(stub, direct, tweets, statuses, store, cache, recent, clock, bus, ids)
+    return Engage(stub, direct, tweets, known, store, cache, recent, clock, bus, ids)
 
 
 async def refusal(call: Awaitable[T]) -> ServiceError:
