@@ -6,6 +6,7 @@ from aviary.engage.v1.engage_pb2_grpc import add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1 import graph_pb2
 from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
@@ -24,9 +25,12 @@ from statuses import Statuses
 from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.config import Config
+from svc_engage.counting.recount import Recounts
+from svc_engage.counting.truth import MeshTruth
 from svc_engage.deps import Deps
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.ledger import CqlLedger
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -79,6 +83,11 @@ async def build(process: Process, config: Config) -> None:
     counting = Counting(store, cache, bus, source, clock, levels=config.levels, faults=process.faults)
     process.background("counting", counting.run)
     process.check("counting", counting.check)
+    truth = MeshTruth(GraphServiceStub(graph), TweetServiceStub(tweets))
+    recounts = Recounts(
+        counting.machines, store, CqlLedger(cql), truth, counting.teller, clock, counting.lag_ms, levels=config.levels
+    )
+    process.background("recounts", recounts.run)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
 

@@ -48,6 +48,11 @@ class Counting:
         finally:
             await self._finish()
 
+    async def lag_ms(self, durable: str) -> int:
+        """The age of the oldest event that is not counted, 0 when there is none. Raises Unavailable."""
+        [consumer] = [c for c, m in zip(self.consumers, self.machines, strict=True) if m.durable == durable]
+        return max(state.oldest_age_ms for state in await consumer.backlog())
+
     async def check(self) -> None:
         """Raises Unavailable while a log is not read."""
         for consumer in self.consumers:

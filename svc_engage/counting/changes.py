@@ -55,15 +55,16 @@ class Log:
 
     durable: str
     messages: Sequence[type[Message]]
+    kinds: frozenset[Kind]
     change_of: ChangeOf
     state_of: Callable[[Item], LikeState] | None = None
     """Of a log whose members are also listed by place; None where somebody else keeps the lists."""
 
 
 LOGS = (
-    Log("engage-likes", (LikeSet,), like, listed),
-    Log("engage-follows", (FollowSet, FollowerSet), follow),
-    Log("engage-tweets", (TweetCreated, TweetDeleted), tweet),
+    Log("engage-likes", (LikeSet,), frozenset({Kind.LIKES}), like, listed),
+    Log("engage-follows", (FollowSet, FollowerSet), frozenset({Kind.FOLLOWING, Kind.FOLLOWERS}), follow),
+    Log("engage-tweets", (TweetCreated, TweetDeleted), frozenset({Kind.TWEETS}), tweet),
 )
 
 

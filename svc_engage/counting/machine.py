@@ -50,6 +50,7 @@ class Machine:
         """`recount` is told of subjects that are not to be trusted, None for all of a partition."""
         self.durable: str = counted.durable
         self.messages: Sequence[type[Message]] = counted.messages
+        self.kinds = counted.kinds
         self.recount = recount
         self._log = counted
         self._store = store
@@ -85,10 +86,6 @@ class Machine:
     def memory(self, partition: int) -> Memory | None:
         """What is remembered of a partition, if this process ever owned it since it began."""
         return self._memories.get(partition)
-
-    def owned(self) -> list[int]:
-        """The partitions that this process owns, or owned."""
-        return sorted(self._memories)
 
     async def drain(self) -> None:
         """Returns when all that was queued is stored."""

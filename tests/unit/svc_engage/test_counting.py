@@ -71,6 +71,41 @@ def test_an_owner_that_dies_at_any_point_of_its_cycle_is_followed_by_one_that_co
     run(main())
 
 
+def test_small_slices_behind_a_count_that_another_owner_stored_are_in_it_already() -> None:
+    async def main() -> None:
+        world = World(LIKES)
+        world.publish(*(like(user) for user in (1, 2, 3, 4)))
+        dying = Owner(world, gated=False)
+        dying.faults.point = POINTS[0]
+        await dying.take()
+        await asyncio.sleep(0.01)
+        await dying.machine.close()
+        await world.check()
+        slow = Owner(world, gated=False)
+        for _ in world.items:
+            await slow.take(1)
+            await slow.machine.drain()
+            await world.check()
+        await world.all_is_right()
+
+    run(main())
+
+
+def test_rows_of_a_higher_level_are_still_known_when_the_count_has_fallen() -> None:
+    async def main() -> None:
+        world = World(LIKES)
+        world.publish(*(like(user) for user in range(5)), *(like(user, liked=False) for user in range(5)))
+        world.publish(like(4))
+        owner = Owner(world, gated=False)
+        for _ in world.items:
+            await owner.take(1)
+            await owner.machine.drain()
+            await world.check()
+        await world.all_is_right()
+
+    run(main())
+
+
 def test_a_hot_tweet_costs_one_count_write_a_second() -> None:
     """P54: 1,000 likes a second for five seconds; writes are counted, not time."""
 

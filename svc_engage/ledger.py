@@ -1,0 +1,62 @@
+"""All that is counted, walked through slowly: every count, and every row of one. What is wrong in it, counting/recount.py finds."""
+
+import uuid
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+from runtime.cql import Cql
+from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.store_cql import row_of
+
+LEAST_TOKEN = -(2**63)
+
+
+class Walked(NamedTuple):
+    """Some counts, and where the walk goes on; None at the end."""
+
+    counts: Mapping[Subject, Count]
+    onwards: int | None
+
+
+class Ledger(Protocol):
+    """Reads for a recount. Every method raises Unavailable when the store is away."""
+
+    async def walk(self, after: int, limit: int) -> Walked:
+        """Counts of some subjects, all kinds of each, from LEAST_TOKEN on. Whatever was stored when a walk began is met in it."""
+
+    async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
+        """Rows of one partition of a subject, ascending, members greater than `after` (empty: all). Fewer than `limit` only at the end."""
+
+
+class CqlLedger:
+    """The ledger on Cassandra or ScyllaDB."""
+
+    def __init__(self, cql: Cql) -> None:
+        self._cql = cql
+        # Which counts are there, in the order of the store?
+        self._walk = cql.prepare(
+            "SELECT token(subject_id), subject_id, kind, count, as_of, level FROM counts"
+            " WHERE token(subject_id) > ? LIMIT ?"
+        )
+        # What is stored of the members of a subject, in one of its partitions?
+        self._page = cql.prepare(
+            "SELECT member_id, counted, version, counted_at, present, at FROM edges"
+            " WHERE subject_id = ? AND kind = ? AND shard = ? AND member_id > ? LIMIT ?"
+        )
+
+    async def walk(self, after: int, limit: int) -> Walked:
+        """See Ledger. The last subject of a page may be cut off in the middle: it comes again."""
+        limit = max(limit, len(Kind) + 1)
+        rows = await self._cql.execute(self._walk, (after, limit))
+        onwards = None
+        if len(rows) == limit:
+            rows = [row for row in rows if row[0] != rows[-1][0]]
+            onwards = rows[-1][0]
+        found = {Subject(s.bytes, Kind(kind)): Count(count, as_of, level) for _, s, kind, count, as_of, level in rows}
+        return Walked(found, onwards)
+
+    async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
+        """See Ledger."""
+        least = uuid.UUID(bytes=after or bytes(16))
+        query = (uuid.UUID(bytes=subject.subject_id), subject.kind, shard, least, limit)
+        return [(row[0].bytes, row_of(row[1:])) for row in await self._cql.execute(self._page, query)]

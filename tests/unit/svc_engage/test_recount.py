@@ -1,0 +1,232 @@
+"""What is wrong in the store, whoever made it wrong, is found, told and repaired; what is merely on its way is left alone."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from svc_engage import metrics
+from svc_engage.counting.changes import LOGS, Log
+from svc_engage.counting.recount import Recounts
+from svc_engage.domain.levels import level_of_shard, shard_of
+from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.ledger import LEAST_TOKEN, Walked
+from svc_engage.store import Counted
+from svc_engage.store_memory import MemoryEngageStore
+from tests.unit.svc_engage.counting_world import (
+    LEVELS,
+    PARTITION,
+    TWEETS,
+    USERS,
+    Clock,
+    Owner,
+    World,
+    counted,
+    followed,
+    like,
+    run,
+)
+
+LIKES, FOLLOWS, _ = LOGS
+LIKED, FOLLOWERS = Subject(TWEETS[0], Kind.LIKES), Subject(USERS[0], Kind.FOLLOWERS)
+
+
+class MemoryLedger:
+    """Walks the store in memory."""
+
+    def __init__(self, store: MemoryEngageStore) -> None:
+        self._store = store
+
+    async def walk(self, after: int, limit: int) -> Walked:
+        return Walked(self._store._counts, None if after > LEAST_TOKEN else 0)
+
+    async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
+        level = level_of_shard(shard)
+        members = sorted(self._store._rows[subject].items())
+        found = [(m, rows[level]) for m, rows in members if level in rows and shard_of(level, m) == shard and m > after]
+        return found[:limit]
+
+
+class Told:
+    """What is true, as a test says."""
+
+    def __init__(self) -> None:
+        self.followers: set[bytes] | None = None
+
+    async def members(self, subject: Subject) -> set[bytes] | None:
+        return self.followers
+
+
+class Ticking(Clock):
+    """Goes with the loop."""
+
+    def now_ms(self) -> int:
+        return int(asyncio.get_running_loop().time() * 1000)
+
+
+class Bench:
+    """A world of which all is counted, and the recounting of its owner."""
+
+    def __init__(self, log: Log) -> None:
+        self.world, self.truth, self.lag_ms = World(log), Told(), 0
+        self.owner = Owner(self.world, gated=False)
+        ledger: Any = MemoryLedger(self.world.store)
+        self.recounts = Recounts(
+            [self.owner.machine],
+            self.world.store,
+            ledger,
+            self.truth,
+            self.world.teller,
+            Ticking(),
+            self._lag,
+            levels=LEVELS,
+        )
+        # The subjects of these tests lie in other partitions than the one that is counted.
+        self.recounts._memory = lambda _subject: self.owner.machine.memory(PARTITION)  # type: ignore[method-assign]
+
+    async def _lag(self, _durable: str) -> int:
+        return self.lag_ms
+
+    def drift(self) -> float:
+        """All that was ever found."""
+        return sum(s.value for m in metrics.DRIFT.collect() for s in m.samples if s.name.endswith("_total"))
+
+
+async def liked() -> Bench:
+    bench = Bench(LIKES)
+    bench.world.publish(*(like(user) for user in range(5)), like(4, liked=False))
+    await counted(bench.world, bench.owner)
+    return bench
+
+
+def test_what_is_right_is_left_alone() -> None:
+    async def main() -> None:
+        bench = await liked()
+        before = bench.drift()
+        await bench.recounts.walk()
+        assert not await bench.recounts.recount(LIKED)
+        assert bench.drift() == before
+
+    run(main())
+
+
+@pytest.mark.parametrize("false", [0, 3, 5, 1000])
+def test_a_count_that_was_falsified_is_repaired_and_tells_the_cache(false: int) -> None:
+    """P56."""
+
+    async def main() -> None:
+        bench = await liked()
+        before, as_of = bench.drift(), bench.owner.at
+        await bench.world.store.put_counts({LIKED: Count(false, as_of, 2)}, repaired=True)
+        await bench.recounts.walk()
+        await bench.world.all_is_right()
+        assert bench.drift() == before + 1
+        bench.world.publish(like(4))
+        await counted(bench.world, bench.owner)
+        await bench.world.all_is_right()
+
+    run(main())
+
+
+@pytest.mark.parametrize("user", [1, 4])
+def test_a_row_that_was_falsified_is_repaired_with_its_count(user: int) -> None:
+    """P56."""
+
+    async def main() -> None:
+        bench = await liked()
+        row = (await bench.world.rows_of(LIKED))[USERS[user]]
+        wrong = Row(not row.counted, row.version, row.counted_at)
+        rows = [Counted(LIKED, USERS[user], level, wrong) for level in range(3)]
+        await bench.world.store.put_counted(rows, repaired=True)
+        found = await bench.recounts.recount(LIKED)
+        assert found is not None
+        assert found.wrong.keys() == {USERS[user]}
+        await bench.world.all_is_right()
+
+    run(main())
+
+
+def test_members_that_were_lost_or_never_announced_are_counted_after_the_truth() -> None:
+    async def main() -> None:
+        bench = Bench(FOLLOWS)
+        bench.world.publish(followed(1, 0, 1), followed(2, 0, 1), followed(3, 0, 1))
+        await counted(bench.world, bench.owner)
+        bench.truth.followers = {USERS[1], USERS[2], USERS[4]}
+        await bench.recounts.recount(FOLLOWERS)
+        assert (await bench.world.counts())[FOLLOWERS] == 3
+        # The announcement comes after all, and changes nothing any more.
+        bench.world.publish(followed(4, 0, 1), followed(3, 0, 2, following=False), followed(2, 0, 2, following=False))
+        await counted(bench.world, bench.owner)
+        assert (await bench.world.counts())[FOLLOWERS] == 2
+        assert await bench.world.rows() == {FOLLOWERS: {USERS[1], USERS[4]}}
+
+    run(main())
+
+
+def test_what_is_on_its_way_is_no_drift() -> None:
+    """Until all is counted that was announced at the first look, nothing is said."""
+
+    async def main() -> None:
+        bench = Bench(FOLLOWS)
+        bench.world.publish(followed(1, 0, 1))
+        await counted(bench.world, bench.owner)
+        bench.truth.followers, bench.lag_ms = {USERS[1], USERS[2]}, 10_000_000
+        before = bench.drift()
+        assert await bench.recounts.recount(FOLLOWERS) is None
+        bench.world.publish(followed(2, 0, 1))
+        bench.lag_ms = 0
+        looking = asyncio.create_task(bench.recounts.recount(FOLLOWERS))
+        await asyncio.sleep(5)
+        await counted(bench.world, bench.owner)
+        assert not await looking
+        assert bench.drift() == before
+
+    run(main())
+
+
+def test_counting_goes_on_during_a_look_and_does_not_show_in_it() -> None:
+    async def main() -> None:
+        bench = await liked()
+        page = bench.recounts._ledger.page
+        events = iter([like(4), like(0, liked=False), like(4, liked=False), like(1, liked=False)] * 10)
+
+        async def slow(*query: Any) -> Any:
+            for event in (next(events, None), next(events, None)):
+                if event is not None:
+                    bench.world.publish(event)
+            await counted(bench.world, bench.owner)
+            found = await page(*query)
+            await asyncio.sleep(2)
+            return found
+
+        bench.recounts._ledger.page = slow  # type: ignore[method-assign]
+        before = bench.drift()
+        found = await bench.recounts.recount(LIKED)
+        assert found is not None
+        assert not found
+        assert bench.drift() == before
+        await bench.world.all_is_right()
+
+    run(main())
+
+
+def test_what_another_owner_counts_meanwhile_is_not_judged() -> None:
+    async def main() -> None:
+        bench = await liked()
+        bench.world.publish(like(4))
+        await counted(bench.world)
+        assert await bench.recounts.recount(LIKED) is None
+
+    run(main())
+
+
+def test_a_lost_part_of_a_log_leads_to_a_recount_of_its_partition() -> None:
+    async def main() -> None:
+        bench = await liked()
+        bench.truth.followers = None
+        await bench.world.store.put_counts({LIKED: Count(77, bench.owner.at, 2)}, repaired=True)
+        bench.recounts._ask(bench.owner.machine, PARTITION, [LIKED])
+        await bench.recounts._urgent()
+        await bench.world.all_is_right()
+
+    run(main())
