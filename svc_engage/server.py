@@ -60,9 +60,6 @@ async def build(process: Process, config: Config) -> None:
     cache = RedisCountCache(line, mesh.namespace)
     process.on_close(cache.close)
 
-    statuses = Statuses(time.monotonic)
-    process.on_close(await bus.listen(TweetStatusSignal, statuses.heard))
-    process.on_close(await bus.listen(TweetDeleted, statuses.announced))
     store, ids = CqlEngageStore(cql, clock), Uuid7Ids(clock)
     builds = MarkBuilds(store, cache, clock, ids)
     process.on_close(builds.close)
@@ -72,7 +69,7 @@ async def build(process: Process, config: Config) -> None:
         reads=Reads(store, cache, builds),
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
-        tweets=KnownTweets(TweetServiceStub(tweets), statuses, config.known_tweets),
+        tweets=KnownTweets(TweetServiceStub(tweets), await hear_of_deletions(process, bus), config.known_tweets),
         recent=RecentWrites(redis, mesh.namespace),
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
@@ -90,6 +87,14 @@ async def build(process: Process, config: Config) -> None:
     process.background("recounts", recounts.run)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
+
+
+async def hear_of_deletions(process: Process, bus: NatsBus) -> Statuses:
+    """What svc_tweet says of deletions, from now on."""
+    statuses = Statuses(time.monotonic)
+    process.on_close(await bus.listen(TweetStatusSignal, statuses.heard))
+    process.on_close(await bus.listen(TweetDeleted, statuses.announced))
+    return statuses
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ SHARDS = (1, 64, 4096)
 """How many partitions there are at each level, for ever: a row is found by the hash of its member."""
 
 _FIRST = (0, 1, 65)
-TOP = len(SHARDS) - 1
 
 
 @dataclass(frozen=True, slots=True)
