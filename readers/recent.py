@@ -25,7 +25,7 @@ BOOKMARK = b"b"
 """Value: an `OwnBookmark`."""
 
 KEPT_S = 60
-_KEPT_ENTRIES = 256
+KEPT_ENTRIES = 256
 # Fields are only ever added at the end: who knows fewer reads what it knows.
 _TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(">16s?bQ"), Struct(">16s?Q")
 _ID = 16
@@ -147,7 +147,7 @@ class RecentWrites:
         key = self.key(user_id)
         pipe = self._redis.pipeline(transaction=False)
         pipe.lpush(key, kind + value)
-        pipe.ltrim(key, 0, _KEPT_ENTRIES - 1)
+        pipe.ltrim(key, 0, KEPT_ENTRIES - 1)
         pipe.expire(key, KEPT_S)
         try:
             await pipe.execute()
