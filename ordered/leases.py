@@ -4,13 +4,21 @@ Each process counts a beat up in it, and is dead to another that has seen the sa
 is compared with another's. Each takes free partitions up to its fair share, and gives back what is over it.
 """
 
+import asyncio
 import json
 import math
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from nats.js.errors import BadRequestError, BucketNotFoundError, KeyNotFoundError, NoStreamResponseError
+from nats.js.errors import (
+    BadRequestError,
+    BucketNotFoundError,
+    KeyNotFoundError,
+    KeyWrongLastSequenceError,
+    NoStreamResponseError,
+)
 from nats.js.kv import KeyValue
 
 from runtime.bus.envelope import PARTITIONS
@@ -19,6 +27,7 @@ from runtime.bus.streams import Streams, created_us
 TTL_S = 10.0
 """Within it a dead owner's partitions are another's. The owner itself stops at 0.65 of it, others take over at 0.75."""
 TICK, RENEW, EXPIRED, DEAD = 0.1, 1 / 3, 0.65, 0.75
+_AGAIN_S = 0.05
 
 
 @dataclass
@@ -98,9 +107,15 @@ class Leases:
 
     async def leave(self) -> None:
         """Give up everything at once. Raises errors of NATS."""
-        roll, revision = await self._read()
         self.held, self.surplus = {}, []
-        await self._write(roll.without([self._me]), revision)
+        left = False
+        while not left:
+            roll, revision = await self._read()
+            try:
+                left = await self._write(roll.without([self._me]), revision) > 0
+            except KeyWrongLastSequenceError:
+                # Processes of a service often leave together; what is not given up waits until it expires.
+                await asyncio.sleep(random.uniform(0, _AGAIN_S))
 
     def _dead(self, roll: Roll, now: float) -> list[str]:
         # Who did not look for a while, frozen or cut off, has not seen beats that were there: all count from now.

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.machine import Machine
-from bench.soak import kills, matrix, nodes, simulate
+from bench.soak import kills, matrix, nodes, ordered, simulate
 from bench.soak.scenario import Options, Outcome, Scenario
 from bench.stage import cancel_on_sigterm
 
@@ -18,6 +18,7 @@ SCENARIOS: dict[str, Scenario] = {
     "kills": kills.run,
     "matrix": matrix.run,
     "nodes": nodes.run,
+    "ordered": ordered.run,
     "simulate": simulate.run,
 }
 
