@@ -141,7 +141,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("area", ["user", "graph", "tweet", "timeline"])
+@pytest.mark.parametrize("area", ["user", "graph", "tweet", "timeline", "engage"])
 def test_every_service_folder_looks_alike(area: str) -> None:
     """errors.py is there when the area has reasons of its own."""
     own_reasons = any(enum.full_name == f"aviary.{area}.v1.Reason" for enum in reasons())
