@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import jwt
+from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.mesh.v1 import reason_pb2
 from aviary.tweet.v1 import reason_pb2 as tweet_reason_pb2
@@ -141,6 +142,12 @@ class Fakes(
         await self._note(request)
         return view_pb2.GetMeResponse(user=user_pb2.User(user_id=str(ALICE), email="a@example.org"))
 
+    async def ListBookmarks(self, request: Any, context: Any) -> view_pb2.ListBookmarksResponse:
+        await self._note(request)
+        tweets = [view_tweet() for _ in range(2)]
+        tweets[1].likes_count, tweets[1].liked = 7, True
+        return view_pb2.ListBookmarksResponse(tweets=tweets, degraded=["engagement"])
+
     async def GetUser(self, request: Any, context: Any) -> view_pb2.GetUserResponse:
         await self._note(request)
         return view_pb2.GetUserResponse(user=user_pb2.User(user_id=request.user_id))
@@ -163,6 +170,29 @@ class FakeGraph(graph_pb2_grpc.GraphServiceServicer):
     async def Unfollow(self, request: Any, context: Any) -> graph_pb2.UnfollowResponse:
         await self._fakes._note(request)
         return graph_pb2.UnfollowResponse(follower_id=str(ALICE), followee_id=request.followee_id)
+
+
+class FakeEngage(engage_pb2_grpc.EngageServiceServicer):
+    """Likes and bookmarks at once."""
+
+    def __init__(self, fakes: Fakes) -> None:
+        self._fakes = fakes
+
+    async def Like(self, request: Any, context: Any) -> engage_pb2.LikeResponse:
+        await self._fakes._note(request)
+        return engage_pb2.LikeResponse(tweet_id=request.tweet_id, liked=True, likes_count=1)
+
+    async def Unlike(self, request: Any, context: Any) -> engage_pb2.UnlikeResponse:
+        await self._fakes._note(request)
+        return engage_pb2.UnlikeResponse(tweet_id=request.tweet_id)
+
+    async def Bookmark(self, request: Any, context: Any) -> engage_pb2.BookmarkResponse:
+        await self._fakes._note(request)
+        return engage_pb2.BookmarkResponse(tweet_id=request.tweet_id, bookmarked=True)
+
+    async def RemoveBookmark(self, request: Any, context: Any) -> engage_pb2.RemoveBookmarkResponse:
+        await self._fakes._note(request)
+        return engage_pb2.RemoveBookmarkResponse(tweet_id=request.tweet_id)
 
 
 class World:
@@ -207,7 +237,9 @@ async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
     channel.register(tweet_pb2_grpc.add_TweetServiceServicer_to_server, fakes)
     channel.register(view_pb2_grpc.add_ViewServiceServicer_to_server, fakes)
     channel.register(graph_pb2_grpc.add_GraphServiceServicer_to_server, FakeGraph(fakes))
-    files = [user_pb2.DESCRIPTOR, graph_pb2.DESCRIPTOR, tweet_pb2.DESCRIPTOR, view_pb2.DESCRIPTOR]
+    channel.register(engage_pb2_grpc.add_EngageServiceServicer_to_server, FakeEngage(fakes))
+    contracts = (user_pb2, graph_pb2, tweet_pb2, engage_pb2, view_pb2)
+    files = [contract.DESCRIPTOR for contract in contracts]
     async with serving([(file, channel) for file in files], fakes, max_in_flight) as world:
         yield world
 

@@ -119,6 +119,24 @@ class TestSense:
         await world.client.get(first.links["next"]["url"])
         assert (world.last.cursor, world.last.limit) == ("a+b/c=", 3)
 
+    async def test_what_was_away_stands_in_a_header_and_not_in_the_body(self, world: World) -> None:
+        answer = await world.client.get("/api/v1/bookmarks", headers=as_alice(Origin=ORIGIN))
+        assert answer.headers["x-aviary-degraded"] == "engagement"
+        assert "X-Aviary-Degraded" in answer.headers["access-control-expose-headers"]
+        assert set(answer.json()) == {"tweets", "next_cursor", "has_more"}
+        assert [(t["likes_count"], t["liked"]) for t in answer.json()["tweets"]] == [(0, False), (7, True)]
+        assert "x-aviary-degraded" not in (await world.client.get("/api/v1/timeline/home", headers=as_alice())).headers
+
+    async def test_a_like_needs_no_body_and_may_name_the_caller(self, world: World) -> None:
+        path = f"/api/v1/tweets/{TWEET}/like"
+        liked = await world.client.post(path, headers=as_alice())
+        assert (liked.status_code, liked.json()) == (200, {"tweet_id": str(TWEET), "liked": True, "likes_count": 1})
+        unliked = await world.client.request("DELETE", path, headers=as_alice(), json={"user_id": str(ALICE)})
+        assert unliked.json() == {"tweet_id": str(TWEET), "liked": False, "likes_count": 0}
+        foreign = await world.client.post(path, headers=as_alice(), json={"user_id": str(BOB)})
+        assert foreign.json()["reason"] == "NOT_YOUR_USER_ID"
+        assert (await world.client.post(path)).status_code == 401
+
     async def test_defaults_of_the_contract_apply(self, world: World) -> None:
         await world.client.get("/api/v1/timeline/home", headers=as_alice())
         assert world.last.limit == 200

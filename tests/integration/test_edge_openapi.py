@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import schemathesis
+from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
 from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
@@ -15,7 +16,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from tests.integration.edge_world import TWEET, World, as_alice, edge_world
 
-FILES = (user_pb2, graph_pb2, tweet_pb2, view_pb2)
+FILES = (user_pb2, graph_pb2, tweet_pb2, engage_pb2, view_pb2)
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +77,9 @@ async def test_limits_defaults_and_headers_come_from_the_contracts(document: dic
     body = found["CreateTweet"]["requestBody"]["content"]["application/json"]["schema"]
     assert set(body["properties"]) == {"content", "user_id"}
     assert body["additionalProperties"] is False
+    told = found["GetHomeTimeline"]["responses"]["200"]
+    assert "engagement" in told["headers"]["X-Aviary-Degraded"]["description"]
+    assert "degraded" not in document["components"]["schemas"]["view.GetHomeTimelineResponse"]["properties"]
     register = found["Register"]["requestBody"]["content"]["application/json"]["schema"]
     assert register["required"] == ["username", "email", "password"]
     assert register["properties"]["username"]["pattern"] == "^[A-Za-z0-9_]{3,15}$"
