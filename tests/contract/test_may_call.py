@@ -8,8 +8,8 @@ from runtime.config import MAY_ASSERT_USERS
 from tests.contract.contracts import sources
 from tools.may_call import MAY_CALL, opened_by
 
-SERVICES = ("user", "graph", "tweet", "timeline", "edge")
-PRODUCTION = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", "views", "edge", "readers")
+SERVICES = ("user", "graph", "tweet", "timeline", "engage", "edge")
+PRODUCTION = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", "svc_engage", "views", "edge", "readers")
 
 
 @pytest.mark.parametrize("service", SERVICES)
