@@ -8,9 +8,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from runtime.bus.envelope import partition_of
 from runtime.errors import Unavailable
 from svc_engage import metrics
 from svc_engage.cache import CountCache, Glance, Marks
+from svc_engage.counting.changes import LOGS
 from svc_engage.domain.families import NOBODY_COUNTED, Family, Slots, is_whole, later, unknown
 from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.overlay import (
@@ -27,8 +29,9 @@ from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subjec
 from svc_engage.marks import MarkBuilds
 from svc_engage.store import EngageStore
 
-# The rows of a count are written after it. Whoever reads rows of a later count than the one just read reads that again.
-_ATTEMPTS = 4
+# Between the writing of counts and of their rows lie some milliseconds, unless an owner died just then.
+_ATTEMPTS = 5
+_PAUSE_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +190,11 @@ class Reads:
         return shown
 
     async def _settled(self, unclear: Mapping[Subject, Mapping[bytes, Sequence[OwnState]]]) -> dict[Subject, int]:
-        """The same from the store, whose rows tell what is counted of a member where the cache does not."""
+        """The same from the store, whose rows tell what is counted of a member where the cache does not.
+
+        The rows of a batch are written after its counts, and its position after both: until then count and rows may tell of
+        different moments, and are read again.
+        """
         for _ in range(_ATTEMPTS):
             counts = await self._store.counts(list(unclear))
             ends = {subject: counts.get(subject, NOTHING) for subject in unclear}
@@ -196,9 +203,16 @@ class Reads:
                 for subject, own in unclear.items()
             }
             rows = await self._store.rows(wanted, {subject: count.level for subject, count in ends.items()})
-            if all(row.counted_at <= ends[one].as_of for one, found in rows.items() for row in found.values()):
+            further = any(row.counted_at > ends[one].as_of for one, found in rows.items() for row in found.values())
+            if not further and all(await asyncio.gather(*(self._written(one, ends[one].as_of) for one in unclear))):
                 break
+            await asyncio.sleep(_PAUSE_S)
         return {subject: _settled(ends[subject], own, rows[subject]) for subject, own in unclear.items()}
+
+    async def _written(self, subject: Subject, as_of: int) -> bool:
+        """Whether all rows that are counted up to a place are stored."""
+        log = next(log for log in LOGS if subject.kind in log.kinds)
+        return await self._store.position(log.durable, partition_of(subject.subject_id)) >= as_of
 
 
 class _Late(NamedTuple):

@@ -34,6 +34,11 @@ class Envelope:
     trace: str = field(default_factory=current_trace)
 
 
+def partition_of(key: bytes) -> int:
+    """The partition in which the facts of a key stand."""
+    return zlib.crc32(key) % PARTITIONS
+
+
 def envelope_of(message: Message) -> Envelope:
     """The envelope of a fact or job. Raises ValueError for a signal, and when the event id is missing."""
     contract = event(type(message))
@@ -42,7 +47,7 @@ def envelope_of(message: Message) -> Envelope:
     event_id = cast(Any, message).event_id
     if not event_id:
         raise ValueError(f"{contract.name} has no event_id")
-    partition = zlib.crc32(_key(message, contract)) % PARTITIONS
+    partition = partition_of(_key(message, contract))
     return Envelope(f"{base_subject(contract)}.{partition:03d}", event_id, message.SerializeToString())
 
 

@@ -80,6 +80,11 @@ class RedisCountCache:
             self._paying.cancel()
             await asyncio.gather(self._paying, return_exceptions=True)
 
+    @property
+    def owes(self) -> int:
+        """Of how many users the marks are to be forgotten as soon as Redis answers."""
+        return len(self._owed) + (self._paying is not None)
+
     async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
         """As readers.recent.RecentWrites.record, but on the line: a Redis that hangs holds a like up for a quarter of a second."""
         key = self._key("recent", user_id)
@@ -117,7 +122,9 @@ class RedisCountCache:
         if not viewer_id:
             return Glance(counts)
         lately = own_recent(RecentWrites.parse(replies[counting])) if replies[counting] else NOTHING_RECENT
-        marks = _marks(ids, replies[counting + 1]) if family is Family.TWEET else Marks()
+        # What Redis has of a user whose newest mark it missed is not believed, until it is forgotten there, too.
+        believed = family is Family.TWEET and viewer_id not in self._owed
+        marks = _marks(ids, replies[counting + 1]) if believed else Marks()
         return Glance(counts, marks, lately)
 
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:

@@ -16,6 +16,7 @@ from readers.recent import (
     OwnLike,
     tweet_value,
 )
+from runtime.bus.envelope import partition_of
 from runtime.errors import Unavailable
 from runtime.ids import SystemClock, Uuid7Ids
 from svc_engage.cache.memory import MemoryCountCache
@@ -98,6 +99,7 @@ class World:
         if told and not self.cache.away:
             await self.cache.put({subject: Count(count, as_of)})
         await self.store.put_counted([Counted(subject, self.me, 0, Row(own, as_of, as_of))])
+        await self.store.put_position("engage-likes", partition_of(self.tweet), as_of)
 
     async def seen(self, viewer: bytes | None = None) -> tuple[int, bool, bool]:
         """Likes, liked, bookmarked."""
@@ -195,6 +197,24 @@ async def test_rows_that_are_further_than_the_count_make_it_be_read_again(world:
         return await asked(wanted, levels)
 
     world.store.rows = overtaken  # type: ignore[method-assign]
+    assert await world.seen() == (8, True, False)
+
+
+async def test_rows_that_are_not_written_yet_are_waited_for(world: World) -> None:
+    """P52: unliked, counted, and liked again before the row of the unlike is written."""
+    first = await world.like(recorded=False)
+    await world.count(8, first, own=True, told=False)
+    second = await world.like(False, recorded=False)
+    await world.store.put_counts({Subject(world.tweet, Kind.LIKES): Count(7, second)})
+    await world.like(True, recorded=False)
+    asked = world.store.position
+
+    async def late(durable: str, partition: int) -> int:
+        position = await asked(durable, partition)
+        await world.count(7, second, own=False, told=False)
+        return position
+
+    world.store.position = late  # type: ignore[method-assign]
     assert await world.seen() == (8, True, False)
 
 
