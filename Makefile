@@ -13,8 +13,9 @@ venv:
 run: venv
 	@$(BIN)/aviary up --seed
 
+# Two at once, each with servers of its own: most of the time goes into waiting for what was killed to be back.
 test: venv
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile
 
 # What CI demands beside the tests: format, lint, types, import rules, fresh generated code, contracts, dead code, own rules.
 check: venv
