@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 from google.protobuf import message_factory
@@ -16,6 +16,7 @@ from edge.json_codec.names import enum_names
 from runtime.contract import field_options
 
 Encode = Callable[[Any], Any]
+T = TypeVar("T")
 
 TIMESTAMP = "google.protobuf.Timestamp"
 _PLAIN = frozenset(
@@ -42,52 +43,65 @@ class Cached:
 class Fragments:
     """Finished JSON of messages met before, by their bytes; messages of equal bytes are equal, so nothing here can be stale.
 
-    What is volatile (counts) is put behind the kept rest for each message, so that a changed count costs no new rendering.
-    Two generations of at most `capacity` each stand for a least-recently-used order: a hit in the young one costs one look-up.
+    Kept a second time is the text without what is volatile (counts), so that a changed count costs no new rendering.
     """
 
     def __init__(self, kind: Descriptor, encode: Encode, cached: Cached) -> None:
         self._kind = message_factory.GetMessageClass(kind)
         self._encode = encode
-        self._capacity = cached.capacity
         self._names = cached.volatile
         self._values = attrgetter(*cached.volatile) if cached.volatile else None
         self._tail = lru_cache(maxsize=65_536)(self._volatile)
-        self._young: dict[bytes, bytes] = {}
-        self._old: dict[bytes, bytes] = {}
+        self._whole: _Kept[orjson.Fragment] = _Kept(cached.capacity)
+        self._stable: _Kept[bytes] = _Kept(cached.capacity)
 
     def __call__(self, message: Message) -> orjson.Fragment:
         """The JSON of the message."""
         key = message.SerializeToString()
-        if self._values is None:
-            return orjson.Fragment(self._kept(key, message))
-        wire, text = self._tail(self._values(message))
-        if not key.endswith(wire):
-            # Fields that this edge's contracts do not have yet stand behind the volatile ones.
-            return orjson.Fragment(orjson.dumps(self._encode(message)))
-        return orjson.Fragment(self._kept(key[: len(key) - len(wire)], message) + text)
+        found = self._whole.get(key)
+        return self._whole.put(key, orjson.Fragment(self._text(key, message))) if found is None else found
 
-    def _kept(self, key: bytes, message: Message) -> bytes:
-        """The text, up to its first volatile field."""
-        found = self._young.get(key)
+    def _text(self, key: bytes, message: Message) -> bytes:
+        wire, text = self._tail(self._values(message)) if self._values else (b"", b"")
+        if not text or not key.endswith(wire):
+            # Or it holds fields that this edge's contracts do not have yet: they stand behind the volatile ones.
+            return orjson.dumps(self._encode(message))
+        stable = key[: len(key) - len(wire)]
+        found = self._stable.get(stable)
         if found is None:
-            found = self._old.pop(key, None) or self._rendered(message)
-            if len(self._young) >= self._capacity:
-                self._old, self._young = self._young, {}
-            self._young[key] = found
-        return found
-
-    def _rendered(self, message: Message) -> bytes:
-        values = self._encode(message)
-        for name in self._names:
-            del values[name]
-        text = orjson.dumps(values)
-        return text[:-1] + b"," if self._names else text
+            values = self._encode(message)
+            for name in self._names:
+                del values[name]
+            found = self._stable.put(stable, orjson.dumps(values)[:-1])
+        return found + text
 
     def _volatile(self, values: tuple[Any, ...]) -> tuple[bytes, bytes]:
         """The volatile fields as they end the bytes of a message and its text."""
         fields = dict(zip(self._names, values, strict=True))
-        return self._kind(**fields).SerializeToString(), orjson.dumps(fields)[1:]
+        return self._kind(**fields).SerializeToString(), b"," + orjson.dumps(fields)[1:]
+
+
+class _Kept(Generic[T]):
+    """Values by key: two generations of at most `capacity` each stand for a least-recently-used order."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._young: dict[bytes, T] = {}
+        self._old: dict[bytes, T] = {}
+
+    def get(self, key: bytes) -> T | None:
+        """The value, if it is still there; a hit in the young generation costs one look-up."""
+        found = self._young.get(key)
+        if found is None and (found := self._old.pop(key, None)) is not None:
+            self.put(key, found)
+        return found
+
+    def put(self, key: bytes, value: T) -> T:
+        """Keep a value, and give it back."""
+        if len(self._young) >= self._capacity:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
+        return value
 
 
 class _EnumTable(dict[int, str]):

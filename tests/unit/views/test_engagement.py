@@ -152,7 +152,7 @@ async def test_an_account_has_its_counts_wherever_it_is_looked_at(world: World) 
 def test_the_last_values_known_are_bounded() -> None:
     last = _Last[int, int](10)
     for n in range(100):
-        assert last.keep(n, n) == n
+        last.keep({n: n})
         assert last.get(n, -1) == n
     assert sum(last.get(n, -1) >= 0 for n in range(100)) <= 20
 
