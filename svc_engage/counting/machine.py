@@ -89,7 +89,7 @@ class Machine:
 
     async def drain(self) -> None:
         """Returns when all that was queued is stored."""
-        while workers := [memory.worker for memory in self._memories.values() if memory.worker is not None]:
+        while workers := [w for m in self._memories.values() if (w := m.worker) is not None and not w.done()]:
             await asyncio.wait(workers)
 
     async def close(self) -> None:

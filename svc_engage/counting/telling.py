@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from aviary.engage.v1.events_pb2 import CountsChanged
 
@@ -59,6 +59,11 @@ class Teller:
                     del self._owed[subject]
                 if not await self._put(some):
                     break
+
+    @property
+    def owing(self) -> Collection[Subject]:
+        """Whose counts Redis does not know yet: they are lost to it until the next change when this process dies."""
+        return self._owed.keys()
 
     @property
     def owed(self) -> int:

@@ -223,8 +223,7 @@ def test_a_request_that_broke_off_between_mark_and_row_is_finished_by_the_owner(
         world = World(LIKES)
         world.publish(like(1))
         state = like_state(world.items[0].event, world.items[0].at)
-        marks: Any = world.store._marks_of(USERS[1], MarkKind.LIKE)
-        marks[TWEETS[0]] = state.mark(1)
+        world.store._set(USERS[1], MarkKind.LIKE, TWEETS[0], state.mark(1))
         await counted(world)
         await world.all_is_right()
         assert (await world.rows_of(LIKED))[USERS[1]].at == 1
