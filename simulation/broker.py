@@ -36,8 +36,8 @@ from simulation.servers import Server, at_once, for_ever
 
 M = TypeVar("M", bound=Message)
 
-DUPLICATES_S = 5.0
-"""For how long a message with a known id is dropped; what comes later is stored again."""
+DUPLICATES_S = 120.0
+"""For how long a message with a known id is dropped, as the real streams do it: longer than own writes are remembered."""
 ACK_WAIT_S = 4.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 5.0
@@ -117,20 +117,25 @@ class Broker(Server):
             if now - first_at < DUPLICATES_S:
                 places.append(place)
                 continue
-            self._numbers += 1
-            self._seen[identity] = now, self._numbers
-            places.append(self._numbers)
+            place = self.next_place()
+            self._seen[identity] = now, place
+            places.append(place)
             message = contract.message.FromString(envelope.payload)
             self.history.note(self.name, "stores", message, f"from {sender.name}")
-            letter = _Letter(self._numbers, envelope, message)
+            letter = _Letter(place, envelope, message)
             self._kept[base].append(letter)
             for watch in self.watchers:
-                watch(self._numbers, envelope)
+                watch(place, envelope)
             for durable in self._durables.values():
                 if base_subject(durable.consumption.event) == base:
                     self._take(durable, letter)
             self.tell(f"{base}.*", message, sender)
         return places
+
+    def next_place(self) -> int:
+        """The place of the next message."""
+        self._numbers += 1
+        return self._numbers
 
     def tell(self, subject: str, message: Message, sender: Node) -> None:
         """Tell who listens now, in the order of each sender; some hear it not."""

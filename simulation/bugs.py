@@ -1,14 +1,19 @@
-"""Three bugs to plant, which the simulation must find before its silence counts for anything. `Sound` plants none."""
+"""Bugs to plant, which the simulation must find before its silence counts for anything. `Sound` plants none."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
+from zlib import crc32
 
 from google.protobuf.message import Message
 
 from outbox import OutboxRow
 from runtime.bus import Bus
+from runtime.bus.envelope import PARTITIONS
 from runtime.ids import Clock
 from simulation.servers import RemoteTable, events_of
+from svc_engage.domain.relations import Count, Kind, Subject
+from svc_engage.store_memory import MemoryEngageStore
 from svc_timeline.config import Limits
 from svc_timeline.windows_memory import MemoryWindows
 
@@ -28,6 +33,14 @@ class Sound:
 
     def store(self, store: Any, bus: Bus) -> Any:
         """A store that announces what it stores."""
+        return store
+
+    def engage_store(self, store: MemoryEngageStore) -> Any:
+        """What is stored of counts and likes."""
+        return store
+
+    def counted(self, store: Any) -> Any:
+        """The same as those see it who count."""
         return store
 
 
@@ -61,7 +74,46 @@ class FloorNotRaised(Sound):
         return _Forgetful(clock, limits)
 
 
-PLANTED: tuple[type[Sound], ...] = (PublishBeforeWrite, WatermarkTooEarly, FloorNotRaised)
+class PositionBeforeCounts(Sound):
+    """Whoever counts stores first how far, and then what."""
+
+    name = "position-before-counts"
+
+    def counted(self, store: Any) -> Any:
+        """See Sound."""
+        return _Hurried(store)
+
+
+class AnyOwnersCount(Sound):
+    """A count overwrites one that goes further: the one of who believes to own the partition still."""
+
+    name = "any-owners-count"
+
+    def engage_store(self, store: MemoryEngageStore) -> Any:
+        """See Sound."""
+        return _Unfenced()
+
+
+class CountedTwice(Sound):
+    """A change is added whether or not the count that is stored has it."""
+
+    name = "counted-twice"
+
+    def counted(self, store: Any) -> Any:
+        """See Sound."""
+        return _WithoutPlaces(store)
+
+
+_DURABLE_OF = {Kind.LIKES: "engage-likes", Kind.TWEETS: "engage-tweets"}
+
+PLANTED: tuple[type[Sound], ...] = (
+    PublishBeforeWrite,
+    WatermarkTooEarly,
+    FloorNotRaised,
+    PositionBeforeCounts,
+    AnyOwnersCount,
+    CountedTwice,
+)
 
 
 class _Hasty:
@@ -113,3 +165,37 @@ class _Forgetful(MemoryWindows):
         floor = kept.floor
         super()._trim(kept)
         kept.floor = floor
+
+
+class _Hurried:
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
+        for (subject_id, kind), count in counts.items():
+            await self._store.put_position(
+                _DURABLE_OF.get(kind, "engage-follows"), crc32(subject_id) % PARTITIONS, count.as_of
+            )
+        await self._store.put_counts(counts, repaired)
+
+
+class _Unfenced(MemoryEngageStore):
+    async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
+        self._counts |= counts
+
+
+class _WithoutPlaces:
+    """Rows do not tell up to where they are counted."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def counts(self, subjects: Collection[Subject]) -> dict[Subject, Count]:
+        found: dict[Subject, Count] = await self._store.counts(subjects)
+        return {subject: replace(count, as_of=1) for subject, count in found.items()}

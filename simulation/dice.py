@@ -20,6 +20,8 @@ class Odds:
     """A message is delivered twice."""
     lost: float = 0.0
     """An acknowledgement or a signal is lost."""
+    moves: float = 0.0
+    """A partition of ordered work gets another owner, and the old one learns it later."""
     dies: float = 0.0
     """A process dies at a fault point that it passes."""
 

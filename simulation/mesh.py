@@ -1,11 +1,12 @@
 """The services of the path, wired as their server.py wires them, over what the simulation has in place of servers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
-from aviary.graph.v1.events_pb2 import FollowSet
+from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
@@ -24,11 +25,13 @@ from google.protobuf.descriptor import FileDescriptor
 from backlog import Backlog
 from cursors import Cursors, parse_keys
 from outbox import Outbox, OutboxRow
+from readers.recent import DELETED_TWEET, FOLLOW, OWN_TWEET, OwnWrites
 from runtime.bus import Consumers
 from runtime.config import Secret
 from simulation.broker import Broker, BrokerBus
 from simulation.bugs import Sound
 from simulation.dice import Dice
+from simulation.engagement import Engagement
 from simulation.history import History
 from simulation.loop import SimulatedLoop
 from simulation.network import Network, Wire
@@ -62,6 +65,7 @@ from svc_user.tokens import TokenIssuer
 from views.build import Channels, build_deps, listen
 from views.servicer import ViewServicer
 
+_PLACED = (OWN_TWEET, DELETED_TWEET, FOLLOW)
 RELAY_AGES_S = (8, 12, 16)
 _NEVER_S = 1e9
 _SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -92,6 +96,21 @@ class Area:
     disk: Disk
 
 
+class _Both:
+    """Records own writes in two memories that stand for one."""
+
+    def __init__(self, mesh: "Mesh") -> None:
+        self._mesh = mesh
+        self._memories: Sequence[OwnWrites] = (mesh.windows, mesh.engagement.cache)
+
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+        """See OwnWrites."""
+        if kind in _PLACED and bytes(8) in (value[16:24], value[17:25], value[25:33]):
+            self._mesh.unplaced[user_id] = self._mesh.now()
+        for memory in self._memories:
+            await memory.record(user_id, kind, value)
+
+
 class Mesh:
     """Servers and everything that they keep; processes come and go."""
 
@@ -111,7 +130,12 @@ class Mesh:
         self.windows = bug.windows(SkewedClock(loop, dice.between(-1000, 1000)), limits)
         self.presence = MemoryPresence()
         self.unrecorded: set[bytes] = set()
-        """Tweets, and accounts whose follows changed, of which the cache was not told: their owners may see them late."""
+        """Tweets, accounts whose follows changed, and likes (user, tweet) of which the cache was not told: their owners may see
+        them late."""
+        self.unplaced: dict[bytes, float] = {}
+        """Who made a write whose place in the log was not known when it was recorded, and when the last."""
+        self.now = loop.time
+        self.engagement = Engagement(loop, self.database, self.cache, self.broker, bug)
 
     async def build(self, node: Node) -> None:
         """Wire a process by its area."""
@@ -120,6 +144,7 @@ class Mesh:
             "graph": self._build_graph,
             "tweet": self._build_tweet,
             "timeline": self._build_timeline,
+            "engage": self._build_engage,
             "edge": self._build_edge,
         }
         await builders[node.area](node)
@@ -132,6 +157,15 @@ class Mesh:
         """Announcements that are written and not published."""
         tables = [area.disk.table for area in (self.users, self.graph, self.tweets)]
         return sum([(await table.count(0, 1 << 60))[0] for table in tables])
+
+    def empty_cache(self) -> None:
+        """The cache forgets everything."""
+        self.windows.clear()
+        self.engagement.cache.clear()
+
+    def _recent(self) -> RemoteOwnWrites:
+        """What users did lately: one list in the cache, which homes and counts read."""
+        return RemoteOwnWrites(_Both(self), self.cache, self.unrecorded)
 
     def _outbox(self, node: Node, bus: BrokerBus, area: Area) -> tuple[Outbox[OutboxRow], Any]:
         table = self.bug.table(RemoteTable(area.disk.table, self.database))
@@ -161,12 +195,12 @@ class Mesh:
 
     async def _build_graph(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_graph")
-        await bus.declare([FollowSet])
+        await bus.declare([FollowSet, FollowerSet])
         outbox, store = self._outbox(node, bus, self.graph)
         deps = GraphDeps(
             store=store,
             outbox=outbox,
-            recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
+            recent=self._recent(),
             accounts=KnownAccounts(UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)), 1000),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
@@ -184,7 +218,7 @@ class Mesh:
             store=store,
             outbox=outbox,
             user=UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)),
-            recent=RemoteOwnWrites(self.windows, self.cache, self.unrecorded),
+            recent=self._recent(),
             signals=signals,
             clock=node.clock,
             ids=node.ids,
@@ -221,6 +255,10 @@ class Mesh:
         node.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
         node.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
         node.background("consumers", consumers.run)
+
+    async def _build_engage(self, node: Node) -> None:
+        tweets = self.wire(node, "tweet", tweet_pb2.DESCRIPTOR)
+        await self.engagement.build(node, tweets, Cursors(_CURSOR_KEYS, node.clock), self._recent())
 
     async def _build_edge(self, node: Node) -> None:
         channels = Channels(

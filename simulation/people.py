@@ -1,12 +1,15 @@
-"""People who register, post, follow and read, and try again until they are answered; what they must see is truth.py."""
+"""People who register, post, follow, like and read, and try again until they are answered; what they must see is truth.py and tally.py."""
 
+import asyncio
 import itertools
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
 import grpc
+from aviary.engage.v1 import engage_pb2
+from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub
 from aviary.graph.v1 import graph_pb2
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.tweet.v1 import tweet_pb2
@@ -26,6 +29,7 @@ from simulation.loop import SimulatedLoop, pause
 from simulation.mesh import Mesh
 from simulation.network import Wire
 from simulation.node import MESH_KEY, SkewedClock
+from simulation.tally import Tally
 from simulation.truth import Posted, Tie, Truth
 
 NAMES = ("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy")
@@ -34,6 +38,8 @@ _SESSION = b"s" * 16
 _MEAN_PAUSE_S = 0.5
 # An outage lasts seconds: asked every half second it would be half of what a run computes, and every answer the same.
 _AGAIN_AFTER_S = (0.1, 2.0)
+_NEWEST = 6
+"""Among so many of the newest tweets somebody chooses what to like, so that several like the same."""
 
 
 class Refused(Exception):
@@ -52,6 +58,7 @@ class Crowd:
         self.dice = dice
         self.history = history
         self.truth = Truth(unrecorded=mesh.unrecorded)
+        self.tally = Tally(self.truth, mesh.unplaced, mesh.engagement.stale)
         self.people: list[Person] = []
         self.operations = 0
         network = mesh.network
@@ -59,6 +66,7 @@ class Crowd:
         self.users = UserServiceStub(Wire(network, "user", signer, user_pb2.DESCRIPTOR))
         self.graph = GraphServiceStub(Wire(network, "graph", signer, graph_pb2.DESCRIPTOR))
         self.tweets = TweetServiceStub(Wire(network, "tweet", signer, tweet_pb2.DESCRIPTOR))
+        self.engagement = EngageServiceStub(Wire(network, "engage", signer, engage_pb2.DESCRIPTOR))
         self.views = ViewServiceStub(Wire(network, "edge", signer, view_pb2.DESCRIPTOR))
         self._numbers = itertools.count(1)
 
@@ -84,10 +92,14 @@ class Person:
         while len(self._crowd.people) < 2:
             await pause(0.1)
         choices = (
-            (0.44, self.read_page),
-            (0.50, self.read_home),
-            (0.58, self.read_author),
-            (0.78, self.post),
+            (0.31, self.read_page),
+            (0.37, self.read_home),
+            (0.43, self.read_author),
+            (0.49, self.read_profile),
+            (0.57, self.like),
+            (0.61, self.unlike),
+            (0.62, self.change_mind),
+            (0.79, self.post),
             (0.83, self.delete),
             (0.91, self.follow),
             (0.95, self.unfollow),
@@ -179,6 +191,40 @@ class Person:
                 break
         self._truth.see_home(self.user_id, shown, first_at, False)
 
+    async def read_profile(self) -> None:
+        """The own profile."""
+        request = view_pb2.GetUserRequest(user_id=str(uuid.UUID(bytes=self.user_id)))
+        answer, began_at = await self._ask("read profile", "", partial(self._crowd.views.GetUser, request))
+        user = answer.user
+        self._crowd.history.note(
+            self.name, "has", user.followers_count, user.following_count, user.tweets_count, *answer.degraded
+        )
+        if not answer.degraded:
+            self._crowd.tally.see_profile(self.user_id, user, began_at)
+
+    async def like(self) -> None:
+        """Like one of the newest tweets."""
+        some = [tweet for tweet in self._truth.tweets.values() if tweet.deleting_at is None][-_NEWEST:]
+        if not some:
+            return await self.post()
+        return await self._set_like(some[int(self._dice.roll() * len(some))].tweet_id, True)
+
+    async def unlike(self) -> None:
+        """Like a tweet no longer."""
+        liked = self._crowd.tally.liked_by(self.user_id)
+        if not liked:
+            return await self.like()
+        return await self._set_like(liked[int(self._dice.roll() * len(liked))], False)
+
+    async def change_mind(self) -> None:
+        """Like a tweet and not, at the same time; then decide."""
+        some = [tweet.tweet_id for tweet in self._truth.tweets.values() if tweet.deleting_at is None][-_NEWEST:]
+        if not some:
+            return await self.post()
+        tweet_id = some[int(self._dice.roll() * len(some))]
+        await asyncio.gather(self._set_like(tweet_id, True), self._set_like(tweet_id, False))
+        return await self._set_like(tweet_id, self._dice.roll() < 0.5)
+
     async def read_author(self) -> None:
         """Somebody's tweets, in pages."""
         author = self._somebody()
@@ -191,6 +237,7 @@ class Person:
             answer, began_at = await self._ask(
                 "read author", author.user_id, partial(self._crowd.views.GetUserTimeline, request)
             )
+            self._counted(answer, answer.tweets)
             first_at = began_at if max_id is None else first_at
             shown += _ids(answer)
             max_id = answer.next_max_id or None
@@ -208,7 +255,10 @@ class Person:
         request = view_pb2.GetTweetRequest(tweet_id=str(uuid.UUID(bytes=tweet.tweet_id)))
         began_at = self._now()
         try:
-            _, began_at = await self._ask("read tweet", tweet.tweet_id, partial(self._crowd.views.GetTweet, request))
+            answer, began_at = await self._ask(
+                "read tweet", tweet.tweet_id, partial(self._crowd.views.GetTweet, request)
+            )
+            self._counted(answer, [answer.tweet])
         except Refused as refused:
             if refused.reason != "TWEET_NOT_FOUND":
                 raise
@@ -247,9 +297,29 @@ class Person:
         tie.done_at = self._now()
         return None
 
+    async def _set_like(self, tweet_id: bytes, liked: bool) -> None:
+        wish = self._crowd.tally.wants(self.user_id, tweet_id, liked)
+        text, stub = str(uuid.UUID(bytes=tweet_id)), self._crowd.engagement
+        try:
+            if liked:
+                await self._ask("like", tweet_id, partial(stub.Like, engage_pb2.LikeRequest(tweet_id=text)))
+            else:
+                await self._ask("unlike", tweet_id, partial(stub.Unlike, engage_pb2.UnlikeRequest(tweet_id=text)))
+        except Refused as refused:
+            if refused.reason != "TWEET_NOT_FOUND" or self._truth.tweets[tweet_id].deleting_at is None:
+                raise
+            wish.certain = False
+        else:
+            wish.done_at = self._now()
+
+    def _counted(self, answer: Any, tweets: Iterable[Any]) -> None:
+        if not answer.degraded:
+            self._crowd.tally.see(self.user_id, tweets, self._now())
+
     async def _home(self, limit: int, max_id: str | None) -> tuple[Any, list[bytes], float]:
         request = view_pb2.GetHomeTimelineRequest(limit=limit, max_id=max_id)
         answer, began_at = await self._ask("read home", "", partial(self._crowd.views.GetHomeTimeline, request))
+        self._counted(answer, answer.tweets)
         self._crowd.history.note(self.name, "sees at home", ids := _ids(answer), "…" if answer.has_more else "")
         return answer, ids, began_at
 
@@ -267,6 +337,8 @@ class Person:
                 note(self.name, f"{what}: {failure.reason}", about)
                 if error.code() not in _AGAIN:
                     raise Refused(failure.reason) from error
+                if not what.startswith("read"):
+                    self._crowd.tally.unsure(self.user_id, self._now())
                 await pause(self._dice.between(*_AGAIN_AFTER_S))
             else:
                 note(self.name, f"{what}: done", about)

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from outbox import Outbox, OutboxRow
-from readers.recent import GRAPH_VERSION, OwnWrites
+from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, OwnWrites
 from runtime.cql import OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from simulation.dice import Dice
@@ -25,9 +25,11 @@ _SLOW_S = 1.5
 _FAR = 0.25
 _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "edges", "versions", "list_following",
     "list_followers", "snapshot", "follower_page", "followers_among", "holders", "get_users", "password_hash", "list_users",
-    "get_session", "read", "rows", "count", "watermark"})  # fmt: skip
+    "get_session", "read", "rows", "count", "watermark",
+    "counts", "position", "positions", "mark", "marks", "newest_marks", "list_marked", "list_likers"})  # fmt: skip
 # What the CQL stores repeat until it is acknowledged, and for how long; other writes are tried once.
-_BUDGETS_S = {"claim": 1.5, "insert": 2.5, "delete": 2.5, "apply": 2.5, "insert_account": 2.5, "take_over": 2.5}
+_BUDGETS_S = {"claim": 1.5, "insert": 2.5, "delete": 2.5, "apply": 2.5, "insert_account": 2.5, "take_over": 2.5,
+    "set_like": 2.5, "set_bookmark": 2.5}  # fmt: skip
 
 
 class Server:
@@ -218,7 +220,10 @@ class RemoteOwnWrites:
             await self._remote.record(user_id, kind, value)
         except Unavailable:
             self._cache.history.note(self._cache.name, "misses a write of", user_id, value)
-            self._missed.add(user_id if kind == GRAPH_VERSION else value)
+            if kind in (GRAPH_VERSION, FOLLOW):
+                self._missed.add(user_id)
+            else:
+                self._missed.add(user_id + value[:16] if kind in (LIKE, BOOKMARK) else value[:16])
 
 
 def events_of(announce: Message | Sequence[Message]) -> Sequence[Message]:

@@ -1,15 +1,17 @@
 """One run from its seed: the mesh, people and bad weather, then calm, and at the end the judgement of the audit's oracle."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from aviary.engage.v1 import engage_pb2
 from grpc import aio
 
-from ops.audit.facts import Facts
-from ops.audit.oracle import Bounds, expected_home, judge
-from runtime.context import ALL_SCOPES, Caller
+from ops.audit.count_facts import CountFacts
+from ops.audit.counts import audit_counts, described
+from ops.audit.oracle import Authored, Bounds, expected_home, judge
+from runtime.context import ALL_SCOPES, Caller, acting
 from simulation.bugs import Sound
 from simulation.dice import Dice, Odds
 from simulation.history import History
@@ -27,6 +29,7 @@ _SETTLE_S = RELAY_AGES_S[-1] + 16.0
 _PATIENCE_S = 60.0
 _STUCK_S = 600.0
 _BOTH_TURNS = 0.4
+_AUDITED = 0.2
 
 
 @dataclass
@@ -40,17 +43,38 @@ class Result:
 
 
 class AuditedMesh:
-    """The stubs that the audit reads a stack with, over the simulated network."""
+    """The stubs that the audits read a stack with, over the simulated network."""
 
     def __init__(self, crowd: Crowd) -> None:
         self.users = crowd.users
         self.graph = crowd.graph
         self.tweets = crowd.tweets
         self.views = crowd.views
+        self.engagement = crowd.engagement
 
     def acting_for(self, user_id: bytes) -> Caller:
         """The caller of a read on behalf of a user."""
         return Caller(user_id=user_id, scopes=ALL_SCOPES)
+
+
+class SettledFacts(CountFacts):
+    """The facts of a system at rest."""
+
+    async def settled(self, within_s: float) -> int:
+        """Nothing is on its way."""
+        return 0
+
+    async def dead_letters(self) -> int:
+        """They are looked at before."""
+        return 0
+
+    async def liked_of(self, user: bytes, tweets: Sequence[bytes]) -> set[bytes]:
+        """What a user likes among some tweets, as flags tell."""
+        with acting(Caller()):
+            answer = await self._mesh.engagement.GetTweetCounts(
+                engage_pb2.GetTweetCountsRequest(viewer_id=user, tweet_ids=tweets)
+            )
+        return {counts.tweet_id for counts in answer.counts if counts.liked}
 
 
 class World:
@@ -82,7 +106,7 @@ class World:
 
     async def _whole(self) -> None:
         truth = self.crowd.truth
-        for area, most in (("user", 1), ("graph", 2), ("tweet", 2), ("timeline", 2), ("edge", 2)):
+        for area, most in (("user", 1), ("graph", 2), ("tweet", 2), ("timeline", 2), ("engage", 2), ("edge", 2)):
             for number in range(1 + int(self.dice.roll() * most)):
                 self._start(f"{area}#{number + 1}")
         try:
@@ -110,6 +134,7 @@ class World:
                 twice=0.1 * roll(),
                 lost=0.04 * roll(),
                 dies=0.03 * roll() ** 2,
+                moves=0.3 * roll(),
             )
         weather = asyncio.get_running_loop().create_task(self._weather()) if self._wild else None
         async with asyncio.TaskGroup() as group:
@@ -124,7 +149,7 @@ class World:
             *[self._kill_one] * 5,
             lambda: mesh.database.go_away(self.dice.between(0.2, 5)),
             *[lambda: mesh.broker.go_away(self.dice.between(0.2, 8))] * 2,
-            lambda: mesh.cache.go_away(self.dice.between(0.2, 4)),
+            self._lose_cache,
             self._empty_cache,
         ]
         apart_s = self.dice.between(1, 8)
@@ -143,11 +168,13 @@ class World:
             if node.heart is not None:
                 node.heart.cancel()
         await pause(_SETTLE_S)
-        end = self.loop.time() + _PATIENCE_S
-        while await self.mesh.unsent() or self.mesh.broker.open:
+        end, uncounted = self.loop.time() + _PATIENCE_S, 0
+        mesh = self.mesh
+        while (unsent := await mesh.unsent()) or mesh.broker.open or (uncounted := await mesh.engagement.uncounted()):
             if self.loop.time() > end:
                 self.crowd.truth.breaks(
-                    f"{await self.mesh.unsent()} announcements are never published, {self.mesh.broker.open} events not handled"
+                    f"{unsent} announcements are never published, {mesh.broker.open} events not handled,"
+                    f" {uncounted} partitions not counted"
                 )
                 return
             await pause(1)
@@ -157,18 +184,12 @@ class World:
         for durable, message, why in self.mesh.broker.dead:
             truth.breaks(f"a dead letter of {durable}: {self.history.named(message)}: {why}")
         mesh: Any = AuditedMesh(self.crowd)
-        facts = Facts(mesh)
+        facts = SettledFacts(mesh)
         users = await facts.users()
         now_ms = EPOCH_MS + int(self.loop.time() * 1000)
         bounds = Bounds(now_ms - self.mesh.limits.depth_ms // 2, now_ms)
         authored = {user: await facts.authored(user) for user in sorted(users)}
-        for author, tweets in authored.items():
-            accepted = {tweet.tweet_id for tweet in truth.of(author)}
-            for tweet_id in accepted ^ set(tweets.tweet_ids):
-                kind = "lost" if tweet_id in accepted else "made although nobody was told"
-                truth.breaks(f"an accepted tweet was {kind}", author, tweet_id)
-            for tweet_id in tweets.deleted ^ {t.tweet_id for t in truth.of(author) if t.deleted_at is not None}:
-                truth.breaks("what is deleted is not what was deleted", author, tweet_id)
+        self._judge_tweets(authored)
         follows_of = {reader: await facts.follows(reader) for reader in sorted(truth.names)}
         for reader, follows in follows_of.items():
             if set(follows) != truth.followees(reader):
@@ -179,7 +200,45 @@ class World:
                 expected = expected_home(reader, follows, authored, bounds, settled_after_follow_ms=0)
                 for problem in judge(truth.names[reader], await facts.home(reader), expected):
                     truth.breaks(f"home {turn}: {problem.kind}", reader, problem.tweet_id)
-            self.mesh.windows.clear()
+            await self._judge_counts(facts, turn)
+            self.mesh.empty_cache()
+        if self.dice.roll() < _AUDITED:
+            for line in described(await audit_counts(facts, 100)):
+                truth.breaks(f"counts: {line}")
+
+    def _judge_tweets(self, authored: Mapping[bytes, Authored]) -> None:
+        """Authors have what was accepted, and what was deleted is."""
+        truth = self.crowd.truth
+        for author, tweets in authored.items():
+            accepted = {tweet.tweet_id for tweet in truth.of(author)}
+            for tweet_id in accepted ^ set(tweets.tweet_ids):
+                kind = "lost" if tweet_id in accepted else "made although nobody was told"
+                truth.breaks(f"an accepted tweet was {kind}", author, tweet_id)
+            for tweet_id in tweets.deleted ^ {t.tweet_id for t in truth.of(author) if t.deleted_at is not None}:
+                truth.breaks("what is deleted is not what was deleted", author, tweet_id)
+
+    async def _judge_counts(self, facts: "SettledFacts", turn: str) -> None:
+        """Counts and flags are those that people were told; whether they are those of the lists as well the audit says."""
+        truth, tally, kept = self.crowd.truth, self.crowd.tally, self.mesh.engagement
+        stale, defaulted = (kept.stale, kept.defaulted) if turn == "from the window" else (set(), set())
+        tweets, people = sorted(truth.tweets), sorted(truth.names)
+        for tweet_id, counts in (await facts.tweet_counts(tweets)).items():
+            least, most = tally.must_be(tweet_id)
+            if not least <= counts["likes"] <= most and tweet_id not in stale:
+                truth.breaks(f"counts {turn}: {counts['likes']} likes instead of {least}..{most}", tweet_id)
+        for user, counts in (await facts.user_counts(people)).items():
+            right = {
+                "followers": sum(user in truth.followees(other) for other in people),
+                "following": len(truth.followees(user)),
+                "tweets": sum(tweet.deleted_at is None for tweet in truth.of(user)),
+            }
+            if counts != right and user not in stale:
+                truth.breaks(f"counts {turn}: {counts} instead of {right}", user)
+        for user in sorted(set(people) - defaulted):
+            liked = await facts.liked_of(user, tweets)
+            for tweet_id in tweets:
+                if tally.flag_of(user, tweet_id) not in (None, tweet_id in liked):
+                    truth.breaks(f"counts {turn}: a flag is not what it was made", user, tweet_id)
 
     def _start(self, name: str) -> None:
         node = Node(name, self.loop, self.dice, self.history, self.dice.between(-self._skew_ms, self._skew_ms))
@@ -200,6 +259,12 @@ class World:
         node = self._nodes[self.dice.one_of(list(self._nodes))]
         node.kill("is killed")
 
+    def _lose_cache(self) -> None:
+        seconds = self.dice.between(0.2, 4)
+        self.mesh.cache.go_away(seconds)
+        self.crowd.tally.forgotten(self.loop.time() + seconds)
+
     def _empty_cache(self) -> None:
         self.history.note("cache", "is emptied")
-        self.mesh.windows.clear()
+        self.mesh.empty_cache()
+        self.crowd.tally.forgotten(self.loop.time())
