@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 
 from aviary.mesh.v1 import mesh_pb2, reason_pb2
 from google.protobuf.message import DecodeError
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from runtime.config import Secret
 from runtime.context import Caller
@@ -56,15 +57,14 @@ class CallerSigner:
         # Neither an old value nor, after the clock was set back, one that others would find to be of the future.
         if known is not None and 0 <= now - known[0] < _RESIGN_MS:
             return known[1]
-        message = mesh_pb2.Caller(
+        packed = mesh_pb2.Caller(
             user_id=caller.user_id,
             session_id=caller.session_id,
             scopes=caller.scopes,
             service=self._service,
             role=cast("mesh_pb2.Role.ValueType", caller.role),
-        )
-        message.issued_at.FromMilliseconds(now)
-        packed = message.SerializeToString(deterministic=True)
+            issued_at=Timestamp(seconds=now // 1000, nanos=now % 1000 * 1_000_000),
+        ).SerializeToString(deterministic=True)
         signed = packed + self._mac(packed)
         _keep(self._signed, caller, (now, signed))
         return signed
@@ -97,7 +97,7 @@ class CallerSigner:
         if not said.service or any(len(value) not in (0, _ID) for value in (said.user_id, said.session_id)):
             raise CallerRefused("the caller value names no service, or ids that are none")
         caller = Caller(said.user_id, said.session_id, tuple(said.scopes), said.service, said.role)
-        return said.issued_at.ToMilliseconds(), caller
+        return said.issued_at.seconds * 1000 + said.issued_at.nanos // 1_000_000, caller
 
     def _mac(self, packed: bytes) -> bytes:
         return hmac.digest(self._key, b"caller:" + packed, hashlib.sha256)

@@ -26,7 +26,10 @@ _UNREACHABLE = (
 )
 # What a call keeps of its time: its caller can still tell what became of it, and gRPC, which rounds up, gives nobody more than was left.
 _KEPT = 0.01
+UNCOMPRESSED = [("grpc.per_message_compression", 0), ("grpc.per_message_decompression", 0)]
+"""Nobody compresses what is sent in the mesh, so neither end looks at each message whether it is compressed."""
 _OPTIONS = [
+    *UNCOMPRESSED,
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),

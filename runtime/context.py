@@ -41,12 +41,6 @@ def current_trace() -> str:
     return _work.get()[2]
 
 
-def remaining_s() -> float | None:
-    """Seconds until the deadline of the work at hand, None when it has none. May be negative."""
-    end = _work.get()[1]
-    return None if end is None else end - asyncio.get_running_loop().time()
-
-
 class acting:  # noqa: N801 - it is used as a function
     """Do the work of the block for `caller`; calls made in it carry the caller, the time left and the trace."""
 
@@ -67,7 +61,7 @@ class acting:  # noqa: N801 - it is used as a function
 
 
 def carried() -> tuple[Caller, float | None, str]:
-    """Caller, seconds left and trace of the work at hand, at once."""
+    """Caller, seconds left (None without a deadline, perhaps negative) and trace of the work at hand, at once."""
     caller, end, trace = _work.get()
     return caller, None if end is None else end - asyncio.get_running_loop().time(), trace
 

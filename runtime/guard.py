@@ -197,7 +197,7 @@ class GuardInterceptor(aio.ServerInterceptor):
 
 def with_defaults(rpc: Method, request: Message) -> Message:
     """The request with the contract's defaults in place of absent fields; the caller's own message is left alone."""
-    missing = [(name, value) for name, value in rpc.defaults if not request.HasField(name)]
+    missing = [(name, value) for name, value in rpc.defaults if not request.HasField(name)] if rpc.defaults else ()
     if not missing:
         return request
     filled = rpc.request()

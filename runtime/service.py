@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from runtime import telemetry
 from runtime.callers import CallerSigner
-from runtime.channel import open_channel
+from runtime.channel import UNCOMPRESSED, open_channel
 from runtime.config import ConfigError, MeshConfig
 from runtime.context import told_to_stop
 from runtime.faults import Faults
@@ -43,6 +43,7 @@ CHECK_TIMEOUT_S = 2.0
 DRAIN_S = 5.0
 EXIT_CONFIGURATION = 2
 _OPTIONS = [
+    *UNCOMPRESSED,
     ("grpc.so_reuseport", 0),
     # Clients look their names up again when a connection ends: so a process that was added gets its share of calls.
     ("grpc.max_connection_age_ms", 300_000),

@@ -15,7 +15,7 @@ from in_process import InProcessChannel
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import Secret
-from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, current_caller, remaining_s
+from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, carried, current_caller
 from runtime.errors import FailedPrecondition, Unavailable, from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
@@ -36,7 +36,7 @@ class Tweets(tweet_pb2_grpc.TweetServiceServicer):
         self.seen: list[tuple[Any, Caller, float | None]] = []
 
     async def CreateTweet(self, request: Any, context: Any) -> tweet_pb2.CreateTweetResponse:
-        self.seen.append((request, current_caller(), remaining_s()))
+        self.seen.append((request, current_caller(), carried()[1]))
         if request.content == "rule":
             raise TooLate("the rule says no", tweet_id=7)
         if request.content == "defect":
@@ -48,7 +48,7 @@ class Tweets(tweet_pb2_grpc.TweetServiceServicer):
         return tweet_pb2.CreateTweetResponse(content=request.content)
 
     async def ListAuthorTweets(self, request: Any, context: Any) -> tweet_pb2.ListAuthorTweetsResponse:
-        self.seen.append((request, current_caller(), remaining_s()))
+        self.seen.append((request, current_caller(), carried()[1]))
         return tweet_pb2.ListAuthorTweetsResponse()
 
 

@@ -29,7 +29,7 @@ from runtime.breaker import LEAST, REFUSED
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import Secret
-from runtime.context import ALL_SCOPES, Caller, acting, remaining_s
+from runtime.context import ALL_SCOPES, Caller, acting, carried
 from runtime.errors import Unavailable, from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
@@ -53,7 +53,7 @@ class Server(TweetServiceServicer, TimelineServiceServicer):
         self.cancelled = 0
 
     async def _note(self) -> None:
-        left = remaining_s()
+        left = carried()[1]
         assert left is not None
         self.left.append(left)
         if self.then is not None:
