@@ -3,8 +3,7 @@
 import asyncio
 import contextvars
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from runtime.callers import CallerSigner
 from runtime.config import Secret
@@ -58,8 +57,7 @@ class DeadlyFaults(Faults):
             raise Killed(point)
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
+class _Details(NamedTuple):
     """As a gRPC server tells an interceptor of a call."""
 
     method: str

@@ -1,5 +1,6 @@
 """Many seeds over several processes: what broke in which, how fast they went, and a failing one written out. One run is world.py."""
 
+import asyncio
 import gc
 import multiprocessing
 import time
@@ -13,7 +14,6 @@ import structlog
 from simulation.bugs import PLANTED, Sound
 from simulation.world import OPERATIONS, Result, World
 
-_COLLECT_EVERY = 20
 _A_FEW = 8
 _ABOUT = 60
 _SILENT = 50
@@ -50,6 +50,8 @@ class Tally:
 def prepare() -> None:
     """Make a process fit for many runs: logs off, and garbage collected between runs only, which also keeps them repeatable."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(_SILENT), cache_logger_on_first_use=True)
+    # asyncio keeps a book of all tasks for whoever asks for them: nobody does here, and keeping it costs as much as a task.
+    asyncio.tasks._all_tasks.add = lambda _: None  # type: ignore[attr-defined]
     gc.collect()
     gc.freeze()
     gc.disable()
@@ -117,6 +119,7 @@ def _outcome(job: tuple[int, str, int]) -> Outcome:
         tuple(each.promise for each in result.broken),
         report(result, bug=bug) if result.broken else "",
     )
-    if not gc.isenabled() and seed % _COLLECT_EVERY == 0:
+    if not gc.isenabled():
+        # Rarer, it would cost as much in all, and every run would work in memory that no cache of the machine holds.
         gc.collect()
     return outcome

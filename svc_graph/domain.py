@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from runtime.ids import ms_of, uuid7_of
 from svc_graph.errors import CannotFollowSelf
@@ -12,8 +13,7 @@ _HASH_BITS = 64
 _RAND_A_MASK = 0xFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(NamedTuple):
     """Who follows, or might follow, whom."""
 
     follower_id: uuid.UUID

@@ -32,8 +32,7 @@ class Entry(NamedTuple):
     flags: int = ORIGINAL
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """The ids from `low` (included) to `high` (not included)."""
 
     low: bytes
@@ -87,8 +86,7 @@ class Window:
         return len(self.entries) >= self.length
 
 
-@dataclass(frozen=True, slots=True)
-class OwnRecent:
+class OwnRecent(NamedTuple):
     """What the reader did within the last minute. `unknown`: the cache that remembers it may have lost some."""
 
     tweet_ids: Sequence[bytes] = ()
