@@ -6,9 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from runtime.config import Env, MeshConfig
 from stack import Addresses, LocalStack
+
+# How long an example takes depends on what else the machine does.
+settings.register_profile("aviary", deadline=None)
+settings.load_profile("aviary")
 
 TEST_SECRETS = {
     "AVIARY_MESH_KEY": "11" * 32,
