@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from ops.audit.audit import audit
-from ops.audit.facts import Facts
+from ops.audit.count_facts import CountFacts
+from ops.audit.counts import audit_counts, described
 from runtime.ids import SystemClock
 from tests.chaos.listener import Bystander, Listener
 from tests.e2e.aviary import PATIENCE_S, Aviary, Person, until
@@ -137,8 +138,14 @@ class Cast:
         self.bystander.must = set(self.accepted)
         self.spoilt = False
 
+    async def counts_are_right(self) -> None:
+        """Promise 3: every count of these people and their tweets is that of its list."""
+        async with self.aviary.mesh() as mesh:
+            report = await audit_counts(_FactsOf(mesh, self.people), 100)
+        assert report.clean, list(described(report)) or report
 
-class _FactsOf(Facts):
+
+class _FactsOf(CountFacts):
     """The audit's facts, of a few people only."""
 
     def __init__(self, mesh: Any, people: list[Person]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 EDGE = "edge"
 """It never hangs in the matrix: nobody else could answer. Whoever hangs so is killed by its supervisor."""
-SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", EDGE)
+SERVICES = ("svc_user", "svc_graph", "svc_tweet", "svc_timeline", "svc_engage", EDGE)
 SERVERS = ("cassandra", "redis", "nats")
 PROCESSES = (*SERVICES, *SERVERS)
 ITSELF = "itself"
@@ -66,6 +66,20 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "timeline.rebuild.after_read": ("redis",),
         "timeline.rebuild.after_merge": ("svc_timeline",),
     },
+    "like": {
+        "engage.like.after_publish": ("svc_engage",),
+        "engage.like.after_rows": ("cassandra",),
+    },
+    "unlike": {
+        "engage.like.after_publish": ("nats",),
+        "engage.like.after_rows": ("redis",),
+    },
+    "count": {
+        "engage.count.after_counts": ("svc_engage",),
+        "engage.count.after_redis": ("redis",),
+        "engage.count.after_rows": ("svc_engage",),
+        "engage.count.after_position": ("svc_engage",),
+    },
 }
 
 # Where a victim that hangs instead of dying is tried, one point of each operation, and with whom in every run of the tests.
@@ -76,6 +90,7 @@ HANGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "follow": ("graph.follow.after_batch", ("svc_timeline",)),
     "unfollow": ("graph.follow.after_batch", ("nats",)),
     "rebuild": ("timeline.rebuild.after_mark", ("svc_tweet",)),
+    "like": ("engage.like.after_publish", ("cassandra",)),
 }
 
 

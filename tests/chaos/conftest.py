@@ -86,8 +86,12 @@ class Troupe:
     async def close(self) -> None:
         """Everybody goes home."""
         if self._cast is not None:
-            await self._cast.close()
-            self._cast = None
+            cast, self._cast = self._cast, None
+            try:
+                if not cast.spoilt:
+                    await cast.counts_are_right()
+            finally:
+                await cast.close()
 
 
 @pytest.fixture(scope="session")

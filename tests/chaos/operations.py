@@ -130,6 +130,48 @@ class Unfollow(Follow):
     following = False
 
 
+class Like:
+    """A like by somebody who did not; promises 1, 3, 5, 7."""
+
+    liked = True
+
+    async def prepare(self, cast: Cast) -> None:
+        self._tweet_id = await cast.post(uuid.uuid4().hex, "to be liked")
+        await self._set(cast, not self.liked)
+        await cast.aviary.settle()
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        await self._set(cast, self.liked)
+        await self._check(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        await self._set(cast, self.liked)
+        await self._check(cast)
+        await cast.aviary.settle()
+        seen = await cast.insist(cast.third, "GET", f"/tweets/{self._tweet_id}")
+        assert (seen.json()["likes_count"], seen.json()["liked"]) == (int(self.liked), False)
+        await cast.counts_are_right()
+
+    async def _set(self, cast: Cast, liked: bool) -> None:
+        answer = await cast.insist(cast.fickle, "POST" if liked else "DELETE", f"/tweets/{self._tweet_id}/like")
+        assert answer.json()["liked"] == liked
+
+    async def _check(self, cast: Cast) -> None:
+        answer = await cast.insist(cast.fickle, "GET", f"/tweets/{self._tweet_id}")
+        # Without svc_engage flags are not known, and the answer says so.
+        if "x-aviary-degraded" not in answer.headers:
+            assert answer.json()["liked"] == self.liked
+            # A first try that was not answered may be counted already, and is shown beside the second for a moment.
+            assert answer.json()["likes_count"] in ((1, 2) if self.liked else (0,))
+
+
+class Unlike(Like):
+    """The end of a like."""
+
+    liked = False
+
+
 class Rebuild:
     """A read of a home whose window is gone, and a post while it is built."""
 
@@ -180,6 +222,9 @@ OPERATIONS: dict[str, type[Operation]] = {
     "unfollow": Unfollow,
     "backfill": Follow,
     "rebuild": Rebuild,
+    "like": Like,
+    "unlike": Unlike,
+    "count": Like,
 }
 
 

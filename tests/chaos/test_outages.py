@@ -5,12 +5,13 @@ import json
 import os
 import signal
 import uuid
+from collections import Counter
 
 import httpx
 from aviary.timeline.v1.timeline_pb2 import GetHomeRequest
 
 from runtime.context import acting
-from tests.e2e.aviary import Aviary, until_async
+from tests.e2e.aviary import Aviary, Person, until, until_async
 
 
 async def audited(aviary: Aviary) -> None:
@@ -70,6 +71,42 @@ async def test_a_silent_broker_turns_readiness_red_by_name_and_back(aviary: Avia
         await aviary.ready()
         await audited(aviary)
         assert await bob.home() == [tweet]
+
+
+async def test_likes_while_broker_and_database_are_gone_count_once(aviary: Aviary) -> None:
+    """Promises 3 and 7: people go on liking and unliking, repeat what is refused, and all is counted as it was answered last."""
+    async with aviary.people(3) as (alice, *likers):
+        tweet = await alice.post("liked through an outage")
+        await aviary.settle()
+        refused: Counter[str] = Counter()
+        over = asyncio.Event()
+
+        async def change_minds(person: Person) -> None:
+            liked = False
+            while not over.is_set() or not refused[person.username]:
+                wanted = not liked
+                answer = await person.request("POST" if wanted else "DELETE", f"/tweets/{tweet}/like")
+                assert answer.status_code in (200, 503, 504), answer.text
+                liked = wanted if answer.status_code == 200 else liked
+                refused[person.username] += answer.status_code != 200
+
+            async def likes() -> bool:
+                return (await person.request("POST", f"/tweets/{tweet}/like")).status_code == 200
+
+            await until_async(likes, "a like is refused though everything is back")
+
+        async with asyncio.TaskGroup() as group:
+            for person in likers:
+                group.create_task(change_minds(person))
+            with aviary.hung("nats"), aviary.hung("cassandra"):
+                await until(lambda: all(refused[p.username] > 1 for p in likers), "nobody was refused")
+            over.set()
+        await aviary.ready()
+        await aviary.settle()
+        shown = await alice.ok("GET", f"/tweets/{tweet}")
+        assert (shown["likes_count"], shown["liked"]) == (len(likers), False)
+        done = await asyncio.to_thread(aviary.command, "audit", "--counts", "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def names(client: httpx.AsyncClient, url: str, dependency: str) -> bool:
