@@ -27,7 +27,7 @@ BOOKMARK = b"b"
 KEPT_S = 60
 KEPT_ENTRIES = 256
 # Fields are only ever added at the end: who knows fewer reads what it knows.
-_TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(">16s?bQ"), Struct(">16s?Q")
+_TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(">16s?bQQ"), Struct(">16s?Q")
 _ID = 16
 
 log = logger(__name__)
@@ -53,16 +53,20 @@ class OwnFollow:
 
 @dataclass(frozen=True, slots=True)
 class OwnLike:
-    """A like that was set: by how much the count changes (-1, 0, 1), and where it stands in the log that is counted."""
+    """A like that was set: by how much the count changes (-1, 0, 1), and where it stands in the log that is counted.
+
+    `before_place` is that of the state before, 0 for none: a count that ends before it lacks more than this like.
+    """
 
     tweet_id: bytes
     liked: bool
     delta: int
     place: int
+    before_place: int
 
     def packed(self) -> bytes:
         """The value that is recorded."""
-        return _LIKE.pack(self.tweet_id, self.liked, self.delta, self.place)
+        return _LIKE.pack(self.tweet_id, self.liked, self.delta, self.place, self.before_place)
 
 
 @dataclass(frozen=True, slots=True)

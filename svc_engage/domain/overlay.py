@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from readers.recent import Own
+from readers.recent import Own, OwnFollow
 
 # How the counting orders the two states of a tweet.
 _CREATED, _DELETED = 1, 2
@@ -16,11 +16,13 @@ class OwnState(NamedTuple):
 
     present: bool
     before: bool | None
-    """The state before, as the writer saw it; None when nobody wrote it down."""
+    """The state before, as the writer saw it; None when nobody wrote down which that was, or where it stands."""
     place: int
     """Of its event in the log; 0 when it is not known."""
     version: int
     """Orders the states of this member as the counting does."""
+    since: int = 0
+    """Place of the state before; 0 when there was none."""
 
 
 class Stated(NamedTuple):
@@ -68,19 +70,28 @@ def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
     followers: dict[bytes, list[OwnState]] = defaultdict(list)
     bookmarks: dict[bytes, Stated] = {}
     for like in own.likes:
-        likes[like.tweet_id].append(OwnState(like.liked, bool(like.liked - like.delta), like.place, like.place))
+        before = bool(like.liked - like.delta)
+        likes[like.tweet_id].append(OwnState(like.liked, before, like.place, like.place, like.before_place))
     for mark in own.bookmarks:
         stated = Stated(mark.bookmarked, mark.version)
         bookmarks[mark.tweet_id] = max(stated, bookmarks.get(mark.tweet_id, stated), key=_at)
     for tweet_id, place in own.tweets.items():
         tweets[tweet_id].append(OwnState(True, False, place, _CREATED))
     for tweet_id, place in own.deleted.items():
-        tweets[tweet_id].append(OwnState(False, True, place, _DELETED))
-    for edge in own.follows:
-        present, before = edge.delta > 0, edge.delta < 0
-        following[edge.followee_id].append(OwnState(present, before, edge.following_place, edge.version))
-        followers[edge.followee_id].append(OwnState(present, before, edge.follower_place, edge.version))
+        created = own.tweets.get(tweet_id, 0)
+        tweets[tweet_id].append(OwnState(False, True if created else None, place, _DELETED, created))
+    for edge in sorted(own.follows, key=_edge_version):
+        present, followee = edge.delta > 0, edge.followee_id
+        for states, place in ((following, edge.following_place), (followers, edge.follower_place)):
+            states[followee].append(_next(states[followee], present, place, edge.version))
     return OwnRecent(likes, bookmarks, tweets, following, followers)
+
+
+def _next(earlier: Sequence[OwnState], present: bool, place: int, version: int) -> OwnState:
+    """A change behind earlier ones. What was before the first of those that are known may itself not be counted."""
+    if not earlier or earlier[-1].present == present or not earlier[-1].place:
+        return OwnState(present, None, place, version)
+    return OwnState(present, not present, place, version, earlier[-1].place)
 
 
 def with_mark(own: Sequence[OwnState], mark: Stated) -> Sequence[OwnState]:
@@ -93,17 +104,17 @@ def with_mark(own: Sequence[OwnState], mark: Stated) -> Sequence[OwnState]:
 def missing_in(as_of: int, own: Sequence[OwnState]) -> int | None:
     """What a count that goes up to `as_of` lacks of the viewer's own states of one member: -1, 0 or 1.
 
-    It has counted the state with the greatest version of those up to `as_of`; the viewer is to see the one with the greatest
-    version of all. None when that cannot be told: a place is not known, or not what was before the first of them.
+    The viewer is to see the state with the greatest version. The count has another while the first one behind it is not that,
+    and what that one followed is in it. None when that cannot be told: a place is not known, or it followed a state that the
+    count does not have either and that nobody remembers.
     """
+    seen = latest(own)
+    if seen.place and seen.place <= as_of:
+        return 0
     if not all(one.place for one in own):
         return None
-    counted = [one for one in own if one.place <= as_of]
-    if counted:
-        before: bool | None = max(counted, key=_version).present
-    else:
-        before = min(own, key=_version).before
-    return None if before is None else latest(own).present - before
+    first = min((one for one in own if one.place > as_of), key=_version)
+    return None if first.before is None or first.since > as_of else seen.present - first.before
 
 
 def latest(own: Sequence[OwnState]) -> OwnState:
@@ -122,3 +133,7 @@ def _version(own: OwnState) -> int:
 
 def _at(stated: Stated) -> int:
     return stated.at
+
+
+def _edge_version(edge: OwnFollow) -> int:
+    return edge.version

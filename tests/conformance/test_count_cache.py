@@ -321,16 +321,16 @@ async def test_too_many_marks_that_nobody_asked_for_are_forgotten(kept: Kept) ->
 
 async def test_what_a_viewer_did_lately_comes_with_the_counts(kept: Kept) -> None:
     user, one, followee = some_id(), tweet(), some_id()
-    await kept.write(user, LIKE, OwnLike(one, True, 1, 50).packed())
-    await kept.write(user, LIKE, OwnLike(one, False, -1, 70).packed())
+    await kept.write(user, LIKE, OwnLike(one, True, 1, 50, 0).packed())
+    await kept.write(user, LIKE, OwnLike(one, False, -1, 70, 50).packed())
     await kept.write(user, BOOKMARK, OwnBookmark(one, True, 60).packed())
     await kept.write(user, FOLLOW, OwnFollow(followee, 1, 8, 9, 5).packed())
     recent = (await kept.cache.look(Family.TWEET, user, [one])).recent
-    assert recent.likes[one] == [OwnState(False, True, 70, 70), OwnState(True, False, 50, 50)]
+    assert recent.likes[one] == [OwnState(False, True, 70, 70, 50), OwnState(True, False, 50, 50)]
     assert recent.bookmarks == {one: Stated(True, 60)}
     recent = (await kept.cache.look(Family.USER, user, [followee])).recent
-    assert recent.following == {followee: [OwnState(True, False, 8, 5)]}
-    assert recent.followers == {followee: [OwnState(True, False, 9, 5)]}
+    assert recent.following == {followee: [OwnState(True, None, 8, 5)]}
+    assert recent.followers == {followee: [OwnState(True, None, 9, 5)]}
 
 
 async def test_interactions_are_known_once_they_were_added_up(kept: Kept) -> None:

@@ -188,7 +188,7 @@ class Log:
         await self.world.store.set_like(like, before, delta)
         await asyncio.gather(
             self.world.cache.set_mark(user, MarkKind.LIKE, tweet, like.mark(delta)),
-            self.world.cache.record(user, LIKE, OwnLike(tweet, liked, delta, place).packed()),
+            self.world.cache.record(user, LIKE, OwnLike(tweet, liked, delta, place, before.at).packed()),
         )
         return place
 

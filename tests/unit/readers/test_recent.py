@@ -23,7 +23,7 @@ A, B = os.urandom(16), os.urandom(16)
 
 def test_every_kind_is_read_as_it_was_written() -> None:
     follow, unfollow = OwnFollow(A, 1, PLACE, PLACE + 1, 6), OwnFollow(A, -1, PLACE + 2, PLACE + 3, 7)
-    like, bookmark = OwnLike(B, False, -1, PLACE), OwnBookmark(B, True, 5)
+    like, bookmark = OwnLike(B, False, -1, PLACE, PLACE - 1), OwnBookmark(B, True, 5)
     writes = [(FOLLOW, unfollow.packed()), (FOLLOW, follow.packed()), (LIKE, like.packed())]
     writes += [
         (BOOKMARK, bookmark.packed()),
@@ -39,12 +39,12 @@ def test_a_write_that_was_recorded_again_counts_once_with_the_place_that_one_of_
     known, unknown = OwnFollow(A, 1, PLACE, PLACE + 1, 6), OwnFollow(A, 1, 0, 0, 6)
     for first, second in ((known, unknown), (unknown, known)):
         assert Own.of([(FOLLOW, first.packed()), (FOLLOW, second.packed())]).follows == [known]
-    like = (LIKE, OwnLike(B, True, 1, PLACE).packed())
+    like = (LIKE, OwnLike(B, True, 1, PLACE, 0).packed())
     assert len(Own.of([like, like]).likes) == 1
     assert Own.of([(OWN_TWEET, tweet_value(A, 0)), (OWN_TWEET, tweet_value(A, PLACE))]).tweets == {A: PLACE}
 
 
 def test_values_of_older_and_newer_processes_are_read_too() -> None:
-    newer = OwnLike(B, True, 1, PLACE).packed() + b"more"
+    newer = OwnLike(B, True, 1, PLACE, 0).packed() + b"more"
     own = Own.of([(OWN_TWEET, A), (b"?", b"of a kind that comes later"), (LIKE, newer)])
-    assert (own.tweets, own.likes) == ({A: 0}, [OwnLike(B, True, 1, PLACE)])
+    assert (own.tweets, own.likes) == ({A: 0}, [OwnLike(B, True, 1, PLACE, 0)])

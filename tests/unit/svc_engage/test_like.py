@@ -112,8 +112,8 @@ async def test_a_like_is_recorded_for_the_users_next_reads_with_its_place(engage
     await engage.like(alice, tweet)
     await engage.like(alice, tweet)
     assert engage.recent.seen == [
-        (alice.bytes, LIKE, OwnLike(tweet.bytes, True, 1, START + 1).packed()),
-        (alice.bytes, LIKE, OwnLike(tweet.bytes, True, 0, START + 2).packed()),
+        (alice.bytes, LIKE, OwnLike(tweet.bytes, True, 1, START + 1, 0).packed()),
+        (alice.bytes, LIKE, OwnLike(tweet.bytes, True, 0, START + 2, START + 1).packed()),
     ]
 
 

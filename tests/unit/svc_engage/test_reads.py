@@ -81,7 +81,7 @@ class World:
         if remembered:
             await self.cache.set_mark(self.me, MarkKind.LIKE, self.tweet, like.mark(delta))
         if recorded and not self.cache.away:
-            await self.cache.record(self.me, LIKE, OwnLike(self.tweet, liked, delta, self.places).packed())
+            await self.cache.record(self.me, LIKE, OwnLike(self.tweet, liked, delta, self.places, before.at).packed())
         return self.places
 
     async def bookmark(self, present: bool) -> None:
@@ -275,9 +275,11 @@ async def test_ones_own_follow_is_in_both_counts_at_once(world: World) -> None:
     """P53: follows and unfollows of a moment ago, of somebody whose counts end before or behind them."""
     other = IDS.next().bytes
     follow = OwnFollow(other, 1, 50, 60, 5).packed()
-    await world.cache.record(world.me, FOLLOW, follow)
     for as_of, known in ((40, 7), (55, 8), (70, 8)):
-        await world.cache.put({Subject(world.me, Kind.FOLLOWING): Count(known, as_of)})
+        await world.store.put_counts({Subject(world.me, Kind.FOLLOWING): Count(known, as_of)})
+        await world.store.put_position("engage-follows", partition_of(world.me), as_of)
+        world.cache.clear()
+        await world.cache.record(world.me, FOLLOW, follow)
         mine, theirs = await world.reads.users(world.me, [world.me, other])
         assert (mine[2], theirs[0]) == (8, 1)
     await world.cache.put({Subject(other, Kind.FOLLOWERS): Count(1, 61)})
@@ -320,7 +322,7 @@ async def test_ones_own_tweets_count_at_once_and_deleted_ones_no_longer(world: W
 async def test_no_count_is_ever_below_nothing(world: World) -> None:
     """P52: what was written down and the count contradict one another."""
     await world.cache.put({Subject(world.tweet, Kind.LIKES): Count(0, 10)})
-    await world.cache.record(world.me, LIKE, OwnLike(world.tweet, False, -1, 20).packed())
+    await world.cache.record(world.me, LIKE, OwnLike(world.tweet, False, -1, 20, 5).packed())
     assert (await world.seen())[0] == 0
 
 
