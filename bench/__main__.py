@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import bus, calls, fanout, history, homes, posts, rest, simulate
+from bench import bus, calls, engage, engage_machine, fanout, history, homes, posts, rest, simulate
 from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
@@ -26,9 +26,11 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "rest": rest.run,
     "calls": calls.run,
     "bus": bus.run,
+    "counting": engage_machine.run,
     "home": homes.run,
     "fanout": fanout.run,
     "posts": posts.run,
+    "likes": engage.run,
     "simulate": simulate.run,
 }
 
