@@ -10,10 +10,11 @@ from typing import Any
 
 from bench.cpu import Meter
 from bench.load import WARM
-from bench.orders import Latencies, Posted, PostOrder, ReadOrder
+from bench.orders import Latencies, Liked, LikeOrder, Posted, PostOrder, ReadOrder
 from stack.ports import HOST
 
 _LINE_BYTES = 16 * 1024 * 1024
+_KINDS: dict[type, str] = {ReadOrder: "read", PostOrder: "post", LikeOrder: "like"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,9 @@ class Load:
 
 
 @asynccontextmanager
-async def warmed(order: ReadOrder | PostOrder) -> AsyncIterator[Load]:
+async def warmed(order: ReadOrder | PostOrder | LikeOrder) -> AsyncIterator[Load]:
     """A load process with an order, up to the end of its warm-up; ended with the block."""
-    async with _ordered("bench.load", ["read" if isinstance(order, ReadOrder) else "post", asdict(order)]) as process:
+    async with _ordered("bench.load", [_KINDS[type(order)], asdict(order)]) as process:
         if (line := await _heard(process)) != WARM:
             raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
         yield Load(process)
@@ -62,6 +63,16 @@ async def posts(order: PostOrder, meter: Meter) -> tuple[Posted, dict[str, float
         spent = meter.since(before)
     arrivals = seen["arrivals"]
     return Posted(Latencies(**seen["posts"]), Latencies(**arrivals) if arrivals else None, seen["missing"]), spent
+
+
+async def likes(order: LikeOrder, meter: Meter) -> tuple[Liked, dict[str, float]]:
+    """What those who liked and who watched saw, and the CPU seconds that the metered processes used meanwhile."""
+    async with warmed(order) as load:
+        before = meter.cpu_s()
+        seen = await load.go()
+        spent = meter.since(before)
+    visible = seen["visible"]
+    return Liked(Latencies(**seen["likes"]), Latencies(**visible) if visible else None), spent
 
 
 async def calls(calls: int, turns: int, in_flight: int) -> list[list[list[float]]]:

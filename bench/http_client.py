@@ -38,6 +38,11 @@ def get(host: str, path: str, token: str, accept_encoding: str = "") -> bytes:
     return f"GET {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n{coding}\r\n".encode()
 
 
+def delete(host: str, path: str, token: str) -> bytes:
+    """The bytes of a DELETE."""
+    return f"DELETE {path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+
+
 def post(host: str, path: str, token: str, body: bytes) -> bytes:
     """The bytes of a POST of JSON."""
     head = (

@@ -16,7 +16,8 @@ from bench import http_client
 from bench.arrivals import Arrivals
 from bench.figures import percentile
 from bench.http_client import Connection
-from bench.orders import TWEETS_PATH, Latencies, Posted, PostOrder, ReadOrder
+from bench.liking import Liking
+from bench.orders import TWEETS_PATH, Latencies, Liked, LikeOrder, Posted, PostOrder, ReadOrder
 
 WARM = "warm"
 
@@ -109,6 +110,19 @@ async def post(order: PostOrder) -> Posted:
     return Posted(latencies(taken, seconds), latencies(seen, seconds) if seen else None, missing)
 
 
+async def like(order: LikeOrder) -> Liked:
+    """Like at the rate of the order, and watch single likes meanwhile."""
+    liking = Liking(order)
+    await liking.run(order.warm)
+    await told_to_go()
+    started = time.perf_counter()
+    watching = asyncio.create_task(liking.watch())
+    taken = await liking.run(order.count)
+    seconds = time.perf_counter() - started
+    seen = await watching
+    return Liked(latencies(taken, seconds), latencies(seen, seconds) if seen else None)
+
+
 async def told_to_go() -> None:
     """Say that the warm-up is over and wait for the line that starts the measured part."""
     print(WARM, flush=True)
@@ -118,7 +132,14 @@ async def told_to_go() -> None:
 async def main() -> None:
     """Do the order on the first line of standard input."""
     kind, values = json.loads(sys.stdin.readline())
-    seen: Any = await (read(ReadOrder(**values)) if kind == "read" else post(PostOrder(**values)))
+    seen: Any
+    match kind:
+        case "read":
+            seen = await read(ReadOrder(**values))
+        case "like":
+            seen = await like(LikeOrder(**values))
+        case _:
+            seen = await post(PostOrder(**values))
     print(json.dumps(asdict(seen)), flush=True)
 
 

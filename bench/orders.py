@@ -39,6 +39,25 @@ class PostOrder:
 
 
 @dataclass(frozen=True)
+class LikeOrder:
+    """Likes and their ends, so many a second whatever the answers take; meanwhile single likes are watched by somebody else."""
+
+    host: str
+    port: int
+    likers: list[str]
+    """Tokens of those who like, in turn."""
+    tweets: list[str]
+    """Each liker likes each of them, then takes the likes back, and so on."""
+    watcher: str
+    """Token of who reads the tweets below over and over."""
+    watched: list[str]
+    """Tweets that nobody has liked: each is liked once, and read until that is counted."""
+    warm: int
+    count: int
+    rate: float
+
+
+@dataclass(frozen=True)
 class Latencies:
     """What a client saw, in milliseconds."""
 
@@ -58,3 +77,12 @@ class Posted:
     """From the moment at which a post was due until it was on a socket; None without sockets."""
     missing: int
     """Arrivals that did not come within the patience."""
+
+
+@dataclass(frozen=True)
+class Liked:
+    """What those who liked saw, and what somebody else saw of it."""
+
+    likes: Latencies
+    visible: Latencies | None
+    """From the moment at which a like was due until somebody else read a count with it; None when nothing was watched."""

@@ -27,6 +27,16 @@ class Sizes:
     posts_seconds: float = 20
     sockets: int = 20
     post_authors: int = 10
+    likers: int = 10
+    likes_a_second: float = 200
+    likes_seconds: float = 20
+    watched: int = 20
+    hot_a_second: int = 1000
+    """Injected at the bus on one tweet."""
+    hot_turn_s: float = 20
+    """Of a turn; three with the hot tweet and three without."""
+    others_a_second: float = 50
+    """Likes of other tweets in both."""
     calls: int = 128
     """Of one turn."""
     seeds: int = 600
@@ -54,6 +64,13 @@ QUICK = Sizes(
     posts_seconds=0.5,
     sockets=3,
     post_authors=2,
+    likers=2,
+    likes_a_second=20,
+    likes_seconds=1,
+    watched=2,
+    hot_a_second=100,
+    hot_turn_s=1,
+    others_a_second=10,
     calls=64,
     seeds=6,
     call_turns=3,

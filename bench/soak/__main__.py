@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from bench.machine import Machine
-from bench.soak import kills, matrix, nodes, ordered, simulate
+from bench.soak import away, kills, matrix, nodes, ordered, simulate
 from bench.soak.scenario import Options, Outcome, Scenario
 from bench.stage import cancel_on_sigterm
 
@@ -16,6 +16,7 @@ RESULTS = Path(__file__).parent.parent / "results"
 
 SCENARIOS: dict[str, Scenario] = {
     "kills": kills.run,
+    "away": away.run,
     "matrix": matrix.run,
     "nodes": nodes.run,
     "ordered": ordered.run,

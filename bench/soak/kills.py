@@ -40,6 +40,9 @@ KILLS = (
     Kill("cassandra"),
     Kill("svc_tweet", "tweet.delete.after_batch"),
     Kill("svc_timeline", "timeline.chunk.before_ack"),
+    Kill("svc_engage", "engage.like.after_publish"),
+    Kill("svc_engage", "engage.count.after_counts"),
+    Kill("svc_engage", "engage.count.after_rows"),
     Kill("edge"),
     Kill("svc_user"),
 )

@@ -1,4 +1,4 @@
-"""People who post, delete, follow, unfollow and read while processes are killed; each repeats what was not answered.
+"""People who post, delete, follow, unfollow, like and read while processes are killed; each repeats what was not answered.
 
 What they were promised is remembered here. Who is killed, and whether the promises were kept, is kills.py.
 """
@@ -24,6 +24,8 @@ PAUSE_S = 0.1
 _AWAY = (502, 503, 504)
 _PATIENCE_S = 120.0
 _DELETES_EVERY = 5
+_LIKERS = 3
+_LIKED = 20
 
 
 @dataclass
@@ -32,8 +34,10 @@ class Seen:
 
     tweets: dict[bytes, set[str]] = field(default_factory=dict)
     """By author: what was posted and not deleted."""
+    likes: dict[str, dict[bytes, bool]] = field(default_factory=dict)
+    """By tweet, who likes it or likes it no longer, as it was answered last. Tweets that nobody deletes."""
     counts: Counter[str] = field(default_factory=Counter)
-    """accepted, deleted, read, refused."""
+    """accepted, deleted, read, liked, refused."""
     attempts: list[Attempt] = field(default_factory=list)
     """Every request."""
 
@@ -64,6 +68,8 @@ class Traffic:
                 group.create_task(self._post(author, stop))
             for reader in self._readers:
                 group.create_task(self._read(reader, stop))
+            for reader in self._readers[:_LIKERS]:
+                group.create_task(self._like(reader, stop))
             group.create_task(self._change_mind(self._readers[0], self.authors[0], stop))
 
     async def listed(self, author: Member) -> list[str]:
@@ -91,6 +97,8 @@ class Traffic:
                 await self._done("delete", "DELETE", f"/tweets/{tweet['tweet_id']}", author)
                 mine.discard(tweet["tweet_id"])
                 self.seen.counts["deleted"] += 1
+            elif len(self.seen.likes) < _LIKED:
+                self.seen.likes[tweet["tweet_id"]] = {}
             await asyncio.sleep(self._pause_s)
 
     async def _read(self, reader: Member, stop: asyncio.Event) -> None:
@@ -100,6 +108,19 @@ class Traffic:
             if ids != sorted(set(ids), reverse=True):
                 raise RuntimeError(f"a home is out of order or holds a tweet twice: {ids}")
             self.seen.counts["read"] += 1
+            await asyncio.sleep(self._pause_s)
+
+    async def _like(self, reader: Member, stop: asyncio.Event) -> None:
+        for number in itertools.count():
+            if stop.is_set():
+                return
+            if tweets := list(self.seen.likes):
+                tweet = tweets[number * 7 % len(tweets)]
+                liked = not self.seen.likes[tweet].get(reader.user_id, False)
+                method = "POST" if liked else "DELETE"
+                await self._done("like", method, f"/tweets/{tweet}/like", reader)
+                self.seen.likes[tweet][reader.user_id] = liked
+                self.seen.counts["liked"] += 1
             await asyncio.sleep(self._pause_s)
 
     async def _change_mind(self, reader: Member, author: Member, stop: asyncio.Event) -> None:

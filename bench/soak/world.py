@@ -4,12 +4,14 @@ import asyncio
 import json
 import sys
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from aviary.engage.v1 import engage_pb2
 
 from bench import people
 from bench.people import Silent
@@ -19,6 +21,8 @@ from ops import running
 from ops.mesh import Mesh
 from ops.running import Running
 from ops.seed.importer import import_follows
+from runtime.context import Caller, acting
+from runtime.ids import split_ids
 from stack.ports import HOST
 
 _DAY_S = 24 * 3600
@@ -73,12 +77,14 @@ class World:
         await until(ready, "the edge did not become ready")
 
     async def checked(self) -> Mapping[str, object]:
-        """Wait until everything is delivered, then hold every home and every author's timeline against what was promised.
+        """Wait until everything is delivered, then hold every home, count, timeline of an author and like against what was promised.
 
         Raises RuntimeError for what is wrong; the result is the report of the audit.
         """
         await settled(self.mesh)
         report = await _audited(self.environment)
+        await _audited(self.environment, "--counts")
+        await self._likes_are_right()
         for author in self.traffic.authors:
             listed, accepted = await self.traffic.listed(author), self.traffic.seen.tweets[author.user_id]
             if sorted(listed) != sorted(accepted):
@@ -86,6 +92,15 @@ class World:
                     f"an author's {len(listed)} tweets and the {len(accepted)} accepted differ by {accepted ^ set(listed)}"
                 )
         return report
+
+    async def _likes_are_right(self) -> None:
+        for tweet, likers in self.traffic.seen.likes.items():
+            key = uuid.UUID(tweet).bytes
+            with acting(Caller()):
+                answer = await self.mesh.engagement.ListLikers(engage_pb2.ListLikersRequest(tweet_id=key, limit=1000))
+            told, listed = {user for user, liked in likers.items() if liked}, set(split_ids(answer.user_ids))
+            if listed != told:
+                raise RuntimeError(f"likers of {tweet} are {len(listed)}, and by the answers they are {len(told)}")
 
 
 @asynccontextmanager
@@ -114,11 +129,11 @@ async def until(condition: Callable[[], Awaitable[bool]], failure: str) -> None:
         await asyncio.sleep(_POLL_S)
 
 
-async def _audited(environment: Mapping[str, str]) -> Mapping[str, object]:
+async def _audited(environment: Mapping[str, str], *words: str) -> Mapping[str, object]:
     """The report of a clean audit. One that could not read everything has said why, and is tried again."""
     text = b""
     for _ in range(_AUDITS):
-        text, code = await _audit(environment)
+        text, code = await _audit(environment, *words)
         if not code:
             report: dict[str, object] = json.loads(text)
             return report
@@ -127,9 +142,9 @@ async def _audited(environment: Mapping[str, str]) -> Mapping[str, object]:
     raise RuntimeError(f"the audit found: {text.decode() or 'nothing, because it could not read'}")
 
 
-async def _audit(environment: Mapping[str, str]) -> tuple[bytes, int | None]:
+async def _audit(environment: Mapping[str, str], *words: str) -> tuple[bytes, int | None]:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "ops.cli", "audit", "--json"), env=environment, stdout=asyncio.subprocess.PIPE
+        *(sys.executable, "-m", "ops.cli", "audit", "--json", *words), env=environment, stdout=asyncio.subprocess.PIPE
     )
     text, _ = await process.communicate()
     return text, process.returncode
