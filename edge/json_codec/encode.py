@@ -64,7 +64,7 @@ class Fragments:
     def _text(self, key: bytes, message: Message) -> bytes:
         wire, text = self._tail(self._values(message)) if self._values else (b"", b"")
         if not text or not key.endswith(wire):
-            # Or it holds fields that this edge's contracts do not have yet: they stand behind the volatile ones.
+            # Nothing is cut off but what really stands there: fields that this edge's contracts do not have yet come last of all.
             return orjson.dumps(self._encode(message))
         stable = key[: len(key) - len(wire)]
         found = self._stable.get(stable)

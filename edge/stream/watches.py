@@ -135,9 +135,9 @@ class Watches:
             return False
         for key, owed in taken.items():
             if key not in self._watchers:
+                # Nobody wants it any more, or its deletion was heard, and told, since the question was sent.
                 continue
-            # Heard since the question was sent: a deletion is final, whatever was answered.
-            if key not in visible or self._views.statuses.is_deleted(key):
+            if key not in visible:
                 self._gone(key, owed)
             elif key in found:
                 self._say(key, found[key], owed, now)

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aviary.view.v1 import view_pb2
 
-from runtime.context import acting
+from runtime.context import acting, remaining_s
 from runtime.errors import ServiceError
 from tests.unit.views.world import Gate, World, caller, text
-from views.engagement import QUIET_S, _Last
+from views.engagement import ENOUGH_S, QUIET_S, _Last
 
 Look = Callable[[World, bytes, bytes], Awaitable[tuple[view_pb2.Tweet, list[str]]]]
 
@@ -95,7 +95,13 @@ async def test_a_defect_of_svc_engage_is_as_bad_as_its_absence_and_no_worse(worl
 async def test_a_page_does_not_wait_for_counts_that_do_not_come(world: World) -> None:
     """The fake never answers: only the bound of half a second lets the page out."""
     alice, _, tweet = await story(world)
-    gate = world.hold["GetTweetCounts"] = Gate()
+    gate = Gate()
+
+    async def never() -> None:
+        assert (remaining_s() or 99) <= ENOUGH_S
+        await gate()
+
+    world.hold["GetTweetCounts"] = never
     async with asyncio.timeout(20):
         assert (await in_home(world, alice, tweet))[1] == ["engagement"]
         assert gate.arrived.is_set()

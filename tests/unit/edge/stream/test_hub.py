@@ -251,6 +251,8 @@ async def test_a_tweet_that_comes_late_shows_each_reader_what_that_reader_did_wi
     for reader in (alice, carol):
         rig.world.follow(reader, bob)
     (_, first), (_, second) = rig.socket(alice), rig.socket(carol)
+    for reader in (alice, carol):
+        await rig.world.deps.follows.get(reader)
     tweet = rig.world.tweet(bob)
     rig.clock.ms += UNTOUCHED_FOR_MS
     rig.world.mark("like", alice, tweet)

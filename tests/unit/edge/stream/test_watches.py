@@ -80,6 +80,22 @@ async def test_a_tweet_that_changes_all_the_time_is_told_once_a_second_with_its_
     assert made["GetTweetCounts"] == 3
 
 
+async def test_who_begins_to_watch_does_not_make_others_be_told_more_often() -> None:
+    rig, bob, (tweet,) = await story()
+    (first, first_wire), (second, second_wire) = (rig.socket(rig.world.user(f"r{n}")) for n in range(2))
+    rig.watches.watch(first, {tweet})
+    await rig.watches.round()
+    told(first_wire)
+    rig.world.mark("like", bob, tweet)
+    await changed(rig, tweet)
+    rig.watches.watch(second, {tweet})
+    await rig.watches.round()
+    assert (told(first_wire), told(second_wire)) == ([], [(text(tweet), 1)])
+    rig.clock.ms += watches.EVERY_MS
+    await rig.watches.round()
+    assert told(first_wire) == [(text(tweet), 1)]
+
+
 async def test_what_many_sockets_watch_is_asked_for_once() -> None:
     """P61"""
     rig, _, tweets = await story(500)
@@ -227,6 +243,7 @@ async def test_what_is_watched_while_the_bus_is_away_is_heard_once_it_is_back(mo
     await rig.watches.round()
     assert told(wire) == [(text(tweet), 0)], "the answer does not need the bus"
     monkeypatch.setattr(rig.bus, "listen", listen)
+    rig.clock.ms += 5000
     rig.bus.reconnect()
     await rig.watches.round()
     rig.clock.ms += 5000
