@@ -117,13 +117,13 @@ class RedisCountCache:
             commands.append(("LRANGE", self._key("recent", viewer_id), 0, -1))
             if family is Family.TWEET:
                 commands.append(("HMGET", self._key("marks", viewer_id), _FLOOR, *ids))
+        # What Redis has of a user whose newest mark it missed is not believed, unless the order to forget it goes before.
+        believed = family is Family.TWEET and viewer_id not in self._owed
         replies = _answers(await self._line.ask(*commands))
         counts = _counts(family, self._in_order(ids, replies[:counting]))
         if not viewer_id:
             return Glance(counts)
         lately = own_recent(RecentWrites.parse(replies[counting])) if replies[counting] else NOTHING_RECENT
-        # What Redis has of a user whose newest mark it missed is not believed, until it is forgotten there, too.
-        believed = family is Family.TWEET and viewer_id not in self._owed
         marks = _marks(ids, replies[counting + 1]) if believed else Marks()
         return Glance(counts, marks, lately)
 
