@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aviary.view.v1 import view_pb2
 
-from runtime.context import acting, remaining_s
+from runtime.context import acting, carried
 from runtime.errors import ServiceError
 from tests.unit.views.world import Gate, World, caller, text
 from views.engagement import ENOUGH_S, QUIET_S, _Last
@@ -98,7 +98,7 @@ async def test_a_page_does_not_wait_for_counts_that_do_not_come(world: World) ->
     gate = Gate()
 
     async def never() -> None:
-        assert (remaining_s() or 99) <= ENOUGH_S
+        assert (carried()[1] or 99) <= ENOUGH_S
         await gate()
 
     world.hold["GetTweetCounts"] = never
