@@ -1,4 +1,4 @@
-"""Counting on real servers: processes that are killed and frozen, servers that are away, logs that come again."""
+"""Counting on real servers: a frozen owner, servers that are away, a log that comes again; owners are killed in tests/chaos."""
 
 import asyncio
 import contextlib
@@ -7,9 +7,9 @@ import itertools
 import os
 import signal
 import sys
+import uuid
 import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -19,25 +19,25 @@ from ordered import OrderedConsumer
 from ordered.nats import NatsSource
 from runtime.bus.envelope import PARTITIONS
 from runtime.config import MeshConfig
+from runtime.errors import Unavailable
 from runtime.ids import SystemClock, Uuid7Ids
 from svc_engage import metrics
 from svc_engage.counting.changes import LOGS
 from svc_engage.counting.recount import Recounts
 from svc_engage.domain.families import Family
-from svc_engage.domain.relations import Kind, Row, Subject
+from svc_engage.domain.levels import shard_of
+from svc_engage.domain.relations import Kind, Subject
 from svc_engage.events import like_set
 from svc_engage.ledger import CqlLedger
-from svc_engage.store import Counted
 from svc_engage.workers import Counting
 from tests.integration.counting_process import LEVELS, Process
 from tests.proxy import proxy_before
 from tests.waiting import until
 
-TTL_S = 3.0
+TTL_S = 5.0
 NUMBERS = itertools.count()
 IDS = Uuid7Ids(SystemClock())
 USERS = [IDS.next().bytes for _ in range(30)]
-POINTS = [f"engage.count.after_{step}" for step in ("counts", "redis", "rows", "position")]
 
 
 class Mesh:
@@ -47,7 +47,8 @@ class Mesh:
         config = process.config
         self.process = process
         self.store = process.store
-        self.tweets = [IDS.next().bytes for _ in range(3)]
+        self.tweets = [IDS.next().bytes for _ in range(12)]
+        """In so many partitions that each of a few owners has some."""
         self.states: dict[tuple[bytes, bytes], bool] = {}
         self._as_of: dict[Subject, int] = {}
         self._env = {**os.environ, **env, "AVIARY_NAMESPACE": config.namespace, "AVIARY_FAULT_DIR": config.fault_dir}
@@ -89,8 +90,8 @@ class Mesh:
 
     async def like(self, turn: int, count: int = 40) -> None:
         """Some likes and ends of likes, some of them twice."""
-        events = [self.event(n % 3, (n + turn) % 30, (n + turn) % 4 > 0) for n in range(count)]
-        twice = [self.event(n % 3, (n + turn) % 30, (n + turn) % 4 > 0) for n in range(0, count, 5)]
+        events = [self.event(n % 12, (n + turn) % 30, (n + turn) % 4 > 0) for n in range(count)]
+        twice = [self.event(n % 12, (n + turn) % 30, (n + turn) % 4 > 0) for n in range(0, count, 5)]
         await self.process.bus.publish(*events)
         await self.process.bus.publish(*twice)
 
@@ -107,7 +108,10 @@ class Mesh:
 
     async def right(self) -> bool:
         """Whether all is counted; meanwhile no count goes back, and none is negative."""
-        counts = await self.store.counts([Subject(tweet_id, Kind.LIKES) for tweet_id in self.tweets])
+        try:
+            counts = await self.store.counts([Subject(tweet_id, Kind.LIKES) for tweet_id in self.tweets])
+        except Unavailable:
+            return False
         for subject, count in counts.items():
             assert count.as_of >= self._as_of.get(subject, 0)
             assert count.count >= 0
@@ -121,15 +125,16 @@ class Mesh:
         wanted = {s: [user for tweet, user in self.states if tweet == s.subject_id] for s in truth}
 
         async def same() -> bool:
-            rows = await self.store.rows(wanted, dict.fromkeys(wanted, 2))
-            return {s: sum(row.counted for row in members.values()) for s, members in rows.items()} == truth
-
-        async def cached() -> bool:
-            glance = await self.process.cache.look(Family.TWEET, b"", [s.subject_id for s in truth])
-            return [slots[0] if slots else None for slots in glance.counts] == list(truth.values())
+            try:
+                rows = await self.store.rows(wanted, dict.fromkeys(wanted, 2))
+                glance = await self.process.cache.look(Family.TWEET, b"", [s.subject_id for s in truth])
+            except Unavailable:
+                return False
+            counted = {s: sum(row.counted for row in members.values()) for s, members in rows.items()}
+            cached = [slots[0] if slots else None for slots in glance.counts]
+            return counted == truth and cached == list(truth.values())
 
         await until(same)
-        await until(cached)
         assert await self.right()
 
     async def close(self) -> None:
@@ -175,7 +180,7 @@ async def test_a_log_that_is_read_again_from_its_beginning_beside_another_owner_
 
         async def read() -> bool:
             mine, theirs = [await mesh.store.positions(one) for one in ("engage-likes", twin.durable)]
-            return all(theirs.get(mesh.partition(n), 0) >= mine[mesh.partition(n)] for n in range(3))
+            return all(theirs.get(mesh.partition(n), 0) >= mine[mesh.partition(n)] for n in range(12))
 
         await until(read)
         reading.cancel()
@@ -199,20 +204,6 @@ async def test_an_owner_that_is_frozen_and_wakes_up_after_another_took_over_harm
             await mesh.all_is_right()
 
 
-@pytest.mark.parametrize("point", POINTS)
-async def test_an_owner_that_is_killed_at_any_step_leaves_counts_that_come_out_right(mesh: Mesh, point: str) -> None:
-    """P52, P56."""
-    killed = await mesh.start()
-    await mesh.like(0)
-    await mesh.all_is_right()
-    (Path(mesh.process.config.fault_dir) / point).write_text("")
-    await mesh.like(1)
-    assert await asyncio.wait_for(killed.wait(), 60) == -signal.SIGKILL
-    await mesh.like(2)
-    async with mesh.counting():
-        await mesh.all_is_right()
-
-
 async def test_servers_that_are_away_for_a_while_lose_and_double_nothing(mesh: Mesh) -> None:
     config = mesh.process.config
     ports = config.cql_contact_points[0][1], urlsplit(config.redis_url).port, urlsplit(config.nats_urls[0]).port
@@ -229,7 +220,7 @@ async def test_servers_that_are_away_for_a_while_lose_and_double_nothing(mesh: M
         async with mesh.counting(process):
             await mesh.like(0)
             await mesh.all_is_right()
-            for turn, away in enumerate(([redis], [cql], [nats], [redis, cql, nats]), start=1):
+            for turn, away in enumerate(([redis], [cql, nats]), start=1):
                 await mesh.like(2 * turn)
                 for proxy in away:
                     await proxy.cut()
@@ -252,7 +243,7 @@ async def test_a_hot_tweet_costs_a_count_write_a_second_and_its_watchers_hear_as
         heard.append(signal)
 
     async with mesh.counting():
-        await mesh.like(0, 3)
+        await mesh.like(0, 12)
         await mesh.all_is_right()
         stop = await mesh.process.bus.listen(CountsChanged, hear, mesh.partition(0).to_bytes(2))
         loop, writes = asyncio.get_running_loop(), metrics.COUNT_WRITES.labels("likes")
@@ -267,19 +258,24 @@ async def test_a_hot_tweet_costs_a_count_write_a_second_and_its_watchers_hear_as
 
 
 async def test_counts_and_rows_that_somebody_falsified_in_the_store_are_found_and_repaired(mesh: Mesh) -> None:
-    """P56: written by hand, with the timestamps of what stood there."""
-    first, second, third = (Subject(tweet_id, Kind.LIKES) for tweet_id in mesh.tweets)
+    """P56: written by hand, with the timestamps of what stands there; of two such values the greater one stays."""
+    first, second, third = (Subject(mesh.tweets[n], Kind.LIKES) for n in (2, 4, 1))
+    cql = mesh.process.cql
+    count = cql.prepare("UPDATE counts USING TIMESTAMP ? SET count = ? WHERE subject_id = ? AND kind = 1")
+    row = cql.prepare(
+        "UPDATE edges USING TIMESTAMP ? SET counted = true WHERE subject_id = ? AND kind = 1 AND shard = ? AND member_id = ?"
+    )
     async with mesh.counting() as counting:
         await mesh.like(0)
         await mesh.all_is_right()
         counts = await mesh.store.counts([first, second, third])
         rows = (await mesh.store.rows({second: USERS}, {second: 2}))[second]
-        user, row = next((user, row) for user, row in rows.items() if row.counted)
-        await mesh.store.put_counts({first: dataclasses.replace(counts[first], count=4711)}, repaired=True)
-        await mesh.store.put_counted(
-            [Counted(second, user, level, Row(False, row.version, row.counted_at)) for level in range(3)], repaired=True
-        )
-        await mesh.store.put_counts({third: dataclasses.replace(counts[third], count=0)}, repaired=True)
+        user, false = next((user, row) for user, row in rows.items() if not row.counted)
+        await cql.execute(count, (2 * counts[first].as_of, 4711, uuid.UUID(bytes=first.subject_id)))
+        for level in range(3):
+            where = uuid.UUID(bytes=second.subject_id), shard_of(level, user), uuid.UUID(bytes=user)
+            await cql.execute(row, (2 * false.counted_at, *where))
+        await cql.execute(count, (2 * counts[third].as_of + 1, 0, uuid.UUID(bytes=third.subject_id)))
         recounts = Recounts(
             counting.machines,
             mesh.store,
@@ -294,18 +290,16 @@ async def test_counts_and_rows_that_somebody_falsified_in_the_store_are_found_an
         )
         drift = metrics.DRIFT.labels("likes")
         before = drift._value.get()
-        # Another event behind it, so that the repair has a place of its own.
-        await mesh.like(1)
 
         async def found() -> bool:
             await recounts.walk()
-            return drift._value.get() >= before + 3
+            return drift._value.get() >= before + 4
 
         await until(found)
         await mesh.all_is_right()
         for _ in range(2):
             await recounts.walk()
-        assert drift._value.get() == before + 3
+        assert drift._value.get() == before + 4
 
 
 class Rows:
