@@ -1,9 +1,10 @@
-"""The audit on a running stack sees that a stored entry is gone."""
+"""The audits on a running stack see that a stored entry is gone, and that a count is not that of its list."""
 
 import asyncio
 import json
 import uuid
 
+from aviary.engage.v1 import engage_pb2
 from cassandra.cluster import Cluster
 from redis.asyncio import Redis
 
@@ -38,3 +39,38 @@ async def test_an_entry_taken_out_of_a_home_is_named_and_its_return_is_clean(avi
                 await redis.flushall()
         clean = await asyncio.to_thread(aviary.command, "audit", "--json")
         assert clean.returncode == 0, clean.stdout
+
+
+async def test_a_falsified_count_is_named_and_so_is_a_like_lost_from_a_list(aviary: Aviary) -> None:
+    """Promise 3: the audit of counts fails when they are broken. What recounts at its leisure takes half a minute to mend them."""
+    async with aviary.people(2) as (alice, bob):
+        tweet = await alice.post("liked by one")
+        await bob.ok("POST", f"/tweets/{tweet}/like")
+        await aviary.settle()
+        key, likes = uuid.UUID(tweet), engage_pb2.COUNT_KIND_LIKES
+        addresses = aviary.running.addresses
+        host, port = addresses["AVIARY_CQL_CONTACT_POINTS"].split(":")
+        with Cluster([host], port=int(port), protocol_version=4) as cluster:
+            session = cluster.connect(f"{addresses['AVIARY_NAMESPACE']}_engage")
+            where = "WHERE subject_id = %s AND kind = %s"
+            written = session.execute(f"SELECT WRITETIME(count) AS at FROM counts {where}", (key, likes)).one().at
+            falsify = f"UPDATE counts USING TIMESTAMP %s SET count = %s {where}"
+            session.execute(falsify, (written + 1, 7, key, likes))
+            assert await differences(aviary) == [("likes", tweet, None, 7, 1)]
+            session.execute(falsify, (written + 2, 1, key, likes))
+            [row] = session.execute("SELECT * FROM likers WHERE tweet_id = %s AND bucket = 0", (key,))
+            session.execute("DELETE FROM likers WHERE tweet_id = %s AND bucket = 0", (key,))
+            assert await differences(aviary) == [("likes", tweet, None, 1, 0), ("liked", bob.user_id, tweet, 0, 0)]
+            names, marks = ", ".join(row._fields), ", ".join(["%s"] * len(row))
+            session.execute(f"INSERT INTO likers ({names}) VALUES ({marks})", tuple(row))
+        assert await differences(aviary) == []
+
+
+async def differences(aviary: Aviary) -> list[tuple[object, ...]]:
+    """What the audit of counts finds once Redis has nothing, and that its exit code says so."""
+    async with Redis.from_url(aviary.running.addresses["AVIARY_REDIS_URL"]) as redis:
+        await redis.flushall()
+    done = await asyncio.to_thread(aviary.command, "audit", "--counts", "--json")
+    found = json.loads(done.stdout)["differences"]
+    assert done.returncode == (1 if found else 0), done.stderr
+    return [(d["kind"], d["subject"], d["member"], d["counted"], d["listed"]) for d in found]
