@@ -3,8 +3,9 @@
 import asyncio
 import uuid
 from collections import defaultdict
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -56,7 +57,7 @@ class CqlEngageStore(CqlMarks):
         """See EngageStore."""
         wanted = set(subjects)
         ids = {subject.subject_id for subject in wanted}
-        answers = await bounded(self._cql.execute(self._counts, (part,)) for part in parts(ids))
+        answers = await _bounded(partial(self._cql.execute, self._counts, (part,)) for part in parts(ids))
         found = {
             Subject(subject.bytes, Kind(kind)): Count(count, as_of, level)
             for rows in answers
@@ -77,8 +78,8 @@ class CqlEngageStore(CqlMarks):
     ) -> dict[Subject, dict[bytes, Row]]:
         """See EngageStore. One query for each partition and 100 of its members."""
         found: dict[Subject, dict[bytes, Row]] = {subject: {} for subject in wanted}
-        answers = await bounded(
-            self._rows_in((subject, shard), part)
+        answers = await _bounded(
+            partial(self._rows_in, (subject, shard), part)
             for (subject, shard), members in _by_partition(wanted, levels).items()
             for part in parts(members)
         )
@@ -130,13 +131,13 @@ class CqlEngageStore(CqlMarks):
         return subject, {row[0].bytes: row_of(row[1:]) for row in rows}
 
 
-async def bounded(reads: Iterable[Awaitable[T]]) -> list[T]:
+async def _bounded(reads: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     """The answers, in order, of many reads of which only some are in flight at once."""
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(read: Awaitable[T]) -> T:
+    async def one(read: Callable[[], Awaitable[T]]) -> T:
         async with places:
-            return await read
+            return await read()
 
     return await asyncio.gather(*map(one, reads))
 
