@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import bus, calls, engage, engage_machine, fanout, history, homes, posts, rest, simulate
+from bench import bus, calls, engage, engage_machine, engage_reads, fanout, history, homes, posts, rest, simulate
 from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
@@ -27,6 +27,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "calls": calls.run,
     "bus": bus.run,
     "counting": engage_machine.run,
+    "counts": engage_reads.run,
     "home": homes.run,
     "fanout": fanout.run,
     "posts": posts.run,

@@ -85,6 +85,14 @@ async def calls(calls: int, turns: int, in_flight: int) -> list[list[list[float]
             return seen
 
 
+async def counts(redis_url: str, namespace: str, pages: int, in_flight: int) -> dict[str, float]:
+    """CPU seconds of a process that reads so many pages of counts (engage_reads.py), by the way in which it does."""
+    order = {"redis_url": redis_url, "namespace": namespace, "pages": pages, "in_flight": in_flight}
+    async with _ordered("bench.engage_reads", order) as reader:
+        seen: dict[str, float] = json.loads(await _heard(reader))
+        return seen
+
+
 @asynccontextmanager
 async def bare_server(body: bytes) -> AsyncIterator[Target]:
     """A bare uvicorn with this body (bare.py), ended with the block."""

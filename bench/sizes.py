@@ -41,6 +41,7 @@ class Sizes:
     """Of one turn."""
     seeds: int = 600
     call_turns: int = 40
+    pages: int = 4000
     events: int = 4000
     """Of one turn."""
     event_turns: int = 5
@@ -74,6 +75,7 @@ QUICK = Sizes(
     calls=64,
     seeds=6,
     call_turns=3,
+    pages=80,
     events=200,
     event_turns=1,
 )
