@@ -50,7 +50,8 @@ class Lag:
         try:
             # The end first: what comes later is no part of the answer, however much comes.
             info = await self._bus.streams.js.stream_info(self._stream)
-            waiting = await self._waiting(info, await self._work.positions())
+            # As they are now: one that moved on while questions are under way would seem to be past what was found.
+            waiting = await self._waiting(info, dict(await self._work.positions()))
             counts = await self._counts(waiting, info) if waiting else {}
             dead, dead_fill = await self._bus.dead_letters(self._work.durable)
         except (errors.Error, TimeoutError, OSError) as error:

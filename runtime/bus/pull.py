@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 
@@ -86,20 +87,20 @@ class PullSubscription:
 
     def at_work(self) -> bool:
         """Whether messages are in hand, or a pause lasts for a missing dependency."""
-        return bool(self._held) or self._paused_until > self._now()
+        return bool(self._held) or self._paused_until > time.monotonic()
 
     def silent_s(self) -> float:
         """How long ago the server last said something, 0 while nothing is asked of it."""
-        return 0.0 if self.at_work() or not self._answered_at else self._now() - self._answered_at
+        return 0.0 if self.at_work() or not self._answered_at else time.monotonic() - self._answered_at
 
     async def run(self) -> None:
         """Pull and deliver until cancelled; broken connections, and a stream or consumer that vanished, are mended."""
         signs = asyncio.create_task(self._signs_of_life())
         pause_s = _MENDING_S
-        self._answered_at = self._now()
+        self._answered_at = time.monotonic()
         try:
             while True:
-                began = self._now()
+                began = time.monotonic()
                 try:
                     await self._ensure()
                     await self._pull()
@@ -131,7 +132,7 @@ class PullSubscription:
         """Wait until half of what may be held is free, and until a pause for a missing dependency is over."""
         while len(self._held) > self._prefetch // 2:
             await asyncio.wait(self._held, return_when=asyncio.FIRST_COMPLETED)
-        await asyncio.sleep(max(0.0, self._paused_until - self._now()))
+        await asyncio.sleep(max(0.0, self._paused_until - time.monotonic()))
 
     async def _one_request(self) -> None:
         """Ask for messages and wait until all came, the request expired, or nobody answers."""
@@ -139,12 +140,12 @@ class PullSubscription:
         # After a pause one message goes first, to see whether the dependency is back.
         self._wanted = 1 if self._pause_s else self._prefetch - len(self._held)
         self._status = None
-        self._heard_at = self._now()
+        self._heard_at = time.monotonic()
         body = {"batch": self._wanted, "expires": int(_EXPIRES_S * _NANO), "idle_heartbeat": int(_HEARTBEAT_S * _NANO)}
         await self._client.publish(self._next, json.dumps(body).encode(), reply=f"{self._inbox}.{self._request}")
         while self._wanted > 0 and self._status is None:
             self._changed.clear()
-            silence_s = self._heard_at + _SILENCE_S - self._now()
+            silence_s = self._heard_at + _SILENCE_S - time.monotonic()
             if silence_s <= 0:
                 raise ConsumerGone("nobody answers")
             try:
@@ -158,7 +159,7 @@ class PullSubscription:
             await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _received(self, msg: Msg) -> None:
-        self._heard_at = self._answered_at = self._now()
+        self._heard_at = self._answered_at = time.monotonic()
         status = (msg.headers or {}).get("Status") if not msg.reply.startswith("$JS.ACK") else None
         if status is None:
             self._wanted -= 1
@@ -176,7 +177,7 @@ class PullSubscription:
     async def _work(self, delivery: Delivery) -> None:
         try:
             async with self._slots:
-                left_s = self._paused_until - self._now()
+                left_s = self._paused_until - time.monotonic()
                 if left_s <= 0:
                     self._remember(await self._deliver(delivery, self._next_pause_s()))
                     return
@@ -195,9 +196,9 @@ class PullSubscription:
         """Pause after a missing dependency, longer each time; anything else says that dependencies are there."""
         if outcome is not Outcome.DOWN:
             self._pause_s = 0.0
-        elif self._paused_until < self._now():
+        elif self._paused_until < time.monotonic():
             self._pause_s = self._next_pause_s()
-            self._paused_until = self._now() + self._pause_s
+            self._paused_until = time.monotonic() + self._pause_s
 
     async def _answer(self, reply: str, what: Answer, delay_s: float) -> None:
         payload = _ANSWERS[what]
@@ -220,7 +221,3 @@ class PullSubscription:
                     await self._client.publish(reply, Msg.Ack.Progress)
             except _BROKER_ERRORS as error:
                 log.warning("sign_of_life_lost", durable=self._consumption.durable, error=repr(error))
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()

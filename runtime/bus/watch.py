@@ -1,6 +1,7 @@
 """Watches over one durable: lag metrics, a warning before streams are full, and a mended subscription when nothing moves."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 from prometheus_client import Counter, Gauge
@@ -40,14 +41,14 @@ class Watch:
 
     async def look(self) -> None:
         """Take metrics and mend until cancelled."""
-        self._moved_at = self._now()
+        self._moved_at = time.monotonic()
         while True:
             await asyncio.sleep(self._look_s)
             try:
                 state = await self.backlog()
             except Unavailable as error:
                 log.warning("lag_unknown", durable=self.durable, error=error.detail)
-                self._moved_at = self._now()
+                self._moved_at = time.monotonic()
                 continue
             self._show(state)
             self._judge(state)
@@ -70,7 +71,7 @@ class Watch:
 
     def _judge(self, state: ConsumerState) -> None:
         """Messages wait, nothing is delivered or settled anywhere, and nobody here is at work: that is no backlog."""
-        now = self._now()
+        now = time.monotonic()
         moved = state.progress != self._progress or state.pending <= state.in_hand or self.subscription.at_work()
         self._progress = state.progress
         if moved:
@@ -81,7 +82,3 @@ class Watch:
             STUCK.labels(self.durable).inc()
             log.error("consumer_stuck", durable=self.durable, pending=state.pending, renewals=self._renewals)
             self.subscription.renew()
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
