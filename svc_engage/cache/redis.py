@@ -43,7 +43,6 @@ _BASE = Struct(">d")
 _WEIGHT = Struct(">16sd")
 _PACKED = {family: Struct(">" + "QQ" * len(family.value)) for family in Family}
 _VALUE = {family: Struct(">8x" + "QQ" * len(family.value)) for family in Family}
-_NAME = {Family.TWEET: "tweet_counts", Family.USER: "user_counts"}
 _FLOOR = b"floor"
 _TAGS = [f"{{t{number}}}" for number in range(HASH_TAGS)]
 
@@ -64,12 +63,14 @@ class RedisCountCache:
         version = hashlib.blake2b(library.encode(), digest_size=4).hexdigest()
         self._functions = Functions(line, library.replace("@VERSION@", version))
         self._function_prefix = f"aviary_engage_{version}_"
-        self._counts = {
-            (family, hash_tag): f"{namespace}:{name}:{hash_tag}:".encode()
-            for family, name in _NAME.items()
-            for hash_tag in _TAGS
-        }
-        self._namespace = namespace
+        self._counts: dict[tuple[Family, str], bytes] = {}
+        self._users: dict[tuple[str, str], str] = {}
+        for hash_tag in _TAGS:
+            self._counts[Family.TWEET, hash_tag] = f"{namespace}:tweet_counts:{hash_tag}:".encode()
+            self._counts[Family.USER, hash_tag] = f"{namespace}:user_counts:{hash_tag}:".encode()
+            self._users["marks", hash_tag] = f"{namespace}:marks:{hash_tag}:"
+            self._users["interactions", hash_tag] = f"{namespace}:interactions:{hash_tag}:"
+            self._users["recent", hash_tag] = f"{namespace}:recent:{hash_tag}:"
         self._marks_most, self._marks_kept = marks_most, marks_kept
         self._owed: set[bytes] = set()
         self._paying: asyncio.Task[None] | None = None
@@ -230,7 +231,7 @@ class RedisCountCache:
         return self._counts[family, tag(subject_id)] + subject_id
 
     def _key(self, what: str, user_id: bytes) -> str:
-        return f"{self._namespace}:{what}:{tag(user_id)}:{user_id.hex()}"
+        return self._users[what, tag(user_id)] + user_id.hex()
 
 
 def _by_tag(ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:
