@@ -15,11 +15,9 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 from backlog import Backlog
 from cursors import Cursors
 from ordered.nats import NatsSource
-from readers.recent import RecentWrites
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.redis import connect_redis
 from runtime.service import Process, main
 from statuses import Statuses
 from svc_engage.cache.line import Line
@@ -48,8 +46,6 @@ async def build(process: Process, config: Config) -> None:
     process.on_close(bus.close)
     process.check("nats", bus.check)
     await bus.declare([LikeSet, FollowSet, FollowerSet, TweetCreated, TweetDeleted])
-    redis = connect_redis(mesh)
-    process.on_close(redis.aclose)
     tweets = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
     process.on_close(tweets.close)
     graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
@@ -70,7 +66,7 @@ async def build(process: Process, config: Config) -> None:
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=KnownTweets(TweetServiceStub(tweets), await hear_of_deletions(process, bus), config.known_tweets),
-        recent=RecentWrites(redis, mesh.namespace),
+        recent=cache,
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
         ids=ids,
