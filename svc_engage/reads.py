@@ -31,7 +31,7 @@ from svc_engage.store import EngageStore
 
 # Between the writing of counts and of their rows lie some milliseconds, unless an owner died just then.
 _ATTEMPTS = 5
-_PAUSE_S = 0.02
+_PAUSE_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,12 @@ class Reads:
         """The same from the store, whose rows tell what is counted of a member where the cache does not.
 
         The rows of a batch are written after its counts, and its position after both: until then count and rows may tell of
-        different moments, and are read again.
+        different moments, and are read again. While an owner cannot tell Redis its counts it stores no position; then the rows
+        are believed after 40 ms.
         """
-        for _ in range(_ATTEMPTS):
+        for attempt in range(_ATTEMPTS):
+            if attempt:
+                await asyncio.sleep(_PAUSE_S)
             counts = await self._store.counts(list(unclear))
             ends = {subject: counts.get(subject, NOTHING) for subject in unclear}
             wanted = {
@@ -206,7 +209,6 @@ class Reads:
             further = any(row.counted_at > ends[one].as_of for one, found in rows.items() for row in found.values())
             if not further and all(await asyncio.gather(*(self._written(one, ends[one].as_of) for one in unclear))):
                 break
-            await asyncio.sleep(_PAUSE_S)
         return {subject: _settled(ends[subject], own, rows[subject]) for subject, own in unclear.items()}
 
     async def _written(self, subject: Subject, as_of: int) -> bool:
