@@ -1,5 +1,6 @@
 """What each event says about relations: events in, changes out. What changes do to counts is sums.py; no I/O here."""
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from google.protobuf.message import Message
 
 from ordered import Item
 from runtime.bus import Poison
+from runtime.bus.envelope import PARTITIONS
 from svc_engage.domain.marks import LikeState
 from svc_engage.domain.relations import Change, Kind, Subject
 from svc_engage.events import like_state
@@ -66,6 +68,11 @@ LOGS = (
     Log("engage-follows", (FollowSet, FollowerSet), frozenset({Kind.FOLLOWING, Kind.FOLLOWERS}), follow),
     Log("engage-tweets", (TweetCreated, TweetDeleted), frozenset({Kind.TWEETS}), tweet),
 )
+
+
+def partition_of(subject: Subject) -> int:
+    """The partition whose events are counted for a subject: that of the key with which they are published."""
+    return zlib.crc32(subject.subject_id) % PARTITIONS
 
 
 def _change(subject_id: bytes, kind: Kind, member: bytes, present: bool, version: int, place: int) -> Change:

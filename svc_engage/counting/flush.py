@@ -33,8 +33,8 @@ class Flush:
     async def store(self, memory: Memory, told: Sequence[Told], until: int) -> Sums:
         """Count the first changes of a partition's queue, up to `until`. Raises Unavailable; then the same is to be done again.
 
-        Counts come first: while they know their place, rows that lag behind are told from rows that do not. The position comes
-        last: until it is stored everything is read again.
+        Counts come first: while they know their place, rows that lag behind are told from rows that do not. The position, which
+        comes last, is `store_position`: until it is stored everything is read again.
         """
         sums = await self._sum(memory, told, until)
         if sums.further:
@@ -55,9 +55,12 @@ class Flush:
             await self._store.put_counted(rows)
             _note(metrics.ROW_WRITES, [row.subject for row in rows])
         self._faults.at("engage.count.after_rows")
-        await self._store.put_position(self._log.durable, memory.partition, until)
-        self._faults.at("engage.count.after_position")
         return sums
+
+    async def store_position(self, partition: int, until: int) -> None:
+        """What is counted up to here need not be read again. Raises Unavailable."""
+        await self._store.put_position(self._log.durable, partition, until)
+        self._faults.at("engage.count.after_position")
 
     async def _sum(self, memory: Memory, told: Sequence[Told], until: int) -> Sums:
         changes = [one.change for one in told]

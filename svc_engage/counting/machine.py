@@ -55,6 +55,7 @@ class Machine:
         self._log = counted
         self._store = store
         self._clock = clock
+        self._teller = teller
         self._flush = Flush(counted, store, teller, levels or Levels(), faults or Faults())
         self._memories: dict[int, Memory] = {}
         self._places = asyncio.Semaphore(_AT_ONCE)
@@ -63,7 +64,7 @@ class Machine:
         """See Ordered. What was queued before is forgotten: it comes again."""
         await self._forget(partition)
         position = await self._store.position(self.durable, partition)
-        self._memories[partition] = Memory(partition, position, position)
+        self._memories[partition] = Memory(partition, position, position, position)
         return position
 
     async def positions(self) -> Mapping[int, int]:
@@ -73,7 +74,7 @@ class Machine:
     async def handle(self, piece: Slice) -> None:
         """See Ordered. Returns when the slice is queued, and the queue is not too long."""
         told = [Told(self._log.change_of(item), item) for item in piece.items]
-        memory = self._memories.setdefault(piece.partition, Memory(piece.partition, 0, 0))
+        memory = self._memories.setdefault(piece.partition, Memory(piece.partition, 0, 0, 0))
         if piece.lost:
             self._lost(memory)
         memory.add(told, piece.until)
@@ -113,14 +114,14 @@ class Machine:
         self.recount(memory.partition, None)
 
     def _work_on(self, memory: Memory) -> None:
-        if memory.worker is None and (memory.queue or memory.until > memory.counted):
+        if memory.worker is None and memory.busy:
             memory.worker = asyncio.create_task(self._work_off(memory))
 
     async def _work_off(self, memory: Memory) -> None:
-        """Count what is queued, at most once a second, until nothing is left."""
+        """Count what is queued, at most once a second, until nothing is left and the position is stored."""
         failures = 0
         try:
-            while memory.queue or memory.until > memory.counted:
+            while memory.busy:
                 await self._until_due(memory)
                 try:
                     async with self._places, memory.turn:
@@ -162,3 +163,6 @@ class Machine:
                 "count_contradicts_rows", durable=self.durable, partition=memory.partition, subjects=len(sums.wrong)
             )
             self.recount(memory.partition, list(sums.wrong))
+        if not self._teller.owes(memory.partition):
+            await self._flush.store_position(memory.partition, until)
+            memory.position = until

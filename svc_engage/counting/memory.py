@@ -26,7 +26,9 @@ class Memory:
     until: int
     """All that was queued ends here."""
     counted: int
-    """All up to here is stored, and so is this position."""
+    """All up to here is in counts and rows."""
+    position: int
+    """The position that is stored: behind what is counted while Redis is owed a count of the partition."""
     queue: list[Told] = field(default_factory=list)
     kept: dict[Subject, Count] = field(default_factory=dict)
     """Counts as this process wrote them last; a hot subject's is not read again."""
@@ -41,13 +43,18 @@ class Memory:
     """When the last batch was begun, by the loop's clock."""
     worker: asyncio.Task[None] | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is to be counted, or a position to be stored."""
+        return bool(self.queue) or self.until > self.position
+
     def add(self, told: Sequence[Told], until: int) -> None:
         """Queue a slice."""
         self.queue += told
         self.until = max(self.until, until)
 
     def done(self, taken: int, until: int, counts: Mapping[Subject, Count]) -> None:
-        """The first `taken` of the queue are stored, with the position `until`."""
+        """The first `taken` of the queue, up to the place `until`, are stored."""
         del self.queue[:taken]
         self.counted = max(self.counted, until)
         self.kept |= counts

@@ -1,17 +1,16 @@
 """Counts everything again, slowly and for ever, and repairs what is wrong: drift is to be zero, and this is how one knows."""
 
 import asyncio
-import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from grpc import aio
 
-from runtime.bus.envelope import PARTITIONS
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from runtime.telemetry import logger
 from svc_engage import metrics
+from svc_engage.counting.changes import partition_of
 from svc_engage.counting.looks import Look, Overtaken, look
 from svc_engage.counting.machine import Machine
 from svc_engage.counting.memory import Memory
@@ -168,8 +167,3 @@ def _right(subject: Subject, place: int, level: int, found: Look) -> list[Counte
         for member, (row, true) in found.wrong.items()
         for one in range(level + 1)
     ]
-
-
-def partition_of(subject: Subject) -> int:
-    """The partition whose events are counted for a subject: that of the key which they are published with."""
-    return zlib.crc32(subject.subject_id) % PARTITIONS

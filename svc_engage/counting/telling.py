@@ -1,7 +1,8 @@
 """Tells Redis and whoever watches that counts have changed. Neither holds up counting: what Redis missed is owed to it."""
 
 import asyncio
-from collections import OrderedDict
+import itertools
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Mapping
 
 from aviary.engage.v1.events_pb2 import CountsChanged
@@ -12,7 +13,7 @@ from runtime.telemetry import logger
 from svc_engage import metrics
 from svc_engage.cache import CountCache
 from svc_engage.domain.marks import LikeState, MarkKind
-from svc_engage.domain.relations import Count, Subject
+from svc_engage.domain.relations import NOTHING, Count, Subject
 
 _OWED = 200_000
 """Counts that are remembered for a Redis that is away, some 40 MB; beyond it the oldest are left to their end in Redis, 10 min."""
@@ -29,15 +30,16 @@ class Teller:
     def __init__(self, cache: CountCache, bus: Bus) -> None:
         self._cache = cache
         self._bus = bus
-        self._owed: OrderedDict[Subject, Count] = OrderedDict()
+        self._owed: OrderedDict[Subject, tuple[int, Count]] = OrderedDict()
+        self._partitions: Counter[int] = Counter()
 
     async def tell(self, partition: int, counts: Mapping[Subject, Count]) -> None:
         """Tell of counts that are stored. Never fails; waits half a second at most."""
         if self._owed:
             # Redis was away a moment ago: `run` asks it, the work goes on.
-            self._owe(counts)
-        else:
-            await self._put(counts)
+            self._owe(partition, counts)
+        elif not await self._put(counts):
+            self._owe(partition, counts)
         ids = list(dict.fromkeys(subject.subject_id for subject in counts))
         try:
             await self._bus.signal(CountsChanged(partition=partition.to_bytes(2), subject_ids=ids))
@@ -54,11 +56,18 @@ class Teller:
         while True:
             await asyncio.sleep(_AGAIN_S)
             while self._owed:
-                some = {subject: self._owed[subject] for subject in list(self._owed)[:_AT_ONCE]}
-                for subject in some:
-                    del self._owed[subject]
-                if not await self._put(some):
+                some = dict(itertools.islice(self._owed.items(), _AT_ONCE))
+                if not await self._put({subject: count for subject, (_, count) in some.items()}):
                     break
+                for subject, owed in some.items():
+                    # Meanwhile it may have changed again.
+                    if self._owed.get(subject) is owed:
+                        self._pop(subject)
+                metrics.OWED.set(len(self._owed))
+
+    def owes(self, partition: int) -> bool:
+        """Whether Redis is owed a count of the partition: then what it was counted from is to be read again after a crash."""
+        return self._partitions[partition] > 0
 
     @property
     def owing(self) -> Collection[Subject]:
@@ -75,16 +84,21 @@ class Teller:
             async with asyncio.timeout(_PATIENCE_S):
                 await self._cache.put(counts)
         except (Unavailable, TimeoutError) as error:
-            self._owe(counts)
             log.warning("counts_owed_to_redis", counts=len(self._owed), error=repr(error))
             return False
-        metrics.OWED.set(len(self._owed))
         return True
 
-    def _owe(self, counts: Mapping[Subject, Count]) -> None:
+    def _owe(self, partition: int, counts: Mapping[Subject, Count]) -> None:
         for subject, count in counts.items():
-            known = self._owed.pop(subject, None)
-            self._owed[subject] = count if known is None or count.as_of >= known.as_of else known
+            _, known = self._pop(subject)
+            self._owed[subject] = partition, count if count.as_of >= known.as_of else known
+            self._partitions[partition] += 1
         while len(self._owed) > _OWED:
-            self._owed.popitem(last=False)
+            self._pop(next(iter(self._owed)))
         metrics.OWED.set(len(self._owed))
+
+    def _pop(self, subject: Subject) -> tuple[int, Count]:
+        partition, count = self._owed.pop(subject, (-1, NOTHING))
+        if count is not NOTHING:
+            self._partitions[partition] -= 1
+        return partition, count

@@ -293,7 +293,7 @@ async def test_counts_and_rows_that_somebody_falsified_in_the_store_are_found_an
 
         async def found() -> bool:
             await recounts.walk()
-            return drift._value.get() >= before + 4
+            return bool(drift._value.get() >= before + 4)
 
         await until(found)
         await mesh.all_is_right()

@@ -98,10 +98,7 @@ class Run:
             owner.gate.let_all()
             await asyncio.gather(*owner.taking, return_exceptions=True)
             await owner.machine.drain()
-        teller = asyncio.create_task(self.world.teller.run())
         await counted(self.world)
-        await asyncio.sleep(3)
-        teller.cancel()
 
 
 @pytest.mark.parametrize("name", EVENTS)

@@ -76,13 +76,14 @@ class Bench:
             self.world.store,
             ledger,
             self.truth,
-            self.world.teller,
+            self.owner.teller,
             Ticking(),
             self._lag,
             levels=LEVELS,
         )
         # The subjects of these tests lie in other partitions than the one that is counted.
-        self.recounts._memory = lambda _subject: self.owner.machine.memory(PARTITION)  # type: ignore[method-assign]
+        recounts: Any = self.recounts
+        recounts._memory = lambda _subject: self.owner.machine.memory(PARTITION)
 
     async def _lag(self, _durable: str) -> int:
         return self.lag_ms
@@ -199,7 +200,8 @@ def test_counting_goes_on_during_a_look_and_does_not_show_in_it() -> None:
             await asyncio.sleep(2)
             return found
 
-        bench.recounts._ledger.page = slow  # type: ignore[method-assign]
+        ledger: Any = bench.recounts._ledger
+        ledger.page = slow
         before = bench.drift()
         found = await bench.recounts.recount(LIKED)
         assert found is not None
