@@ -13,8 +13,8 @@ from edge.app import App, Target
 from edge.auth import TokenVerifier
 from edge.cors import Cors
 from edge.json_codec.encode import Cached, Encoder
-from edge.routes import RouteTable, routes_of
-from edge.transcoder import Endpoint
+from edge.routes import Route, RouteTable, routes_of
+from edge.transcoder import Endpoint, Finish
 from runtime.http import OpsApp
 
 # Up to 3 KB each, twice as many at most: a page of 20 known tweets becomes JSON in 30 us instead of 230.
@@ -35,11 +35,17 @@ def tweet_renderer(encoder: Encoder) -> Callable[[view_pb2.Tweet], bytes]:
 
 
 def endpoints_of(
-    contracts: Sequence[tuple[FileDescriptor, aio.Channel]], tokens: TokenVerifier, encoder: Encoder
+    contracts: Sequence[tuple[FileDescriptor, aio.Channel]],
+    tokens: TokenVerifier,
+    encoder: Encoder,
+    finisher: Callable[[Route], Finish | None] = lambda _route: None,
 ) -> list[Endpoint]:
-    """One endpoint for each HTTP route that the contracts state; each contract is called over its channel."""
+    """One endpoint for each HTTP route that the contracts state; each contract is called over its channel.
+
+    `finisher` says what is to be done with the answers of a route before they are shown.
+    """
     return [
-        Endpoint(route, channel, encoder, tokens)
+        Endpoint(route, channel, encoder, tokens, finisher(route))
         for file, channel in contracts
         for route in routes_of(service.full_name for service in file.services_by_name.values())
     ]

@@ -15,6 +15,7 @@ from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
 from backlog import Backlog
 from cursors import Cursors
+from edge.accounts import finisher
 from edge.api import build_app, endpoints_of, public_encoder, tweet_renderer
 from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
@@ -64,7 +65,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
         (view_pb2.DESCRIPTOR, view),
     ]
     app = build_app(
-        endpoints_of(contracts, tokens, encoder),
+        endpoints_of(contracts, tokens, encoder, partial(finisher, deps=deps)),
         process.ops,
         cors_origins=config.cors_origins,
         max_in_flight=config.max_in_flight,

@@ -1,7 +1,7 @@
 """One rpc as an HTTP endpoint: request to message, call, answer to JSON; the same code for every rpc there is."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlencode
 
 import orjson
@@ -18,15 +18,28 @@ from runtime.context import NOBODY, Caller, acting
 from runtime.contract import field_options
 from runtime.errors import FieldProblem, ServiceError, from_rpc
 
+Finish = Callable[[Message], Awaitable[Sequence[str]]]
+"""Completes an answer in place, and names what of it is degraded."""
+
 _PRIVATE = b"private, no-cache"
 _SHARED = b"no-cache"
+_DEGRADED = b"x-aviary-degraded"
 
 
 class Endpoint:
     """Answers one route by one call of its rpc over `channel`."""
 
-    def __init__(self, route: Route, channel: aio.Channel, encoder: Encoder, tokens: TokenVerifier) -> None:
+    def __init__(
+        self,
+        route: Route,
+        channel: aio.Channel,
+        encoder: Encoder,
+        tokens: TokenVerifier,
+        finish: Finish | None = None,
+    ) -> None:
+        """`finish`: what is to be done with an answer before it is shown."""
         rpc = route.rpc
+        self._finish = finish
         self.name = rpc.name
         self.first: bool | None = rpc.first
         self.route = route
@@ -52,9 +65,13 @@ class Endpoint:
         try:
             with acting(caller, self._rpc.deadline_s, request.trace):
                 answer = await self._call(message)
+                missing = await self._finish(answer) if self._finish is not None else ()
         except aio.AioRpcError as error:
             raise self._in_http_words(from_rpc(error)) from error
-        return self._present(request, caller, answer)
+        response = self._present(request, caller, answer)
+        if missing:
+            response.headers.append((_DEGRADED, ", ".join(missing).encode()))
+        return response
 
     def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get(b"authorization")

@@ -59,3 +59,11 @@ async def view_account(user_id: str, caller: Caller, deps: Deps) -> Seen:
     counts = counting.result()
     user = counted(user_view(finding.result(), relating.result()), counts.of.get(key, UNKNOWN))
     return Seen(user, counts.away)
+
+
+async def put_counts(user: user_pb2.User, deps: Deps) -> bool:
+    """Give an account of svc_user its counts, as its owner sees them. True when they are not from svc_engage."""
+    key = raw_id(user.user_id)
+    counts = await deps.engagement.user(key, key)
+    counted(user, counts.of.get(key, UNKNOWN))
+    return counts.away

@@ -162,6 +162,9 @@ async def test_counts_of_an_account_are_right_at_once_for_who_acts_and_soon_for_
         for reader in (alice, alice_there):
             me = await reader.ok("GET", "/users/me")
             assert (me["followers_count"], me["following_count"], me["tweets_count"]) == (0, 1, 2)
+            login = {"login": alice.username, "password": alice.password}
+            me = (await reader.ok("POST", "/auth/login", json=login))["user"]
+            assert (me["followers_count"], me["following_count"], me["tweets_count"]) == (0, 1, 2)
             assert (await reader.ok("GET", f"/users/{bob.user_id}"))["followers_count"] == 1
         await becomes(bob, "/users/me", followers_count=1, following_count=0, tweets_count=0)
         await becomes(bob, f"/users/by/username/{alice.username}", following_count=1, tweets_count=2)
@@ -201,6 +204,9 @@ async def test_without_svc_engage_pages_come_and_say_so_and_afterwards_all_is_ri
                 assert (answer.status_code, answer.headers["X-Aviary-Degraded"]) == (200, "engagement"), path
             (seen,) = (await alice.ok("GET", "/timeline/home"))["tweets"]
             assert (seen["tweet_id"], seen["likes_count"], seen["liked"]) == (tweet, 1, False)
+            login = {"login": alice.username, "password": alice.password}
+            entered = await alice.request("POST", "/auth/login", json=login)
+            assert (entered.status_code, entered.headers["X-Aviary-Degraded"]) == (200, "engagement")
             posted = await alice.post("meanwhile")
             assert (await alice.home())[0] == posted
         await becomes(alice, f"/tweets/{tweet}", likes_count=1, liked=True)
