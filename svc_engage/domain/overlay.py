@@ -114,7 +114,12 @@ def missing_in(as_of: int, own: Sequence[OwnState]) -> int | None:
     if not all(one.place for one in own):
         return None
     first = min((one for one in own if one.place > as_of), key=_version)
-    return None if first.before is None or first.since > as_of else seen.present - first.before
+    if first.before is None or first.since > as_of:
+        return None
+    # Of two that were set at once neither saw the other: what the count has of the first is not what the second followed.
+    counted = [one for one in own if one.place <= as_of]
+    told = any(one.place >= first.since for one in counted)
+    return seen.present - (latest(counted).present if told else first.before)
 
 
 def latest(own: Sequence[OwnState]) -> OwnState:

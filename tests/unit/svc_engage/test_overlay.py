@@ -60,6 +60,15 @@ def test_a_count_with_the_viewers_own_likes_is_right_wherever_it_ends_or_the_row
                     assert lacks == right or (lacks is None and not all(kept)), (states, own, as_of)
 
 
+def test_likes_that_were_set_at_once_are_right_although_none_saw_another() -> None:
+    """P52, P53: who likes a tweet twice at the same moment never sees two likes."""
+    for presents, at_first in product(product((False, True), repeat=3), (False, True)):
+        states = [Set(present, n, n) for n, present in enumerate(presents, 1)]
+        own = [OwnState(one.present, at_first, one.place, one.version) for one in states]
+        for as_of in range(4):
+            assert missing_in(as_of, own) == states[-1].present - counted(states, as_of, at_first), (own, as_of)
+
+
 def test_own_follows_are_right_in_every_order_of_the_log_or_the_rows_are_asked() -> None:
     for number in range(1, 5):
         for first, places in product((1, -1), permutations(range(1, number + 1))):
