@@ -40,7 +40,7 @@ class CqlLedger:
         )
         # What is stored of the members of a subject, in one of its partitions?
         self._page = cql.prepare(
-            "SELECT member_id, counted, version, counted_at, present, at FROM edges"
+            "SELECT member_id, counted, version, counted_at, present, at, since FROM edges"
             " WHERE subject_id = ? AND kind = ? AND shard = ? AND member_id > ? LIMIT ?"
         )
 

@@ -49,5 +49,5 @@ async def _store(like: LikeState, before: Mark, deps: Deps) -> None:
     deps.faults.at("engage.like.after_rows")
     recent = OwnLike(like.tweet_id, like.liked, delta, like.at, before.at).packed()
     async with asyncio.TaskGroup() as notes:
-        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(delta)))
+        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(before, delta)))
         notes.create_task(deps.recent.record(like.user_id, LIKE, recent))

@@ -74,12 +74,14 @@ class EngageStore(Protocol):
     async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
         """Store a like or its end with its lists. A later state (by `at`) of the same pair stays, in all of them.
 
-        The row of `edges` is written last: who sees its `at` finds everything else. `before` is the state that was read before;
-        its rows in lists go. `delta` is what the count changes by.
+        The row of `edges` is written last: who sees its `at` finds everything else. `before` is the state that was read before:
+        behind the same state this one began when that did, and keeps its place in lists; behind another its rows in lists go.
+        When two write the same state and read different ones before, the later beginning stays. `delta` is what the count
+        changes by.
         """
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
-        """Store a bookmark or its end, with its list, all or nothing. A later state (by `at`) stays."""
+        """Store a bookmark or its end, with its list, all or nothing. A later state (by `at`) stays. Different states only."""
 
     async def list_marked(self, user_id: bytes, kind: MarkKind, after: Placed | None, limit: int) -> list[Listed]:
         """What a user marked and did not unmark, latest first, strictly behind `after`. At most `limit`; fewer only at the end.

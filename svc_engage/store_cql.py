@@ -22,6 +22,9 @@ T = TypeVar("T")
 Partition = tuple[Subject, int]
 """A subject and a shard."""
 
+_TIMES_FROM_US = 1_577_836_800_000_000
+"""2020-01-01: twice the time since then is in the past until 2070. ScyllaDB refuses timestamps that are days in the future."""
+
 _AT_ONCE = 64
 """Reads in flight of one batch: what is asked of the server at once is answered within its time."""
 
@@ -39,7 +42,7 @@ class CqlEngageStore(CqlMarks):
         )
         # What is stored of these members of a subject, in one of its partitions?
         self._rows = cql.prepare(
-            "SELECT member_id, counted, version, counted_at, present, at FROM edges"
+            "SELECT member_id, counted, version, counted_at, present, at, since FROM edges"
             " WHERE subject_id = ? AND kind = ? AND shard = ? AND member_id IN ?"
         )
         self._put_counted = cql.prepare(
@@ -66,9 +69,16 @@ class CqlEngageStore(CqlMarks):
         return {subject: count for subject, count in found.items() if subject in wanted}
 
     async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
-        """See EngageStore. The timestamp is twice the place, so that a repair fits between two places."""
+        """See EngageStore."""
         rows = [
-            (uuid.UUID(bytes=subject_id), kind, count.count, count.as_of, count.level, 2 * count.as_of + repaired)
+            (
+                uuid.UUID(bytes=subject_id),
+                kind,
+                count.count,
+                count.as_of,
+                count.level,
+                written_at(count.as_of, repaired),
+            )
             for (subject_id, kind), count in counts.items()
         ]
         await self._cql.write_rows(self._put_count, rows)
@@ -90,7 +100,7 @@ class CqlEngageStore(CqlMarks):
         return found
 
     async def put_counted(self, rows: Sequence[Counted], repaired: bool = False) -> None:
-        """See EngageStore. Timestamps as of counts."""
+        """See EngageStore."""
         await self._cql.write_rows(
             self._put_counted,
             [
@@ -102,7 +112,7 @@ class CqlEngageStore(CqlMarks):
                     row.counted,
                     row.version,
                     row.counted_at,
-                    2 * row.counted_at + repaired,
+                    written_at(row.counted_at, repaired),
                 )
                 for subject, member, level, row in rows
             ],
@@ -131,6 +141,11 @@ class CqlEngageStore(CqlMarks):
         return subject, {row[0].bytes: row_of(row[1:]) for row in rows}
 
 
+def written_at(place: int, repaired: bool = False) -> int:
+    """The write timestamp of what is true at a place: they are two apart, so that a repair fits between two places."""
+    return 2 * (place - _TIMES_FROM_US) + repaired
+
+
 async def _bounded(reads: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
     """The answers, in order, of many reads of which only some are in flight at once."""
     places = asyncio.Semaphore(_AT_ONCE)
@@ -143,15 +158,15 @@ async def _bounded(reads: Iterable[Callable[[], Awaitable[T]]]) -> list[T]:
 
 
 def row_of(columns: Sequence[bool | int | None]) -> Row:
-    """A row from counted, version, counted_at, present, at; whoever did not write yet left nulls."""
-    counted, version, counted_at, present, at = columns
-    return Row(bool(counted), version or 0, counted_at or 0, bool(present), at or 0)
+    """A row from counted, version, counted_at, present, at, since; whoever did not write yet left nulls."""
+    counted, version, counted_at, present, at, since = columns
+    return Row(bool(counted), version or 0, counted_at or 0, bool(present), at or 0, since or 0)
 
 
 def _latest(one: Row, other: Row) -> Row:
     counted = one if one.counted_at >= other.counted_at else other
     stated = one if one.at >= other.at else other
-    return replace(counted, present=stated.present, at=stated.at)
+    return replace(counted, present=stated.present, at=stated.at, since=stated.since)
 
 
 def _by_partition(

@@ -12,6 +12,7 @@ from svc_engage.domain.marks import (
     MarkKind,
     Placed,
     PlacedLiker,
+    listed_at,
     year_begins,
     year_of,
     year_of_ms,
@@ -55,7 +56,7 @@ class MemoryEngageStore:
             at_levels = self._rows[subject][member]
             stored = at_levels.get(level, NEVER)
             if level not in at_levels or _overwrites(row.counted_at, stored.counted_at, repaired):
-                at_levels[level] = replace(row, present=stored.present, at=stored.at)
+                at_levels[level] = replace(row, present=stored.present, at=stored.at, since=stored.since)
 
     async def position(self, durable: str, partition: int) -> int:
         """See EngageStore."""
@@ -92,13 +93,14 @@ class MemoryEngageStore:
         """See EngageStore."""
         if before.at > like.at:
             return
-        self._set(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(delta))
-        if like.liked:
-            self._likers[like.tweet_id].add(PlacedLiker(like.bucket, like.at, like.user_id))
+        mark = like.mark(before, delta)
+        self._set(like.user_id, MarkKind.LIKE, like.tweet_id, mark)
+        if mark.present:
+            self._likers[like.tweet_id].add(PlacedLiker(mark.bucket, mark.since, like.user_id))
         at_levels = self._rows[Subject(like.tweet_id, Kind.LIKES)][like.user_id]
         stored = at_levels.get(like.level, NEVER)
-        if like.at >= stored.at:
-            at_levels[like.level] = replace(stored, present=like.liked, at=like.at)
+        if (mark.at, mark.since) >= (stored.at, stored.since):
+            at_levels[like.level] = replace(stored, present=mark.present, at=mark.at, since=mark.since)
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """See EngageStore."""
@@ -107,7 +109,7 @@ class MemoryEngageStore:
     async def list_marked(self, user_id: bytes, kind: MarkKind, after: Placed | None, limit: int) -> list[Listed]:
         """See EngageStore."""
         rows = [
-            Listed(Placed(year_of_ms(mark.marked_ms), mark.at, tweet_id), mark.author_id, mark.marked_ms)
+            Listed(Placed(year_of_ms(mark.marked_ms), mark.since, tweet_id), mark.author_id, mark.marked_ms)
             for tweet_id, mark in self._marks_of(user_id, kind).items()
             if mark.present
         ]
@@ -120,7 +122,7 @@ class MemoryEngageStore:
         """See EngageStore."""
         listed = self._likers.get(tweet_id, set())
         states = self._found(Subject(tweet_id, Kind.LIKES), {row.user_id for row in listed}, level)
-        current = [row for row in listed if row.user_id in states and states[row.user_id].at == row.at]
+        current = [row for row in listed if listed_at(states.get(row.user_id, NEVER), row.since)]
         return sorted((row for row in current if after is None or row < after), reverse=True)[:limit]
 
     def _found(self, subject: Subject, members: Collection[bytes], level: int) -> dict[bytes, Row]:
@@ -133,7 +135,8 @@ class MemoryEngageStore:
 
     def _set(self, user_id: bytes, kind: MarkKind, tweet_id: bytes, mark: Mark) -> None:
         known = self._marks[user_id, kind]
-        if mark.at >= known.get(tweet_id, UNMARKED).at:
+        stored = known.get(tweet_id, UNMARKED)
+        if (mark.at, mark.since) >= (stored.at, stored.since):
             known[tweet_id] = mark
 
 
@@ -146,4 +149,4 @@ def _merged(at_levels: Mapping[int, Row], level: int) -> Row | None:
     if not rows:
         return None
     counted, stated = max(rows, key=lambda row: row.counted_at), max(rows, key=lambda row: row.at)
-    return replace(counted, present=stated.present, at=stated.at)
+    return replace(counted, present=stated.present, at=stated.at, since=stated.since)

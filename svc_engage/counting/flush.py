@@ -13,7 +13,7 @@ from svc_engage.counting.memory import Memory, Told
 from svc_engage.counting.sums import Sums, apply, behind, members_of
 from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.marks import UNMARKED, MarkKind
+from svc_engage.domain.marks import MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
 from svc_engage.store import Counted, EngageStore
 
@@ -100,9 +100,9 @@ class Flush:
         if before.at > state.at:
             return
         # The same state already: a request has begun to write it; what it replaced is dropped when it is seen in a list.
-        before, delta = (UNMARKED, before.delta) if before.at == state.at else (before, state.liked - before.present)
+        delta = before.delta if before.at == state.at else state.liked - before.present
         await self._store.set_like(state, before, delta)
-        await self._teller.listed(state, delta)
+        await self._teller.listed(state, before, delta)
 
 
 def _before(rows: dict[Subject, dict[bytes, Row]], sums: Sums) -> dict[Subject, dict[bytes, Row]]:

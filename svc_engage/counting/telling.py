@@ -12,7 +12,7 @@ from runtime.errors import Unavailable
 from runtime.telemetry import logger
 from svc_engage import metrics
 from svc_engage.cache import CountCache
-from svc_engage.domain.marks import LikeState, MarkKind
+from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.domain.relations import NOTHING, Count, Subject
 
 _OWED = 200_000
@@ -47,9 +47,9 @@ class Teller:
             # Watchers see the next change.
             log.warning("counts_not_announced", partition=partition, error=repr(error))
 
-    async def listed(self, like: LikeState, delta: int) -> None:
+    async def listed(self, like: LikeState, before: Mark, delta: int) -> None:
         """Tell of a like whose rows the owner wrote. Never fails."""
-        await self._cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(delta))
+        await self._cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(before, delta))
 
     async def run(self) -> None:
         """Give Redis what it is owed, once a second, until cancelled."""

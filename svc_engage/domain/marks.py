@@ -2,11 +2,12 @@
 
 import datetime
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
 from runtime.ids import ms_of
+from svc_engage.domain.relations import Row
 
 _MINUTE_MS = 60_000
 
@@ -30,27 +31,29 @@ class Mark:
     author_id: bytes = b""
     """Of the tweet."""
     marked_ms: int = 0
-    """When it was set, in milliseconds."""
+    """When this state began, in milliseconds."""
     bucket: int = 0
     """Of a like: in which part of the tweet's likers it is listed."""
+    since: int = 0
+    """The `at` at which this state began: setting it again changes `at` alone. Its place in lists, with `marked_ms`, `bucket`."""
 
 
 UNMARKED = Mark()
 
 
 class Placed(NamedTuple):
-    """Where an entry of a user's list stands: by year of the marking, then by `at`, both downwards."""
+    """Where an entry of a user's list stands: by year of the marking, then by `since`, both downwards."""
 
     year: int
-    at: int
+    since: int
     tweet_id: bytes
 
 
 class PlacedLiker(NamedTuple):
-    """Where a liker stands in a tweet's list: by bucket, then by `at`, both downwards."""
+    """Where a liker stands in a tweet's list: by bucket, then by `since`, both downwards."""
 
     bucket: int
-    at: int
+    since: int
     user_id: bytes
 
 
@@ -88,9 +91,11 @@ class LikeState:
         """Part of the tweet's likers: one while there are few, then one for each minute."""
         return self.marked_ms // _MINUTE_MS if self.level else 0
 
-    def mark(self, delta: int) -> Mark:
-        """The state as the user's mark."""
-        return Mark(self.liked, self.at, delta, self.author_id, self.marked_ms, self.bucket)
+    def mark(self, before: Mark, delta: int) -> Mark:
+        """The state as the user's mark. Behind the same state it began when that did."""
+        if before.at and before.present == self.liked:
+            return replace(before, at=self.at, delta=delta, author_id=self.author_id)
+        return Mark(self.liked, self.at, delta, self.author_id, self.marked_ms, self.bucket, self.at)
 
 
 def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -> Mark:
@@ -100,7 +105,17 @@ def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -
     """
     least = max(now_us, before.at + 1)
     version = least + ((least & 1) ^ int(present))
-    return Mark(present, version, 0, author_id or before.author_id, version // 1000)
+    return Mark(present, version, 0, author_id or before.author_id, version // 1000, 0, version)
+
+
+def listed_at(state: Mark | Row, since: int) -> bool:
+    """Whether a row of a list, made for a state that began there, is the one that shows this state."""
+    return state.present and state.since == since
+
+
+def outlived(state: Mark | Row, at: int, since: int) -> bool:
+    """Whether a row of a list that was written at `at` for a beginning is of no use any more. One that is newer is on its way."""
+    return (state.at, state.since) > (at, since) and not listed_at(state, since)
 
 
 def year_of_ms(ms: int) -> int:

@@ -62,6 +62,8 @@ class Row:
     """Likes only: the state at `at`, maybe ahead of what is counted."""
     at: int = 0
     """Likes only: place of that state; the rows of lists are written up to it. 0 for never."""
+    since: int = 0
+    """Likes only: the place at which the state at `at` began; setting it again does not change it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import datetime
+import random
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -64,7 +66,7 @@ async def set_bookmark(store: EngageStore, user: bytes, tweet: bytes, mark: Mark
 
 
 def bookmark(at: int, present: bool = True, ms: int = 0) -> Mark:
-    return Mark(present, at, 0, b"a" * 16, ms or CLOCK.now_ms())
+    return Mark(present, at, 0, b"a" * 16, ms or CLOCK.now_ms(), since=at)
 
 
 async def liked(store: EngageStore, user: bytes) -> list[bytes]:
@@ -113,6 +115,18 @@ async def test_only_a_repair_overwrites_a_count_at_the_same_place_and_what_goes_
     assert (await store.counts([subject]))[subject] == Count(5, 51)
 
 
+async def test_nothing_is_written_at_a_time_in_the_future_which_scylladb_refuses(engage_cql: Cql) -> None:
+    """By default it takes no timestamp that is more than three days ahead."""
+    store, subject, place = CqlEngageStore(engage_cql, CLOCK), Subject(one(), Kind.LIKES), CLOCK.now_us()
+    await store.put_counts({subject: Count(1, place)}, repaired=True)
+    await store.put_counted([Counted(subject, one(), 0, Row(True, place, place))], repaired=True)
+    count = engage_cql.prepare("SELECT WRITETIME(count) FROM counts WHERE subject_id = ?")
+    row = engage_cql.prepare("SELECT WRITETIME(counted) FROM edges WHERE subject_id = ? AND kind = 1 AND shard = 0")
+    for statement in (count, row):
+        [(written_us,)] = await engage_cql.execute(statement, (uuid.UUID(bytes=subject.subject_id),))
+        assert written_us <= CLOCK.now_us()
+
+
 async def test_counts_of_many_subjects_are_stored_and_read_at_once(store: EngageStore) -> None:
     counts = {Subject(tweet, Kind.LIKES): Count(n, n + 1) for n, tweet in enumerate(some(250))}
     await store.put_counts(counts)
@@ -131,11 +145,11 @@ async def test_counted_rows_and_states_of_requests_do_not_disturb_each_other(sto
     tweet, user = some(2)
     subject = Subject(tweet, Kind.LIKES)
     await set_like(store, like(tweet, user, 10))
-    assert await edge(store, tweet, user) == Row(present=True, at=10)
+    assert await edge(store, tweet, user) == Row(present=True, at=10, since=10)
     await store.put_counted([Counted(subject, user, 0, Row(True, 10, 10))])
-    assert await edge(store, tweet, user) == Row(True, 10, 10, True, 10)
+    assert await edge(store, tweet, user) == Row(True, 10, 10, True, 10, 10)
     await set_like(store, like(tweet, user, 12, liked=False))
-    assert await edge(store, tweet, user) == Row(True, 10, 10, False, 12)
+    assert await edge(store, tweet, user) == Row(True, 10, 10, False, 12, 12)
 
 
 async def test_a_counted_row_with_a_greater_place_stays_and_at_the_same_place_only_a_repair_overwrites(
@@ -173,7 +187,7 @@ async def test_the_state_of_a_request_at_one_level_is_seen_beside_what_is_counte
     tweet, user = some(2)
     await store.put_counted([Counted(Subject(tweet, Kind.LIKES), user, 0, Row(True, 5, 5))])
     await set_like(store, like(tweet, user, 8, liked=False, level=1))
-    assert await edge(store, tweet, user, level=1) == Row(True, 5, 5, False, 8)
+    assert await edge(store, tweet, user, level=1) == Row(True, 5, 5, False, 8, 8)
 
 
 # Positions
@@ -224,8 +238,8 @@ async def test_a_later_like_stays_in_all_tables_whatever_order_the_writes_come_i
     for at in order:
         # Each knows nothing of the others, as in a race.
         await store.set_like(states[at], UNMARKED, 0)
-    assert await store.mark(user, MarkKind.LIKE, tweet) == states[3].mark(0)
-    assert await edge(store, tweet, user) == Row(present=True, at=3)
+    assert await store.mark(user, MarkKind.LIKE, tweet) == states[3].mark(UNMARKED, 0)
+    assert await edge(store, tweet, user) == Row(present=True, at=3, since=3)
     assert await liked(store, user) == [tweet]
     assert await likers(store, tweet) == [user]
 
@@ -247,16 +261,58 @@ async def test_an_unlike_stays_and_leaves_nothing_in_lists_whatever_order_the_wr
     assert (await store.mark(user, MarkKind.LIKE, tweet)).present is False
 
 
-async def test_a_like_that_is_set_again_is_listed_once_at_its_latest_place(store: EngageStore) -> None:
-    user, (first, second) = one(), some(2)
-    other = one()
+async def test_a_like_that_is_set_again_keeps_its_place_in_both_lists_and_one_set_anew_comes_first(
+    store: EngageStore,
+) -> None:
+    """P14: repeating what holds changes nothing; how far the rows are split by then does not matter."""
+    user, other, (first, second) = one(), one(), some(2)
     await set_like(store, like(first, user, 1))
     await set_like(store, like(second, user, 2))
     await set_like(store, like(first, other, 3))
-    await set_like(store, like(first, user, 4))
-    await set_like(store, like(first, user, 4))
-    assert await liked(store, user) == [first, second]
-    assert await likers(store, first) == [user, other]
+    for at, level in ((4, 0), (4, 0), (5, 1)):
+        await set_like(store, like(first, user, at, level=level))
+        assert await liked(store, user) == [second, first]
+        assert await likers(store, first, level=1) == [other, user]
+    await set_like(store, like(first, user, 6, liked=False, level=1))
+    await set_like(store, like(first, user, 7, liked=False, level=1))
+    assert (await liked(store, user), await likers(store, first, level=1)) == ([second], [other])
+    await set_like(store, like(first, user, 8, level=1))
+    assert (await liked(store, user), await likers(store, first, level=1)) == ([first, second], [user, other])
+
+
+# Places at which one pair is liked or not, in the order of the log.
+RACES = [(1, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 0), (0, 1, 1), (1, 0, 1, 1), (1, 0, 1, 0)]
+
+
+@pytest.mark.parametrize("said", RACES, ids=str)
+async def test_whoever_writes_in_whatever_order_having_read_whatever_a_pair_is_in_both_lists_once_or_not_at_all(
+    store: EngageStore, said: tuple[int, ...]
+) -> None:
+    """P50, P54: requests in a race, and the owner that writes a state once more for a request that it believes dead."""
+    dice = random.Random(str(said))
+    for _ in range(12):
+        tweet, user = some(2)
+        states = [like(tweet, user, at, liked=bool(present)) for at, present in enumerate(said, start=1)]
+        # Each state is written twice, each time behind any earlier state as whoever wrote that may have left it.
+        left: dict[int, list[Mark]] = {0: [UNMARKED]}
+        writes: list[tuple[LikeState, Mark]] = []
+        for state in [one for one in states for _ in range(2)]:
+            before = dice.choice(left[dice.randrange(state.at)])
+            writes.append((state, before))
+            left.setdefault(state.at, []).append(state.mark(before, 0))
+        dice.shuffle(writes)
+        for state, before in writes:
+            await store.set_like(state, before, 0)
+            if dice.random() < 0.3:
+                # Who reads meanwhile clears what is of no use.
+                await liked(store, user)
+                await likers(store, tweet)
+        for _ in range(2):
+            assert await liked(store, user) == [tweet] * said[-1]
+            assert await likers(store, tweet) == [user] * said[-1]
+        mark = await store.mark(user, MarkKind.LIKE, tweet)
+        assert (mark.present, mark.at) == (bool(said[-1]), len(said))
+        assert mark.since == max(mark.since for mark in left[len(said)])
 
 
 async def test_a_like_older_than_what_was_read_before_changes_nothing(store: EngageStore) -> None:

@@ -187,7 +187,7 @@ class Log:
         like = LikeState(tweet, AUTHOR, user, liked, place, 0, CLOCK.now_ms())
         await self.world.store.set_like(like, before, delta)
         await asyncio.gather(
-            self.world.cache.set_mark(user, MarkKind.LIKE, tweet, like.mark(delta)),
+            self.world.cache.set_mark(user, MarkKind.LIKE, tweet, like.mark(before, delta)),
             self.world.cache.record(user, LIKE, OwnLike(tweet, liked, delta, place, before.at).packed()),
         )
         return place

@@ -10,7 +10,7 @@ from ordered import Item, Slice
 from runtime.bus import Poison
 from svc_engage.counting.changes import LOGS
 from svc_engage.counting.machine import MUCH
-from svc_engage.domain.marks import MarkKind
+from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.relations import Count, Kind, Subject
 from svc_engage.events import like_state
 from tests.unit.svc_engage.counting_world import (
@@ -241,7 +241,7 @@ def test_a_request_that_broke_off_between_mark_and_row_is_finished_by_the_owner(
         world = World(LIKES)
         world.publish(like(1))
         state = like_state(world.items[0].event, world.items[0].at)
-        world.store._set(USERS[1], MarkKind.LIKE, TWEETS[0], state.mark(1))
+        world.store._set(USERS[1], MarkKind.LIKE, TWEETS[0], state.mark(UNMARKED, 1))
         await counted(world)
         await world.all_is_right()
         assert (await world.rows_of(LIKED))[USERS[1]].at == 1

@@ -22,7 +22,7 @@ async def test_a_like_is_announced_stored_and_listed_on_both_sides(engage: Engag
     assert (mark.present, mark.at, mark.delta, mark.author_id) == (True, START + 1, 1, engage.author(tweet))
     subject = Subject(tweet.bytes, Kind.LIKES)
     assert await engage.store.rows({subject: [alice.bytes]}, {}) == {
-        subject: {alice.bytes: Row(present=True, at=START + 1)}
+        subject: {alice.bytes: Row(present=True, at=START + 1, since=START + 1)}
     }
     [listed] = await engage.store.list_marked(alice.bytes, MarkKind.LIKE, None, 10)
     assert listed.tweet_id == tweet.bytes

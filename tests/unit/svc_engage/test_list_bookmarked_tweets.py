@@ -47,6 +47,16 @@ async def test_what_was_undone_is_gone_and_done_again_it_is_first(engage: Engage
     assert [entry.tweet_id for entry in (await bookmarks(engage, alice)).tweets] == [first.bytes, last.bytes]
 
 
+async def test_what_is_bookmarked_again_stays_where_it_is_and_what_is_bookmarked_anew_is_first(engage: Engage) -> None:
+    """P14: bookmarking what is bookmarked changes nothing."""
+    alice, (b, a) = await marked(engage, 2)
+    await engage.bookmark(alice, a)
+    assert [entry.tweet_id for entry in (await bookmarks(engage, alice)).tweets] == [b.bytes, a.bytes]
+    await engage.remove_bookmark(alice, a)
+    await engage.bookmark(alice, a)
+    assert [entry.tweet_id for entry in (await bookmarks(engage, alice)).tweets] == [a.bytes, b.bytes]
+
+
 async def test_an_account_that_did_nothing_or_is_not_known_has_an_empty_list(engage: Engage) -> None:
     for user_id in (engage.user(), uuid.UUID(int=0), uuid.UUID(int=2**128 - 1)):
         answer = await bookmarks(engage, user_id, 1)

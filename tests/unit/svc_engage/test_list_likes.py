@@ -4,9 +4,10 @@ import uuid
 
 import grpc
 import pytest
-from aviary.engage.v1.engage_pb2 import ListLikesRequest
+from aviary.engage.v1.engage_pb2 import ListLikersRequest, ListLikesRequest
 
 from cursors import LIFETIME_MS
+from runtime.ids import split_ids
 from tests.unit.svc_engage.engage import Engage, refusal
 from tests.unit.svc_engage.lists import bookmarks, likes, whole
 
@@ -45,6 +46,26 @@ async def test_what_was_undone_is_gone_and_done_again_it_is_first(engage: Engage
     assert [entry.tweet_id for entry in (await likes(engage, alice)).tweets] == [last.bytes]
     await engage.like(alice, first)
     assert [entry.tweet_id for entry in (await likes(engage, alice)).tweets] == [first.bytes, last.bytes]
+
+
+async def test_what_is_liked_again_stays_where_it_is_in_both_lists(engage: Engage) -> None:
+    """P14: liking what is liked changes nothing. Also when it is no longer liked after that, and then is again."""
+    alice, bob, (a, b) = engage.user(), engage.user(), (engage.tweet(), engage.tweet())
+
+    async def listed() -> tuple[list[bytes], list[bytes]]:
+        answer = await engage.stub.ListLikers(ListLikersRequest(tweet_id=a.bytes))
+        return [entry.tweet_id for entry in (await likes(engage, alice)).tweets], list(split_ids(answer.user_ids))
+
+    await engage.like(alice, a)
+    await engage.like(alice, b)
+    await engage.like(bob, a)
+    for _ in range(2):
+        await engage.like(alice, a)
+        assert await listed() == ([b.bytes, a.bytes], [bob.bytes, alice.bytes])
+    await engage.unlike(alice, a)
+    assert await listed() == ([b.bytes], [bob.bytes])
+    await engage.like(alice, a)
+    assert await listed() == ([a.bytes, b.bytes], [alice.bytes, bob.bytes])
 
 
 async def test_an_account_that_did_nothing_or_is_not_known_has_an_empty_list(engage: Engage) -> None:

@@ -79,7 +79,7 @@ class World:
         like = LikeState(self.tweet, b"a" * 16, self.me, liked, self.places, 0, CLOCK.now_ms())
         await self.store.set_like(like, before, delta)
         if remembered:
-            await self.cache.set_mark(self.me, MarkKind.LIKE, self.tweet, like.mark(delta))
+            await self.cache.set_mark(self.me, MarkKind.LIKE, self.tweet, like.mark(before, delta))
         if recorded and not self.cache.away:
             await self.cache.record(self.me, LIKE, OwnLike(self.tweet, liked, delta, self.places, before.at).packed())
         return self.places
