@@ -23,8 +23,8 @@ PAUSE_S = 0.2
 """So long after a connection was lost, or was not made, until the next is tried."""
 
 _PORT = 6379
-# Full, starting, or changing its primary: a state of the server, not an answer to the question.
-_UNABLE = ("OOM", "READONLY", "CLUSTERDOWN", "LOADING", "MISCONF", "MASTERDOWN")
+# Whatever else Redis refuses tells of the server, which is full, busy, starting, alone or changing its primary.
+_ABOUT_THE_QUESTION = ("ERR ", "WRONGTYPE ")
 
 Word = bytes | str | int
 Replies = list[Any]
@@ -58,9 +58,9 @@ class Line:
         """The reply to one command. Raises Unavailable, or ResponseError when Redis refuses it."""
         reply = (await self.ask(words))[0]
         if isinstance(reply, hiredis.ReplyError):
-            if str(reply).startswith(_UNABLE):
-                raise Unavailable(f"Redis is not able ({reply})", retry_after_s=1)
-            raise ResponseError(str(reply))
+            if str(reply).startswith(_ABOUT_THE_QUESTION):
+                raise ResponseError(str(reply))
+            raise Unavailable(f"Redis is not able ({reply})", retry_after_s=1)
         return reply
 
     async def aclose(self) -> None:
