@@ -29,6 +29,7 @@ from svc_engage.domain.levels import shard_of
 from svc_engage.domain.relations import Kind, Subject
 from svc_engage.events import like_set
 from svc_engage.ledger import CqlLedger
+from svc_engage.store_cql import written_at
 from svc_engage.workers import Counting
 from tests.integration.counting_process import LEVELS, Process
 from tests.proxy import proxy_before
@@ -271,11 +272,11 @@ async def test_counts_and_rows_that_somebody_falsified_in_the_store_are_found_an
         counts = await mesh.store.counts([first, second, third])
         rows = (await mesh.store.rows({second: USERS}, {second: 2}))[second]
         user, false = next((user, row) for user, row in rows.items() if not row.counted)
-        await cql.execute(count, (2 * counts[first].as_of, 4711, uuid.UUID(bytes=first.subject_id)))
+        await cql.execute(count, (written_at(counts[first].as_of), 4711, uuid.UUID(bytes=first.subject_id)))
         for level in range(3):
             where = uuid.UUID(bytes=second.subject_id), shard_of(level, user), uuid.UUID(bytes=user)
-            await cql.execute(row, (2 * false.counted_at, *where))
-        await cql.execute(count, (2 * counts[third].as_of + 1, 0, uuid.UUID(bytes=third.subject_id)))
+            await cql.execute(row, (written_at(false.counted_at), *where))
+        await cql.execute(count, (written_at(counts[third].as_of, repaired=True), 0, uuid.UUID(bytes=third.subject_id)))
         recounts = Recounts(
             counting.machines,
             mesh.store,
