@@ -7,6 +7,7 @@ import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from runtime.cql.connect import open_session
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of
 from simulation.bus import MemoryBus
+from svc_engage.domain.marks import UNMARKED, LikeState, MarkKind
+from svc_engage.store_cql import SCHEMA as ENGAGE_SCHEMA
+from svc_engage.store_cql import CqlEngageStore
 from svc_timeline import store as home_module
 from svc_timeline.domain import LAST_ID, NO_ID, Entry, Span
 from svc_timeline.store import CqlHomeStore
@@ -60,6 +64,11 @@ class Traced:
             self._traced.append(future)
         return future
 
+    def look(self) -> None:
+        """Look at the reads from now on."""
+        self._traced.clear()
+        self.looks = True
+
     def scanned(self) -> tuple[int, int]:
         """The most rows and the most tombstones that one read of one partition has met. Blocks until the traces are whole."""
         told = [event.description for future in self._traced for event in future.get_query_trace(30).events]
@@ -92,7 +101,7 @@ async def test_a_home_of_ten_thousand_entries_is_read_without_meeting_a_tombston
         await store.add([reader], dying)
         gone_ms = CLOCK.now_ms() + 5_000
         await until(lambda: CLOCK.now_ms() > gone_ms)
-        traced.looks = True
+        traced.look()
         newest = await store.read(reader, Span(NO_ID, LAST_ID), PAGE)
         oldest = await store.read(reader, Span(NO_ID, entry(19 * DAY_MS + DAY_MS // 2).entry_id), 1_000)
         assert len(newest) == PAGE and 200 < len(oldest) < 300
@@ -119,7 +128,7 @@ async def test_an_author_who_deleted_half_of_four_hundred_tweets_is_listed_witho
             for tweet in some[::2]:
                 deleted_us = deletion_us(tweet.tweet_id, CLOCK.now_us())
                 await store.delete(tweet, deleted_us, tweet_deleted(tweet, deleted_us))
-        traced.looks = True
+        traced.look()
         listed = await store.list_by_author(author, NEWEST, OLDEST, 1_000)
         assert listed == [tweet.tweet_id for tweet in tweets if tweet not in tweets[::2]]
         rows, tombstones = await asyncio.to_thread(traced.scanned)
@@ -160,10 +169,60 @@ async def test_a_relay_meets_no_more_tombstones_than_were_announced_in_ten_secon
             await asyncio.gather(*(cql.logged_batch([outbox.row(event)]) for event in events))
             await outbox.publish_soon(*events)
             await relay.pass_once()
-        traced.looks = True
+        traced.look()
         clock.ms += 70_000
         await relay.pass_once()
         assert len(bus.published) == buckets * each
         _, tombstones = await asyncio.to_thread(traced.scanned)
         # One partition holds what one shard announced in ten seconds; the ids do not fall evenly on the shards.
         assert 0 < tombstones < 3 * each / SHARDS
+
+
+def new_id() -> bytes:
+    return uuid7_of(CLOCK.now_ms(), uuid.uuid4().int).bytes
+
+
+def like(tweet: bytes, user: bytes, at: int) -> LikeState:
+    return LikeState(tweet, b"a" * 16, user, True, at, 0, CLOCK.now_ms())
+
+
+async def test_lists_of_what_was_liked_and_unliked_thousands_of_times_are_read_past_deletions_that_last_an_hour(
+    mesh_config: MeshConfig,
+) -> None:
+    """P30: each end of a like leaves one deletion in both lists, on top of what is still liked."""
+    async with opened(mesh_config, "engage", ENGAGE_SCHEMA) as (cql, traced):
+        store, times, others = CqlEngageStore(cql, CLOCK), 2_000, 30
+        tweets, users = [new_id() for _ in range(others + 1)], [new_id() for _ in range(others + 1)]
+        alice, tweet = users[-1], tweets[-1]
+        # Below: other tweets that alice likes, and others who like the tweet.
+        kept = [like(one, alice, at) for at, one in enumerate(tweets[:-1], start=1)]
+        kept += [like(tweet, user, at) for at, user in enumerate(users[:-1], start=others + 1)]
+        await asyncio.gather(*(store.set_like(state, UNMARKED, 1) for state in kept))
+        places = asyncio.Semaphore(64)
+
+        async def undone(at: int) -> None:
+            liked = like(tweet, alice, at)
+            async with places:
+                # The like itself need not be stored to be deleted.
+                await store.set_like(replace(liked, liked=False, at=at + 1), liked.mark(UNMARKED, 1), -1)
+
+        await asyncio.gather(*(undone(1_000 + 2 * n) for n in range(times)))
+
+        async def read() -> tuple[int, int]:
+            traced.look()
+            listed = await store.list_marked(alice, MarkKind.LIKE, None, 20)
+            assert [row.tweet_id for row in listed] == tweets[-2:-22:-1]
+            likers = await store.list_likers(tweet, 0, None, 20)
+            assert [row.user_id for row in likers] == users[-2:-22:-1]
+            return await asyncio.to_thread(traced.scanned)
+
+        rows, tombstones = await read()
+        assert rows <= PAGE and tombstones == times
+        for table in ("marks_by_time", "likers"):
+            # The hour is over at once.
+            await asyncio.to_thread(traced.execute, f"ALTER TABLE {table} WITH gc_grace_seconds = 0")
+
+        async def forgotten() -> bool:
+            return await read() == (rows, 0)
+
+        await until(forgotten)
