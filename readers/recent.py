@@ -1,11 +1,12 @@
 """What a user wrote in the last minute, so that the next read shows it before the events arrive; the reads lay it over their results."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from struct import Struct
 from typing import Protocol, cast
 
-from prometheus_client import Counter
+from prometheus_client import Counter as Metric
 
 from runtime.errors import Unavailable
 from runtime.redis import Redis, tag
@@ -21,6 +22,10 @@ FOLLOW = b"f"
 """Value: an `OwnFollow`."""
 LIKE = b"l"
 """Value: an `OwnLike`."""
+LIKING = b"i"
+"""Value: a tweet, 16 bytes, of which a like is about to be announced or ended. A try that does not come to its LIKE stands in the log,
+perhaps, and nobody remembers where.
+"""
 BOOKMARK = b"b"
 """Value: an `OwnBookmark`."""
 
@@ -31,7 +36,7 @@ _TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(
 _ID = 16
 
 log = logger(__name__)
-MISSED = Counter("aviary_mesh_recent_writes_missed_total", "Own writes that could not be recorded in Redis.")
+MISSED = Metric("aviary_mesh_recent_writes_missed_total", "Own writes that could not be recorded in Redis.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,8 @@ class Own:
     follows: Sequence[OwnFollow]
     likes: Sequence[OwnLike]
     bookmarks: Sequence[OwnBookmark]
+    liking: Mapping[bytes, int] = field(default_factory=dict)
+    """How many likes of a tweet, or ends of them, were begun."""
 
     @classmethod
     def of(cls, writes: Iterable[tuple[bytes, bytes]]) -> "Own":
@@ -107,6 +114,7 @@ class Own:
         follows: dict[tuple[bytes, int], OwnFollow] = {}
         likes: dict[OwnLike, None] = {}
         bookmarks: dict[OwnBookmark, None] = {}
+        liking: Counter[bytes] = Counter()
         graph_version = 0
         for kind, value in writes:
             if kind in tweets:
@@ -122,10 +130,12 @@ class Own:
                 follows[follow.followee_id, follow.version] = max(seen, follow, key=_knowledge)
             elif kind == LIKE:
                 likes[OwnLike(*_LIKE.unpack_from(value))] = None
+            elif kind == LIKING:
+                liking[value[:_ID]] += 1
             elif kind == BOOKMARK:
                 bookmarks[OwnBookmark(*_BOOKMARK.unpack_from(value))] = None
         own, deleted = tweets.values()
-        return cls(own, deleted, graph_version, list(follows.values()), list(likes), list(bookmarks))
+        return cls(own, deleted, graph_version, list(follows.values()), list(likes), list(bookmarks), liking)
 
 
 def _knowledge(follow: OwnFollow) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from outbox import Outbox, OutboxRow
-from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, OwnWrites
+from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, LIKING, OwnWrites
 from runtime.cql import OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from simulation.dice import Dice
@@ -222,7 +222,8 @@ class RemoteOwnWrites:
             self._cache.history.note(self._cache.name, "misses a write of", user_id, value)
             if kind in (GRAPH_VERSION, FOLLOW):
                 self._missed.add(user_id)
-            else:
+            elif kind != LIKING:
+                # Who sees their like does not depend on its beginning.
                 self._missed.add(user_id + value[:16] if kind in (LIKE, BOOKMARK) else value[:16])
 
 

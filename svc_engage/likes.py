@@ -2,7 +2,7 @@
 
 import asyncio
 
-from readers.recent import LIKE, OwnLike
+from readers.recent import LIKE, LIKING, OwnLike
 from svc_engage.deps import Deps
 from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.domain.relations import NOTHING, Kind, Subject
@@ -35,11 +35,16 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
 
 
 async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Mark, int]:
-    """The stored state, and how far the rows of the tweet's likes are split."""
+    """The stored state, and how far the rows of the tweet's likes are split.
+
+    Meanwhile it is recorded that a like begins. Should this process die after announcing it, the next try does not know that it
+    followed it; readers then see one beginning too many.
+    """
     subject = Subject(tweet_id, Kind.LIKES)
     async with asyncio.TaskGroup() as reads:
         before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
         counts = reads.create_task(deps.store.counts([subject]))
+        reads.create_task(deps.recent.record(user_id, LIKING, tweet_id))
     return before.result(), counts.result().get(subject, NOTHING).level
 
 

@@ -72,6 +72,10 @@ def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
     for like in own.likes:
         before = bool(like.liked - like.delta)
         likes[like.tweet_id].append(OwnState(like.liked, before, like.place, like.place, like.before_place))
+    for tweet_id, begun in own.liking.items():
+        if tweet_id in likes and begun > len(known := likes[tweet_id]):
+            # A try is under way or was given up, and may stand anywhere in the log: what the others followed is not certain.
+            likes[tweet_id] = [one._replace(before=None) for one in known]
     for mark in own.bookmarks:
         stated = Stated(mark.bookmarked, mark.version)
         bookmarks[mark.tweet_id] = max(stated, bookmarks.get(mark.tweet_id, stated), key=_at)
