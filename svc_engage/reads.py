@@ -205,9 +205,11 @@ class Reads:
                 subject: [member for member, mine in own.items() if missing_in(ends[subject].as_of, mine) is None]
                 for subject, own in unclear.items()
             }
+            # Asked before the rows: those that are written between the two are not missed then.
+            written = all(await asyncio.gather(*(self._written(one, ends[one].as_of) for one in unclear)))
             rows = await self._store.rows(wanted, {subject: count.level for subject, count in ends.items()})
             further = any(row.counted_at > ends[one].as_of for one, found in rows.items() for row in found.values())
-            if not further and all(await asyncio.gather(*(self._written(one, ends[one].as_of) for one in unclear))):
+            if written and not further:
                 break
         return {subject: _settled(ends[subject], own, rows[subject]) for subject, own in unclear.items()}
 

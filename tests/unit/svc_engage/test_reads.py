@@ -338,3 +338,22 @@ async def test_no_mark_is_filled_that_a_like_overtook(world: World) -> None:
     world.cache.begin_marks = emptied  # type: ignore[method-assign]
     assert not await world.builds.build(world.me)
     assert (await world.seen())[1]
+
+
+async def test_rows_that_are_written_while_they_are_read_are_read_again(world: World) -> None:
+    """P52, P53: up to which place all rows are stored is asked before them; asked after, it tells of rows that were not seen."""
+    subject, place = Subject(world.tweet, Kind.LIKES), await world.like(recorded=False)
+    await world.like(recorded=False)
+    await world.store.put_counts({subject: Count(1, place)})
+    rows = world.store.rows
+
+    async def overtaken(
+        wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]
+    ) -> dict[Subject, dict[bytes, Row]]:
+        found = await rows(wanted, levels)
+        await world.store.put_counted([Counted(subject, world.me, 0, Row(True, place, place))])
+        await world.store.put_position("engage-likes", partition_of(world.tweet), place)
+        return found
+
+    world.store.rows = overtaken  # type: ignore[method-assign]
+    assert (await world.seen())[0] == 1
