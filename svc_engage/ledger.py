@@ -24,6 +24,9 @@ class Ledger(Protocol):
     async def walk(self, after: int, limit: int) -> Walked:
         """Counts of some subjects, all kinds of each, from LEAST_TOKEN on. Whatever was stored when a walk began is met in it."""
 
+    async def walk_rows(self, after: int, limit: int) -> tuple[list[Subject], int | None]:
+        """Some subjects that have rows at level 0, counted or not, from LEAST_TOKEN on; None at the end."""
+
     async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
         """Rows of one partition of a subject, ascending, members greater than `after` (empty: all). Fewer than `limit` only at the end."""
 
@@ -37,6 +40,11 @@ class CqlLedger:
         self._walk = cql.prepare(
             "SELECT token(subject_id), subject_id, kind, count, as_of, level FROM counts"
             " WHERE token(subject_id) > ? LIMIT ?"
+        )
+        # Of whom are there rows, in the order of the store?
+        self._walk_rows = cql.prepare(
+            "SELECT DISTINCT token(subject_id, kind, shard), subject_id, kind, shard FROM edges"
+            " WHERE token(subject_id, kind, shard) > ? LIMIT ?"
         )
         # What is stored of the members of a subject, in one of its partitions?
         self._page = cql.prepare(
@@ -54,6 +62,12 @@ class CqlLedger:
             onwards = rows[-1][0]
         found = {Subject(s.bytes, Kind(kind)): Count(count, as_of, level) for _, s, kind, count, as_of, level in rows}
         return Walked(found, onwards)
+
+    async def walk_rows(self, after: int, limit: int) -> tuple[list[Subject], int | None]:
+        """See Ledger."""
+        rows = await self._cql.execute(self._walk_rows, (after, limit))
+        found = [Subject(subject.bytes, Kind(kind)) for _, subject, kind, shard in rows if shard == 0]
+        return found, rows[-1][0] if len(rows) == limit else None
 
     async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
         """See Ledger."""

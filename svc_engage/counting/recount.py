@@ -120,6 +120,13 @@ class Recounts:
                 if subject.kind in machine.kinds and partition_of(subject) == number:
                     await self.recount(subject)
             after = page.onwards
+        after = LEAST_TOKEN
+        while after is not None:
+            # Of a tweet whose first likes were lost there are rows, and no count.
+            subjects, after = await self._ledger.walk_rows(after, _PAGE)
+            mine = [s for s in subjects if s.kind in machine.kinds and partition_of(s) == number]
+            for subject in set(mine) - (await self._store.counts(mine)).keys():
+                await self.recount(subject)
 
     def _memory(self, subject: Subject) -> Memory | None:
         machine = self._machines.get(subject.kind)

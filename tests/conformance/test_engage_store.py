@@ -1,34 +1,23 @@
 """What EngageStore promises, sentence by sentence, in memory and on the real server."""
 
-import dataclasses
 import datetime
-import random
 import uuid
-from collections.abc import AsyncIterator
 
 import pytest
 
-from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
 from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind, Placed, PlacedLiker, year_begins
 from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.ledger import LEAST_TOKEN, CqlLedger
 from svc_engage.store import Counted, EngageStore
-from svc_engage.store_cql import SCHEMA, CqlEngageStore
+from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
 
 CLOCK = SystemClock()
 IDS = Uuid7Ids(CLOCK)
 THIS_YEAR = datetime.datetime.now(datetime.UTC).year
 MINUTE_MS = 60_000
-
-
-@pytest.fixture(scope="session")
-async def engage_cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
-    # Not the keyspace of the service: its owners would count what is written here.
-    opened = await Cql.connect(dataclasses.replace(mesh_config, area="engage_store"), SCHEMA)
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture(params=["memory", "cql"])
@@ -125,6 +114,18 @@ async def test_nothing_is_written_at_a_time_in_the_future_which_scylladb_refuses
     for statement in (count, row):
         [(written_us,)] = await engage_cql.execute(statement, (uuid.UUID(bytes=subject.subject_id),))
         assert written_us <= CLOCK.now_us()
+
+
+async def test_a_walk_over_rows_meets_subjects_that_were_never_counted(engage_cql: Cql) -> None:
+    store, ledger, tweets = CqlEngageStore(engage_cql, CLOCK), CqlLedger(engage_cql), some(5)
+    for tweet in tweets:
+        await set_like(store, like(tweet, one(), at=10))
+    met: list[Subject] = []
+    after: int | None = LEAST_TOKEN
+    while after is not None:
+        subjects, after = await ledger.walk_rows(after, 3)
+        met += subjects
+    assert {Subject(tweet, Kind.LIKES) for tweet in tweets} <= set(met)
 
 
 async def test_counts_of_many_subjects_are_stored_and_read_at_once(store: EngageStore) -> None:
@@ -278,41 +279,6 @@ async def test_a_like_that_is_set_again_keeps_its_place_in_both_lists_and_one_se
     assert (await liked(store, user), await likers(store, first, level=1)) == ([second], [other])
     await set_like(store, like(first, user, 8, level=1))
     assert (await liked(store, user), await likers(store, first, level=1)) == ([first, second], [user, other])
-
-
-# Places at which one pair is liked or not, in the order of the log.
-RACES = [(1, 0, 1), (1, 1, 0), (1, 1, 1), (1, 0, 0), (0, 1, 1), (1, 0, 1, 1), (1, 0, 1, 0)]
-
-
-@pytest.mark.parametrize("said", RACES, ids=str)
-async def test_whoever_writes_in_whatever_order_having_read_whatever_a_pair_is_in_both_lists_once_or_not_at_all(
-    store: EngageStore, said: tuple[int, ...]
-) -> None:
-    """P50, P54: requests in a race, and the owner that writes a state once more for a request that it believes dead."""
-    dice = random.Random(str(said))
-    for _ in range(12):
-        tweet, user = some(2)
-        states = [like(tweet, user, at, liked=bool(present)) for at, present in enumerate(said, start=1)]
-        # Each state is written twice, each time behind any earlier state as whoever wrote that may have left it.
-        left: dict[int, list[Mark]] = {0: [UNMARKED]}
-        writes: list[tuple[LikeState, Mark]] = []
-        for state in [one for one in states for _ in range(2)]:
-            before = dice.choice(left[dice.randrange(state.at)])
-            writes.append((state, before))
-            left.setdefault(state.at, []).append(state.mark(before, 0))
-        dice.shuffle(writes)
-        for state, before in writes:
-            await store.set_like(state, before, 0)
-            if dice.random() < 0.3:
-                # Who reads meanwhile clears what is of no use.
-                await liked(store, user)
-                await likers(store, tweet)
-        for _ in range(2):
-            assert await liked(store, user) == [tweet] * said[-1]
-            assert await likers(store, tweet) == [user] * said[-1]
-        mark = await store.mark(user, MarkKind.LIKE, tweet)
-        assert (mark.present, mark.at) == (bool(said[-1]), len(said))
-        assert mark.since == max(mark.since for mark in left[len(said)])
 
 
 async def test_a_like_older_than_what_was_read_before_changes_nothing(store: EngageStore) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from svc_engage import metrics
-from svc_engage.counting.changes import LOGS, Log
-from svc_engage.counting.looks import look
+from svc_engage.counting.changes import LOGS, Log, partition_of
+from svc_engage.counting.looks import Look, look
 from svc_engage.counting.recount import Recounts
 from svc_engage.domain.levels import level_of_shard, shard_of
 from svc_engage.domain.relations import Count, Kind, Row, Subject
@@ -40,6 +40,9 @@ class MemoryLedger:
 
     async def walk(self, after: int, limit: int) -> Walked:
         return Walked(self._store._counts, None if after > LEAST_TOKEN else 0)
+
+    async def walk_rows(self, after: int, limit: int) -> tuple[list[Subject], int | None]:
+        return list(self._store._rows), None
 
     async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
         level = level_of_shard(shard)
@@ -216,6 +219,28 @@ def test_what_another_owner_counts_meanwhile_is_not_judged() -> None:
         bench.world.publish(like(4))
         await counted(bench.world)
         assert await bench.recounts.recount(LIKED) is None
+
+    run(main())
+
+
+def test_likes_that_the_log_lost_are_counted_also_of_a_tweet_that_never_was() -> None:
+    """The requests were acknowledged: their rows are there, and no event and no count ever will be."""
+
+    async def main() -> None:
+        bench = Bench(LIKES)
+        other = TWEETS[1]
+        bench.world.publish(like(1), like(2), like(3, liked=False), like(1, tweet=1))
+        for item in bench.world.items[:3]:
+            item.event.level = 0
+            await bench.world.requested(item)
+        bench.world.items[:3] = []
+        await counted(bench.world, bench.owner)
+        assert await bench.world.store.counts([LIKED]) == {}
+        bench.recounts._ask(bench.owner.machine, partition_of(LIKED), None)
+        await bench.recounts._urgent()
+        counts = await bench.world.store.counts([LIKED, Subject(other, Kind.LIKES)])
+        assert {subject.subject_id: count.count for subject, count in counts.items()} == {LIKED.subject_id: 2, other: 1}
+        assert await bench.recounts.recount(LIKED) == Look(0, {})
 
     run(main())
 
