@@ -25,6 +25,8 @@ from views.live import visible_now
 EVERY_MS = 1000
 """Changes of one tweet are sent at most so often."""
 _ROUND_S = 0.25
+_REST_S = 0.05
+"""Between two rounds at least: whatever clients ask for meanwhile is asked for together."""
 _PAUSE_S = 1.0
 _BATCH = 400
 _ASK_WITHIN_S = 2.0
@@ -104,8 +106,7 @@ class Watches:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_ROUND_S):
                         await self._urgent.wait()
-                if not await self.round():
-                    await asyncio.sleep(_PAUSE_S)
+                await asyncio.sleep(_REST_S if await self.round() else _PAUSE_S)
         finally:
             for stop in self._heard.values():
                 await stop()

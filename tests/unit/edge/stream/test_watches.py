@@ -1,5 +1,6 @@
 """Watched tweets: who is told which counts when, what is asked how often, and what nobody is shown."""
 
+import asyncio
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.stream import watches
+from simulation.loop import SimulatedLoop
 from tests.unit.edge.stream.rig import FakeWire, Rig
 from tests.unit.views.world import text
 
@@ -251,6 +253,32 @@ async def test_what_is_watched_while_the_bus_is_away_is_heard_once_it_is_back(mo
     await changed(rig, tweet)
     await rig.watches.round()
     assert told(wire) == [(text(tweet), 1)]
+
+
+def test_who_asks_without_pause_makes_nobody_be_asked_without_pause() -> None:
+    """A thousand messages of one client in a second, each with a tweet that is new on its screen; rounds are counted, not time."""
+
+    async def main() -> int:
+        rig, _, tweets = await story(2)
+        socket, _ = rig.socket(rig.world.user("alice"))
+        rounds, once = 0, rig.watches.round
+
+        async def noted() -> bool:
+            nonlocal rounds
+            rounds += 1
+            return await once()
+
+        asked: Any = rig.watches
+        asked.round = noted
+        running = asyncio.create_task(rig.watches.run())
+        for number in range(1000):
+            rig.watches.watch(socket, {tweets[number % 2]})
+            await asyncio.sleep(0.001)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return rounds
+
+    assert 10 < SimulatedLoop().run(main()) < 25  # type: ignore[abstract]  # what it lacks nobody here calls
 
 
 async def test_what_a_reader_watches_before_the_greeting_is_answered_after_it() -> None:
