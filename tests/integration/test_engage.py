@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import grpc
 import pytest
 from aviary.engage.v1 import engage_pb2 as pb
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
+from grpc import aio
 
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
@@ -53,11 +55,16 @@ class EngageProcess:
     process: Process
 
     async def set_like(self, user: uuid.UUID, tweet: uuid.UUID, liked: bool) -> int:
-        """Like, or like no longer, and say how many do."""
-        with acting(Caller(user_id=user.bytes, scopes=ALL_SCOPES), deadline_s=30):
-            if liked:
-                return int((await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))).likes_count)
-            return int((await self.stub.Unlike(pb.UnlikeRequest(tweet_id=str(tweet)))).likes_count)
+        """Like, or like no longer, and say how many do. What is refused on a busy machine is tried again, as a client does."""
+        while True:
+            try:
+                with acting(Caller(user_id=user.bytes, scopes=ALL_SCOPES), deadline_s=30):
+                    if liked:
+                        return int((await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))).likes_count)
+                    return int((await self.stub.Unlike(pb.UnlikeRequest(tweet_id=str(tweet)))).likes_count)
+            except aio.AioRpcError as refused:
+                if refused.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise
 
     async def likers(self, tweet: uuid.UUID) -> list[bytes]:
         """Who likes it, by the list."""
