@@ -60,7 +60,9 @@ class CqlLedger:
         if len(rows) == limit:
             rows = [row for row in rows if row[0] != rows[-1][0]]
             onwards = rows[-1][0]
-        found = {Subject(s.bytes, Kind(kind)): Count(count, as_of, level) for _, s, kind, count, as_of, level in rows}
+        found = {
+            Subject(s.bytes, Kind(kind)): Count(count, as_of, level or 0) for _, s, kind, count, as_of, level in rows
+        }
         return Walked(found, onwards)
 
     async def walk_rows(self, after: int, limit: int) -> tuple[list[Subject], int | None]:

@@ -30,7 +30,10 @@ class EngageStore(Protocol):
         """The counts that are stored. A subject that was never counted is absent."""
 
     async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
-        """Store counts. One with a greater `as_of` stays as it is; at the same `as_of` only a repair overwrites. Some may be stored."""
+        """Store counts. One with a greater `as_of` stays as it is; at the same `as_of` only a repair overwrites.
+
+        Their levels only grow: that of an older count stays when it is greater. Some may be stored.
+        """
 
     async def rows(
         self, wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]

@@ -38,8 +38,9 @@ class CqlEngageStore(CqlMarks):
         # What are the counts of these tweets or users?
         self._counts = cql.prepare("SELECT subject_id, kind, count, as_of, level FROM counts WHERE subject_id IN ?")
         self._put_count = cql.prepare(
-            "INSERT INTO counts (subject_id, kind, count, as_of, level) VALUES (?, ?, ?, ?, ?) USING TIMESTAMP ?"
+            "INSERT INTO counts (subject_id, kind, count, as_of) VALUES (?, ?, ?, ?) USING TIMESTAMP ?"
         )
+        self._put_level = cql.prepare("INSERT INTO counts (subject_id, kind, level) VALUES (?, ?, ?) USING TIMESTAMP ?")
         # What is stored of these members of a subject, in one of its partitions?
         self._rows = cql.prepare(
             "SELECT member_id, counted, version, counted_at, present, at, since FROM edges"
@@ -62,7 +63,7 @@ class CqlEngageStore(CqlMarks):
         ids = {subject.subject_id for subject in wanted}
         answers = await _bounded(partial(self._cql.execute, self._counts, (part,)) for part in parts(ids))
         found = {
-            Subject(subject.bytes, Kind(kind)): Count(count, as_of, level)
+            Subject(subject.bytes, Kind(kind)): Count(count, as_of, level or 0)
             for rows in answers
             for subject, kind, count, as_of, level in rows
         }
@@ -76,12 +77,19 @@ class CqlEngageStore(CqlMarks):
                 kind,
                 count.count,
                 count.as_of,
-                count.level,
                 written_at(count.as_of, repaired),
             )
             for (subject_id, kind), count in counts.items()
         ]
         await self._cql.write_rows(self._put_count, rows)
+        # At a timestamp of its own: whoever counts further without having seen that the rows are split does not hide those.
+        levels = [
+            (uuid.UUID(bytes=subject_id), kind, count.level, count.level)
+            for (subject_id, kind), count in counts.items()
+            if count.level
+        ]
+        if levels:
+            await self._cql.write_rows(self._put_level, levels)
 
     async def rows(
         self, wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]

@@ -40,9 +40,9 @@ class MemoryEngageStore:
     async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
         """See EngageStore."""
         for subject, count in counts.items():
-            stored = self._counts.get(subject, NOTHING)
-            if subject not in self._counts or _overwrites(count.as_of, stored.as_of, repaired):
-                self._counts[subject] = count
+            known = self._counts.get(subject, NOTHING)
+            newer = subject not in self._counts or _overwrites(count.as_of, known.as_of, repaired)
+            self._counts[subject] = replace(count if newer else known, level=max(count.level, known.level))
 
     async def rows(
         self, wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]

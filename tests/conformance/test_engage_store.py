@@ -91,6 +91,15 @@ async def test_a_count_with_a_greater_as_of_stays_whatever_comes_later(store: En
     assert (await store.counts([subject]))[subject] == Count(4, 60)
 
 
+async def test_a_level_never_falls_whoever_counted_further_without_having_seen_it(store: EngageStore) -> None:
+    """P52: two owners cut the log differently, so one may miss that there were many; rows at the greater level stay in sight."""
+    subject = Subject(one(), Kind.LIKES)
+    for count, level in ((Count(2, 50, 1), 1), (Count(1, 60, 0), 1), (Count(9, 55, 2), 2), (Count(1, 70, 1), 2)):
+        await store.put_counts({subject: count})
+        assert (await store.counts([subject]))[subject].level == level
+    assert (await store.counts([subject]))[subject] == Count(1, 70, 2)
+
+
 async def test_only_a_repair_overwrites_a_count_at_the_same_place_and_what_goes_further_overwrites_the_repair(
     store: EngageStore,
 ) -> None:
