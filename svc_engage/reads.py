@@ -20,6 +20,7 @@ from svc_engage.domain.overlay import (
     Both,
     OwnState,
     Stated,
+    counted_of,
     later_of,
     latest,
     missing_in,
@@ -232,7 +233,10 @@ def _settled(count: Count, own: Mapping[bytes, Sequence[OwnState]], rows: Mappin
     shown = count.count
     for member, mine in own.items():
         lacks = missing_in(count.as_of, mine)
-        shown += latest(mine).present - rows.get(member, NEVER).counted if lacks is None else lacks
+        if lacks is None:
+            row = rows.get(member, NEVER)
+            lacks = latest(mine).present - counted_of(count.as_of, mine, row.counted, row.version)
+        shown += lacks
     return max(0, shown)
 
 

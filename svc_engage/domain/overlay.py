@@ -126,6 +126,15 @@ def missing_in(as_of: int, own: Sequence[OwnState]) -> int | None:
     return seen.present - (latest(counted).present if told else first.before)
 
 
+def counted_of(as_of: int, own: Sequence[OwnState], counted: bool, version: int) -> bool:
+    """What a count that goes up to `as_of` has of a member whose row was last counted at `version`.
+
+    A row may not be written yet; own states up to there are counted all the same.
+    """
+    later = [one for one in own if 0 < one.place <= as_of and one.version > version]
+    return latest(later).present if later else counted
+
+
 def latest(own: Sequence[OwnState]) -> OwnState:
     """The state that the viewer is to see."""
     return max(own, key=_version)

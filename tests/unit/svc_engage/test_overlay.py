@@ -18,7 +18,7 @@ from readers.recent import (
     OwnLike,
     tweet_value,
 )
-from svc_engage.domain.overlay import OwnState, Stated, latest, missing_in, own_recent, with_mark
+from svc_engage.domain.overlay import OwnState, Stated, counted_of, latest, missing_in, own_recent, with_mark
 
 TWEET, OTHER = b"t" * 16, b"o" * 16
 
@@ -152,6 +152,16 @@ def test_what_a_like_followed_is_not_certain_while_another_was_begun_that_nobody
     assert own_recent([begun]).likes.get(TWEET) is None
     other = (LIKE, OwnLike(OTHER, True, 1, 20, 0).packed())
     assert missing_in(10, own_recent([other, begun, begun]).likes[OTHER]) == 1
+
+
+def test_an_own_state_is_counted_although_its_row_is_not_written_yet() -> None:
+    """P52: the owner could not write on after the count."""
+    own = [OwnState(True, None, 30, 30), OwnState(True, None, 20, 20), OwnState(False, None, 10, 10)]
+    assert counted_of(20, own, counted=False, version=10) is True
+    assert counted_of(15, own, counted=True, version=5) is False
+    # What the row has is later than what is remembered, or nothing is.
+    assert counted_of(25, own, counted=False, version=22) is False
+    assert counted_of(5, own, counted=True, version=3) is True
 
 
 def test_own_tweets_count_until_they_are_deleted_whichever_is_counted_first() -> None:
