@@ -6,6 +6,7 @@ of its own. Making one with 256 filters takes 5 ms, the 256 questions for where 
 """
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -29,6 +30,7 @@ from runtime.telemetry import logger
 _FETCH = 500
 _FETCH_S = 5.0
 _HEARTBEAT_S = 1.0
+_GATHER_S = 0.02
 _QUEUE = 2000
 _PIECE = 500
 _QUIET_S = 3600.0
@@ -253,10 +255,14 @@ class Partitions:
             subscription = await self._js.pull_subscribe_bind(name, stream=self._stream)
             try:
                 while any(self._owned.get(p.number) is p and p.reader is mine and not p.ending for p in some):
+                    # A fetch of many gives what came once its time is over; so one waits for the first message, and another
+                    # shortly for those behind it, without a heartbeat: in so short a time the server refuses one.
                     try:
-                        messages = await subscription.fetch(_FETCH, timeout=_FETCH_S, heartbeat=_HEARTBEAT_S)
+                        messages = await subscription.fetch(1, timeout=_FETCH_S, heartbeat=_HEARTBEAT_S)
                     except FetchTimeoutError:
                         continue
+                    with contextlib.suppress(TimeoutError):
+                        messages += await subscription.fetch(_FETCH, timeout=_GATHER_S)
                     for msg in messages:
                         sequence, number = sequences_of(msg.reply)
                         if number != count + 1:
@@ -271,7 +277,7 @@ class Partitions:
                 await subscription.unsubscribe()
                 await self._js.delete_consumer(self._stream, name)
         except _BROKER_ERRORS as error:
-            log.warning("partition_reader_broken", stream=self._stream, error=repr(error))
+            log.warning("partition_reader_broken", stream=self._stream, error=f"{error!r}: {error}")
         finally:
             for partition in some:
                 if partition.reader is mine:
