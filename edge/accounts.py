@@ -1,6 +1,5 @@
 """Who logs in is answered with the account; its counts, which svc_user does not know, come from the view plane."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from aviary.user.v1 import user_pb2
@@ -17,7 +16,7 @@ def finisher(route: Route, deps: Deps) -> Finish | None:
     if route.response_type.file.name != user_pb2.DESCRIPTOR.name or "user" not in route.response_type.fields_by_name:
         return None
 
-    async def finish(answer: Any) -> Sequence[str]:
-        return degraded(await put_counts(answer.user, deps))
+    async def finish(answer: Any) -> None:
+        answer.degraded.extend(degraded(await put_counts(answer.user, deps)))
 
     return finish

@@ -18,12 +18,11 @@ from runtime.context import NOBODY, Caller, acting
 from runtime.contract import field_options
 from runtime.errors import FieldProblem, ServiceError, from_rpc
 
-Finish = Callable[[Message], Awaitable[Sequence[str]]]
-"""Completes an answer in place, and names what of it is degraded."""
+Finish = Callable[[Message], Awaitable[None]]
+"""Completes an answer in place."""
 
 _PRIVATE = b"private, no-cache"
 _SHARED = b"no-cache"
-_DEGRADED = b"x-aviary-degraded"
 
 
 class Endpoint:
@@ -65,13 +64,11 @@ class Endpoint:
         try:
             with acting(caller, self._rpc.deadline_s, request.trace):
                 answer = await self._call(message)
-                missing = await self._finish(answer) if self._finish is not None else ()
+                if self._finish is not None:
+                    await self._finish(answer)
         except aio.AioRpcError as error:
             raise self._in_http_words(from_rpc(error)) from error
-        response = self._present(request, caller, answer)
-        if missing:
-            response.headers.append((_DEGRADED, ", ".join(missing).encode()))
-        return response
+        return self._present(request, caller, answer)
 
     def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get(b"authorization")

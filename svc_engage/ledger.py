@@ -61,7 +61,8 @@ class CqlLedger:
             rows = [row for row in rows if row[0] != rows[-1][0]]
             onwards = rows[-1][0]
         found = {
-            Subject(s.bytes, Kind(kind)): Count(count, as_of, level or 0) for _, s, kind, count, as_of, level in rows
+            Subject(s.bytes, Kind(kind)): Count(count or 0, as_of or 0, level or 0)
+            for _, s, kind, count, as_of, level in rows
         }
         return Walked(found, onwards)
 

@@ -63,7 +63,7 @@ class CqlEngageStore(CqlMarks):
         ids = {subject.subject_id for subject in wanted}
         answers = await _bounded(partial(self._cql.execute, self._counts, (part,)) for part in parts(ids))
         found = {
-            Subject(subject.bytes, Kind(kind)): Count(count, as_of, level or 0)
+            Subject(subject.bytes, Kind(kind)): Count(count or 0, as_of or 0, level or 0)
             for rows in answers
             for subject, kind, count, as_of, level in rows
         }
@@ -71,6 +71,15 @@ class CqlEngageStore(CqlMarks):
 
     async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
         """See EngageStore."""
+        # At a timestamp of its own: whoever counts further without having seen that the rows are split does not hide those. And first:
+        # who died in between has stored no count yet, so it is stored again, and no row is where nobody looks.
+        levels = [
+            (uuid.UUID(bytes=subject_id), kind, count.level, count.level)
+            for (subject_id, kind), count in counts.items()
+            if count.level
+        ]
+        if levels:
+            await self._cql.write_rows(self._put_level, levels)
         rows = [
             (
                 uuid.UUID(bytes=subject_id),
@@ -82,14 +91,6 @@ class CqlEngageStore(CqlMarks):
             for (subject_id, kind), count in counts.items()
         ]
         await self._cql.write_rows(self._put_count, rows)
-        # At a timestamp of its own: whoever counts further without having seen that the rows are split does not hide those.
-        levels = [
-            (uuid.UUID(bytes=subject_id), kind, count.level, count.level)
-            for (subject_id, kind), count in counts.items()
-            if count.level
-        ]
-        if levels:
-            await self._cql.write_rows(self._put_level, levels)
 
     async def rows(
         self, wanted: Mapping[Subject, Collection[bytes]], levels: Mapping[Subject, int]

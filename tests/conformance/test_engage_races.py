@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import uuid
 from collections.abc import Sequence
 from typing import cast
 
@@ -9,6 +10,7 @@ import pytest
 
 from runtime.cql import Cql, Statement
 from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind
+from svc_engage.domain.relations import Count, Kind, Subject
 from svc_engage.store import EngageStore
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
@@ -71,11 +73,18 @@ class Dying:
     def prepare(self, query: str) -> Statement:
         return self._cql.prepare(query)
 
+    async def write_rows(self, statement: Statement, rows: Sequence[Sequence[object]]) -> None:
+        self._live()
+        await self._cql.write_rows(statement, rows)
+
     async def execute(self, statement: Statement, values: Sequence[object]) -> object:
+        self._live()
+        return await self._cql.execute(statement, values)
+
+    def _live(self) -> None:
         if self._left == 0:
             raise Died
         self._left -= 1
-        return await self._cql.execute(statement, values)
 
 
 async def write(cql: object, again: LikeState, before: Mark) -> None:
@@ -101,3 +110,14 @@ async def test_of_two_who_write_one_like_behind_different_states_one_may_die_at_
                 await write(cql, again, before)
             for _ in range(2):
                 assert (await liked(store, user), await likers(store, tweet)) == ([tweet], [user])
+
+
+async def test_who_dies_while_a_count_is_stored_has_stored_its_level_or_no_count(engage_cql: Cql) -> None:
+    """A count that is stored is not stored again: without its level nobody would look where its rows are."""
+    for writes in range(3):
+        subject = Subject(uuid.uuid4().bytes, Kind.LIKES)
+        dying = CqlEngageStore(cast(Cql, Dying(engage_cql, writes)), CLOCK)
+        with contextlib.suppress(Died):
+            await dying.put_counts({subject: Count(50_000, 7, 1)})
+        stored = (await CqlEngageStore(engage_cql, CLOCK).counts([subject])).get(subject, Count())
+        assert stored.count == 0 or stored.level == 1
