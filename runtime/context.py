@@ -5,7 +5,10 @@ import os
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
-ALL_SCOPES = ("read", "write", "follow", "notifications")
+APP_SCOPES = ("read", "write", "follow", "notifications")
+"""What a third-party app may be granted."""
+ALL_SCOPES = (*APP_SCOPES, "account")
+"""What a login of one's own may: `account` is the account itself, which no app may touch."""
 TOKENS_OF = "aviary"
 """Issuer and audience of access tokens."""
 

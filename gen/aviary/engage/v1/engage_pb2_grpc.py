@@ -92,7 +92,7 @@ class EngageServiceServicer:
     """
 
     def Like(self, request, context):
-        """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND.
+        """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -106,7 +106,7 @@ class EngageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Bookmark(self, request, context):
-        """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND.
+        """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

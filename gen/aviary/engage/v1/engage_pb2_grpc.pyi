@@ -34,11 +34,11 @@ class EngageServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EngageServiceAsyncStub: ...
     Like: _grpc.UnaryUnaryMultiCallable[_engage_pb2.LikeRequest, _engage_pb2.LikeResponse]
-    """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND."""
+    """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     Unlike: _grpc.UnaryUnaryMultiCallable[_engage_pb2.UnlikeRequest, _engage_pb2.UnlikeResponse]
     """Likes a tweet no longer; not liking it changes nothing. Fails with TWEET_NOT_FOUND."""
     Bookmark: _grpc.UnaryUnaryMultiCallable[_engage_pb2.BookmarkRequest, _engage_pb2.BookmarkResponse]
-    """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND."""
+    """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     RemoveBookmark: _grpc.UnaryUnaryMultiCallable[_engage_pb2.RemoveBookmarkRequest, _engage_pb2.RemoveBookmarkResponse]
     """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too."""
     ListLikers: _grpc.UnaryUnaryMultiCallable[_engage_pb2.ListLikersRequest, _engage_pb2.ListLikersResponse]
@@ -59,11 +59,11 @@ class EngageServiceAsyncStub(EngageServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Like: _aio.UnaryUnaryMultiCallable[_engage_pb2.LikeRequest, _engage_pb2.LikeResponse]  # type: ignore[assignment]
-    """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND."""
+    """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     Unlike: _aio.UnaryUnaryMultiCallable[_engage_pb2.UnlikeRequest, _engage_pb2.UnlikeResponse]  # type: ignore[assignment]
     """Likes a tweet no longer; not liking it changes nothing. Fails with TWEET_NOT_FOUND."""
     Bookmark: _aio.UnaryUnaryMultiCallable[_engage_pb2.BookmarkRequest, _engage_pb2.BookmarkResponse]  # type: ignore[assignment]
-    """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND."""
+    """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     RemoveBookmark: _aio.UnaryUnaryMultiCallable[_engage_pb2.RemoveBookmarkRequest, _engage_pb2.RemoveBookmarkResponse]  # type: ignore[assignment]
     """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too."""
     ListLikers: _aio.UnaryUnaryMultiCallable[_engage_pb2.ListLikersRequest, _engage_pb2.ListLikersResponse]  # type: ignore[assignment]
@@ -88,7 +88,7 @@ class EngageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _engage_pb2.LikeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engage_pb2.LikeResponse, _abc.Awaitable[_engage_pb2.LikeResponse]]:
-        """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND."""
+        """Likes a tweet; liking it already changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
 
     @_abc_1.abstractmethod
     def Unlike(
@@ -104,7 +104,7 @@ class EngageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _engage_pb2.BookmarkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engage_pb2.BookmarkResponse, _abc.Awaitable[_engage_pb2.BookmarkResponse]]:
-        """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND."""
+        """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
 
     @_abc_1.abstractmethod
     def RemoveBookmark(

@@ -26,7 +26,7 @@ from aviary.options.v1 import options_pb2 as aviary_dot_options_dot_v1_dot_optio
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61viary/graph/v1/events.proto\x12\x0f\x61viary.graph.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x01\n\tFollowSet\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ollower_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ollowee_id\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x04:!\xca\xf3\x18\x1d\n\x07\x66ollows\x12\x03set\x1a\x0b\x66ollower_id \x01\"\xca\x01\n\x0b\x46ollowerSet\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ollowee_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ollower_id\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x04:*\xca\xf3\x18&\n\x07\x66ollows\x12\x0c\x66ollower_set\x1a\x0b\x66ollowee_id \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61viary/graph/v1/events.proto\x12\x0f\x61viary.graph.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x01\n\tFollowSet\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ollower_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ollowee_id\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x04:!\xca\xf3\x18\x1d\n\x07\x66ollows\x12\x03set\x1a\x0b\x66ollower_id \x01\"\xca\x01\n\x0b\x46ollowerSet\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0b\x66ollowee_id\x18\x03 \x01(\x0c\x12\x13\n\x0b\x66ollower_id\x18\x04 \x01(\x0c\x12\x11\n\tfollowing\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x04:*\xca\xf3\x18&\n\x07\x66ollows\x12\x0c\x66ollower_set\x1a\x0b\x66ollowee_id \x01\"\xc0\x01\n\x08\x42lockSet\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nblocker_id\x18\x03 \x01(\x0c\x12\x12\n\nblocked_id\x18\x04 \x01(\x0c\x12\x10\n\x08\x62locking\x18\x05 \x01(\x08\x12\x0f\n\x07version\x18\x06 \x01(\x04:&\xca\xf3\x18\"\n\x07\x66ollows\x12\tblock_set\x1a\nblocker_id \x01\"\x97\x01\n\x0eRelationSignal\x12\x14\n\x0cpublisher_id\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12\x30\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1f.aviary.graph.v1.RelationChange\x12\x0f\n\x07goodbye\x18\x04 \x01(\x08:\x1a\xca\xf3\x18\x16\n\x07\x66ollows\x12\trelations \x03\"\x90\x01\n\x0eRelationChange\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x10\n\x08other_id\x18\x02 \x01(\x0c\x12+\n\x08relation\x18\x03 \x01(\x0e\x32\x19.aviary.graph.v1.Relation\x12\x0b\n\x03set\x18\x04 \x01(\x08\x12\x0f\n\x07version\x18\x05 \x01(\x04\x12\x10\n\x08until_ms\x18\x06 \x01(\x04*`\n\x08Relation\x12\x18\n\x14RELATION_UNSPECIFIED\x10\x00\x12\x13\n\x0fRELATION_FOLLOW\x10\x01\x12\x12\n\x0eRELATION_BLOCK\x10\x02\x12\x11\n\rRELATION_MUTE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FOLLOWSET']._serialized_options = b'\312\363\030\035\n\007follows\022\003set\032\013follower_id \001'
   _globals['_FOLLOWERSET']._loaded_options = None
   _globals['_FOLLOWERSET']._serialized_options = b'\312\363\030&\n\007follows\022\014follower_set\032\013followee_id \001'
+  _globals['_BLOCKSET']._loaded_options = None
+  _globals['_BLOCKSET']._serialized_options = b'\312\363\030\"\n\007follows\022\tblock_set\032\nblocker_id \001'
+  _globals['_RELATIONSIGNAL']._loaded_options = None
+  _globals['_RELATIONSIGNAL']._serialized_options = b'\312\363\030\026\n\007follows\022\trelations \003'
+  _globals['_RELATION']._serialized_start=1010
+  _globals['_RELATION']._serialized_end=1106
   _globals['_FOLLOWSET']._serialized_start=116
   _globals['_FOLLOWSET']._serialized_end=307
   _globals['_FOLLOWERSET']._serialized_start=310
   _globals['_FOLLOWERSET']._serialized_end=512
+  _globals['_BLOCKSET']._serialized_start=515
+  _globals['_BLOCKSET']._serialized_end=707
+  _globals['_RELATIONSIGNAL']._serialized_start=710
+  _globals['_RELATIONSIGNAL']._serialized_end=861
+  _globals['_RELATIONCHANGE']._serialized_start=864
+  _globals['_RELATIONCHANGE']._serialized_end=1008
 # @@protoc_insertion_point(module_scope)

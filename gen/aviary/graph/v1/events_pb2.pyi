@@ -3,9 +3,12 @@
 isort:skip_file
 What svc_graph announces."""
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Relation:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RelationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Relation.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RELATION_UNSPECIFIED: _Relation.ValueType  # 0
+    """Never sent."""
+    RELATION_FOLLOW: _Relation.ValueType  # 1
+    """Follows it."""
+    RELATION_BLOCK: _Relation.ValueType  # 2
+    """Blocks it."""
+    RELATION_MUTE: _Relation.ValueType  # 3
+    """Mutes it."""
+
+class Relation(_Relation, metaclass=_RelationEnumTypeWrapper):
+    """A respect in which one account stands to another."""
+
+RELATION_UNSPECIFIED: Relation.ValueType  # 0
+"""Never sent."""
+RELATION_FOLLOW: Relation.ValueType  # 1
+"""Follows it."""
+RELATION_BLOCK: Relation.ValueType  # 2
+"""Blocks it."""
+RELATION_MUTE: Relation.ValueType  # 3
+"""Mutes it."""
+Global___Relation: _TypeAlias = Relation  # noqa: Y015
 
 @_typing.final
 class FollowSet(_message.Message):
@@ -104,3 +135,125 @@ class FollowerSet(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FollowerSet: _TypeAlias = FollowerSet  # noqa: Y015
+
+@_typing.final
+class BlockSet(_message.Message):
+    """The state of one block was set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    BLOCKER_ID_FIELD_NUMBER: _builtins.int
+    BLOCKED_ID_FIELD_NUMBER: _builtins.int
+    BLOCKING_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.bytes
+    """Derived from the pair and its version."""
+    blocker_id: _builtins.bytes
+    """Who blocks."""
+    blocked_id: _builtins.bytes
+    """Who is blocked."""
+    blocking: _builtins.bool
+    """The state: blocks, or blocks no longer."""
+    version: _builtins.int
+    """Microseconds of the write; the greater one is the later state of the pair."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it was set."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.bytes = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        blocker_id: _builtins.bytes = ...,
+        blocked_id: _builtins.bytes = ...,
+        blocking: _builtins.bool = ...,
+        version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked_id", b"blocked_id", "blocker_id", b"blocker_id", "blocking", b"blocking", "event_id", b"event_id", "occurred_at", b"occurred_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BlockSet: _TypeAlias = BlockSet  # noqa: Y015
+
+@_typing.final
+class RelationSignal(_message.Message):
+    """Tells every process at once whose relations changed. Also sent without any every 250 ms, so that silence is noticed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLISHER_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
+    publisher_id: _builtins.bytes
+    """The sending process, 16 bytes."""
+    sequence: _builtins.int
+    """Rises by one with every signal that names changes; a heartbeat repeats the last one."""
+    goodbye: _builtins.bool
+    """The publisher is stopping: its silence from now on means nothing."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___RelationChange]:
+        """What changed; empty in a heartbeat."""
+
+    def __init__(
+        self,
+        *,
+        publisher_id: _builtins.bytes = ...,
+        sequence: _builtins.int = ...,
+        changes: _abc.Iterable[Global___RelationChange] | None = ...,
+        goodbye: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "goodbye", b"goodbye", "publisher_id", b"publisher_id", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelationSignal: _TypeAlias = RelationSignal  # noqa: Y015
+
+@_typing.final
+class RelationChange(_message.Message):
+    """How two accounts stand to each other, in one respect, as of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    OTHER_ID_FIELD_NUMBER: _builtins.int
+    RELATION_FIELD_NUMBER: _builtins.int
+    SET_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    UNTIL_MS_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.bytes
+    """Who acted, 16 bytes."""
+    other_id: _builtins.bytes
+    """Towards whom, 16 bytes."""
+    relation: Global___Relation.ValueType
+    """In which respect."""
+    set: _builtins.bool
+    """The state: it stands, or stands no longer."""
+    version: _builtins.int
+    """Microseconds of the write."""
+    until_ms: _builtins.int
+    """When a mute ends by itself, in milliseconds; 0 for never."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.bytes = ...,
+        other_id: _builtins.bytes = ...,
+        relation: Global___Relation.ValueType = ...,
+        set: _builtins.bool = ...,
+        version: _builtins.int = ...,
+        until_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_id", b"other_id", "relation", b"relation", "set", b"set", "until_ms", b"until_ms", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RelationChange: _TypeAlias = RelationChange  # noqa: Y015

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GraphServiceStub:
-    """Owns the follow edges, in both directions.
+    """Owns follows, blocks and mutes, in both directions.
     """
 
     def __init__(self, channel):
@@ -60,6 +60,51 @@ class GraphServiceStub:
                 request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotRequest.SerializeToString,
                 response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotResponse.FromString,
                 _registered_method=True)
+        self.Block = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/Block',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.BlockRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.BlockResponse.FromString,
+                _registered_method=True)
+        self.Unblock = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/Unblock',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockResponse.FromString,
+                _registered_method=True)
+        self.Mute = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/Mute',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.MuteRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.MuteResponse.FromString,
+                _registered_method=True)
+        self.Unmute = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/Unmute',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteResponse.FromString,
+                _registered_method=True)
+        self.ListBlocksByTime = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/ListBlocksByTime',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeResponse.FromString,
+                _registered_method=True)
+        self.ListMutesByTime = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/ListMutesByTime',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeResponse.FromString,
+                _registered_method=True)
+        self.ListKnownFollowers = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/ListKnownFollowers',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersResponse.FromString,
+                _registered_method=True)
+        self.SuggestAccounts = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/SuggestAccounts',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsResponse.FromString,
+                _registered_method=True)
+        self.GetViewerSnapshot = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/GetViewerSnapshot',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.FromString,
+                _registered_method=True)
         self.GetFollowerShards = channel.unary_unary(
                 '/aviary.graph.v1.GraphService/GetFollowerShards',
                 request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowerShardsRequest.SerializeToString,
@@ -83,11 +128,12 @@ class GraphServiceStub:
 
 
 class GraphServiceServicer:
-    """Owns the follow edges, in both directions.
+    """Owns follows, blocks and mutes, in both directions.
     """
 
     def Follow(self, request, context):
-        """Follows an account; following it already changes nothing. Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF.
+        """Follows an account; following it already changes nothing.
+        Fails with FOLLOWEE_NOT_FOUND, CANNOT_FOLLOW_SELF, BLOCKED, FOLLOW_LIMIT_REACHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,6 +162,73 @@ class GraphServiceServicer:
 
     def GetFollowSnapshot(self, request, context):
         """Everybody whom an account follows, as packed ids: the snapshot behind the rule that hides unfollowed authors.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Block(self, request, context):
+        """Blocks an account: follows between the two end, in both directions, and neither sees the other from now on.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unblock(self, request, context):
+        """Blocks an account no longer; the follows that the block ended stay ended. Fails with CANNOT_BLOCK_SELF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Mute(self, request, context):
+        """Mutes an account, for ever or for a time: it vanishes from what the caller reads and is not told. Muting again sets the time anew.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unmute(self, request, context):
+        """Mutes an account no longer. Fails with CANNOT_MUTE_SELF.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListBlocksByTime(self, request, context):
+        """Accounts that an account blocks, latest first. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMutesByTime(self, request, context):
+        """Accounts that an account mutes, latest first; mutes whose time is over are left out. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListKnownFollowers(self, request, context):
+        """Followers of an account whom a viewer follows, in a steady order. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SuggestAccounts(self, request, context):
+        """Accounts that those whom an account follows follow, most often named first: at most `limit`, never whom it follows, blocks, mutes or is blocked by.
+        The work is bounded, so it is a sample for who follows many.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetViewerSnapshot(self, request, context):
+        """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version.
+        With `known`, the version that the asker has, the answer is only that nothing changed, if so.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +291,51 @@ def add_GraphServiceServicer_to_server(servicer, server):
                     request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotRequest.FromString,
                     response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotResponse.SerializeToString,
             ),
+            'Block': grpc.unary_unary_rpc_method_handler(
+                    servicer.Block,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.BlockRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.BlockResponse.SerializeToString,
+            ),
+            'Unblock': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unblock,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockResponse.SerializeToString,
+            ),
+            'Mute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Mute,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.MuteRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.MuteResponse.SerializeToString,
+            ),
+            'Unmute': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unmute,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteResponse.SerializeToString,
+            ),
+            'ListBlocksByTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlocksByTime,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeResponse.SerializeToString,
+            ),
+            'ListMutesByTime': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMutesByTime,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeResponse.SerializeToString,
+            ),
+            'ListKnownFollowers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListKnownFollowers,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersResponse.SerializeToString,
+            ),
+            'SuggestAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.SuggestAccounts,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsResponse.SerializeToString,
+            ),
+            'GetViewerSnapshot': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetViewerSnapshot,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.SerializeToString,
+            ),
             'GetFollowerShards': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFollowerShards,
                     request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowerShardsRequest.FromString,
@@ -207,7 +365,7 @@ def add_GraphServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GraphService:
-    """Owns the follow edges, in both directions.
+    """Owns follows, blocks and mutes, in both directions.
     """
 
     @staticmethod
@@ -335,6 +493,249 @@ class GraphService:
             '/aviary.graph.v1.GraphService/GetFollowSnapshot',
             aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotRequest.SerializeToString,
             aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Block(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/Block',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.BlockRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.BlockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unblock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/Unblock',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.UnblockResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Mute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/Mute',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.MuteRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.MuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unmute(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/Unmute',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.UnmuteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlocksByTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/ListBlocksByTime',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListBlocksByTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMutesByTime(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/ListMutesByTime',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListMutesByTimeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListKnownFollowers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/ListKnownFollowers',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.ListKnownFollowersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SuggestAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/SuggestAccounts',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.SuggestAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetViewerSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/GetViewerSnapshot',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

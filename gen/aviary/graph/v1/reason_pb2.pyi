@@ -28,6 +28,16 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """No such account to follow."""
     REASON_CANNOT_FOLLOW_SELF: _Reason.ValueType  # 2
     """Follower and followee are the same account."""
+    REASON_BLOCKED: _Reason.ValueType  # 3
+    """One of the two blocks the other."""
+    REASON_FOLLOW_LIMIT_REACHED: _Reason.ValueType  # 4
+    """The caller follows as many accounts as it may."""
+    REASON_ACCOUNT_NOT_FOUND: _Reason.ValueType  # 5
+    """No such account to block or mute."""
+    REASON_CANNOT_BLOCK_SELF: _Reason.ValueType  # 6
+    """Nobody blocks oneself."""
+    REASON_CANNOT_MUTE_SELF: _Reason.ValueType  # 7
+    """Nobody mutes oneself."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call of GraphService failed."""
@@ -38,4 +48,14 @@ REASON_FOLLOWEE_NOT_FOUND: Reason.ValueType  # 1
 """No such account to follow."""
 REASON_CANNOT_FOLLOW_SELF: Reason.ValueType  # 2
 """Follower and followee are the same account."""
+REASON_BLOCKED: Reason.ValueType  # 3
+"""One of the two blocks the other."""
+REASON_FOLLOW_LIMIT_REACHED: Reason.ValueType  # 4
+"""The caller follows as many accounts as it may."""
+REASON_ACCOUNT_NOT_FOUND: Reason.ValueType  # 5
+"""No such account to block or mute."""
+REASON_CANNOT_BLOCK_SELF: Reason.ValueType  # 6
+"""Nobody blocks oneself."""
+REASON_CANNOT_MUTE_SELF: Reason.ValueType  # 7
+"""Nobody mutes oneself."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

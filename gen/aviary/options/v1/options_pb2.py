@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61viary/options/v1/options.proto\x12\x11\x61viary.options.v1\x1a google/protobuf/descriptor.proto\"\xc6\x01\n\nRpcOptions\x12)\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x19.aviary.options.v1.Access\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x19.aviary.options.v1.Effect\x12\x0f\n\x07success\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x05 \x01(\r\x12-\n\x08priority\x18\x06 \x01(\x0e\x32\x1b.aviary.options.v1.Priority\"H\n\x0c\x46ieldOptions\x12\x11\n\tis_caller\x18\x01 \x01(\x08\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x15\n\rdefault_value\x18\x03 \x01(\r\"e\n\x0c\x45ventOptions\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12*\n\x04kind\x18\x04 \x01(\x0e\x32\x1c.aviary.options.v1.EventKind*\x83\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43\x43\x45SS_ANONYMOUS\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x14\n\x10\x41\x43\x43\x45SS_MODERATOR\x10\x04\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x05*T\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_READ\x10\x01\x12\x0e\n\nEFFECT_SET\x10\x02\x12\x11\n\rEFFECT_CREATE\x10\x03*8\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x12\n\x0ePRIORITY_FIRST\x10\x01*g\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_KIND_FACT\x10\x01\x12\x12\n\x0e\x45VENT_KIND_JOB\x10\x02\x12\x15\n\x11\x45VENT_KIND_SIGNAL\x10\x03:L\n\x03rpc\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1d.aviary.options.v1.RpcOptions:O\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1f.aviary.options.v1.FieldOptions:Q\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1f.aviary.options.v1.EventOptionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61viary/options/v1/options.proto\x12\x11\x61viary.options.v1\x1a google/protobuf/descriptor.proto\"\xc6\x01\n\nRpcOptions\x12)\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x19.aviary.options.v1.Access\x12\r\n\x05scope\x18\x02 \x01(\t\x12)\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32\x19.aviary.options.v1.Effect\x12\x0f\n\x07success\x18\x04 \x01(\r\x12\x13\n\x0b\x64\x65\x61\x64line_ms\x18\x05 \x01(\r\x12-\n\x08priority\x18\x06 \x01(\x0e\x32\x1b.aviary.options.v1.Priority\"`\n\x0c\x46ieldOptions\x12\x11\n\tis_caller\x18\x01 \x01(\x08\x12\x0e\n\x06header\x18\x02 \x01(\t\x12\x15\n\rdefault_value\x18\x03 \x01(\r\x12\x16\n\x0e\x63lient_address\x18\x04 \x01(\x08\"e\n\x0c\x45ventOptions\x12\x0e\n\x06\x66\x61mily\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12*\n\x04kind\x18\x04 \x01(\x0e\x32\x1c.aviary.options.v1.EventKind*\x83\x01\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41\x43\x43\x45SS_ANONYMOUS\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x12\n\x0e\x41\x43\x43\x45SS_SERVICE\x10\x03\x12\x14\n\x10\x41\x43\x43\x45SS_MODERATOR\x10\x04\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x05*T\n\x06\x45\x66\x66\x65\x63t\x12\x16\n\x12\x45\x46\x46\x45\x43T_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x45\x46\x46\x45\x43T_READ\x10\x01\x12\x0e\n\nEFFECT_SET\x10\x02\x12\x11\n\rEFFECT_CREATE\x10\x03*8\n\x08Priority\x12\x18\n\x14PRIORITY_UNSPECIFIED\x10\x00\x12\x12\n\x0ePRIORITY_FIRST\x10\x01*g\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x45VENT_KIND_FACT\x10\x01\x12\x12\n\x0e\x45VENT_KIND_JOB\x10\x02\x12\x15\n\x11\x45VENT_KIND_SIGNAL\x10\x03:L\n\x03rpc\x12\x1e.google.protobuf.MethodOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1d.aviary.options.v1.RpcOptions:O\n\x05\x66ield\x12\x1d.google.protobuf.FieldOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1f.aviary.options.v1.FieldOptions:Q\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb9\x8e\x03 \x01(\x0b\x32\x1f.aviary.options.v1.EventOptionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aviary.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=467
-  _globals['_ACCESS']._serialized_end=598
-  _globals['_EFFECT']._serialized_start=600
-  _globals['_EFFECT']._serialized_end=684
-  _globals['_PRIORITY']._serialized_start=686
-  _globals['_PRIORITY']._serialized_end=742
-  _globals['_EVENTKIND']._serialized_start=744
-  _globals['_EVENTKIND']._serialized_end=847
+  _globals['_ACCESS']._serialized_start=491
+  _globals['_ACCESS']._serialized_end=622
+  _globals['_EFFECT']._serialized_start=624
+  _globals['_EFFECT']._serialized_end=708
+  _globals['_PRIORITY']._serialized_start=710
+  _globals['_PRIORITY']._serialized_end=766
+  _globals['_EVENTKIND']._serialized_start=768
+  _globals['_EVENTKIND']._serialized_end=871
   _globals['_RPCOPTIONS']._serialized_start=89
   _globals['_RPCOPTIONS']._serialized_end=287
   _globals['_FIELDOPTIONS']._serialized_start=289
-  _globals['_FIELDOPTIONS']._serialized_end=361
-  _globals['_EVENTOPTIONS']._serialized_start=363
-  _globals['_EVENTOPTIONS']._serialized_end=464
+  _globals['_FIELDOPTIONS']._serialized_end=385
+  _globals['_EVENTOPTIONS']._serialized_start=387
+  _globals['_EVENTOPTIONS']._serialized_end=488
 # @@protoc_insertion_point(module_scope)

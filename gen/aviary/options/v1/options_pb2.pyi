@@ -182,6 +182,7 @@ class FieldOptions(_message.Message):
     IS_CALLER_FIELD_NUMBER: _builtins.int
     HEADER_FIELD_NUMBER: _builtins.int
     DEFAULT_VALUE_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
     is_caller: _builtins.bool
     """The field names the acting user: optional, and if given it must be the caller's own id (NOT_YOUR_USER_ID)."""
     header: _builtins.str
@@ -190,16 +191,19 @@ class FieldOptions(_message.Message):
     """
     default_value: _builtins.int
     """Value of an absent `optional uint32` field."""
+    client_address: _builtins.bool
+    """Filled by the edge with the address of the client; never taken from the request."""
     def __init__(
         self,
         *,
         is_caller: _builtins.bool = ...,
         header: _builtins.str = ...,
         default_value: _builtins.int = ...,
+        client_address: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["default_value", b"default_value", "header", b"header", "is_caller", b"is_caller"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "default_value", b"default_value", "header", b"header", "is_caller", b"is_caller"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

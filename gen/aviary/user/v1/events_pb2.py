@@ -22,11 +22,13 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from aviary.mesh.v1 import mesh_pb2 as aviary_dot_mesh_dot_v1_dot_mesh__pb2
 from aviary.options.v1 import options_pb2 as aviary_dot_options_dot_v1_dot_options__pb2
+from aviary.user.v1 import user_pb2 as aviary_dot_user_dot_v1_dot_user__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/user/v1/events.proto\x12\x0e\x61viary.user.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x0eUserRegistered\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x03 \x01(\x0c:\"\xca\xf3\x18\x1e\n\x05users\x12\nregistered\x1a\x07user_id \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/user/v1/events.proto\x12\x0e\x61viary.user.v1\x1a\x19\x61viary/mesh/v1/mesh.proto\x1a\x1f\x61viary/options/v1/options.proto\x1a\x19\x61viary/user/v1/user.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x88\x01\n\x0eUserRegistered\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x03 \x01(\x0c:\"\xca\xf3\x18\x1e\n\x05users\x12\nregistered\x1a\x07user_id \x01\"\xd3\x01\n\x0e\x41\x63\x63ountChanged\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x03 \x01(\x0c\x12\x0f\n\x07version\x18\x04 \x01(\x04\x12*\n\x06status\x18\x05 \x01(\x0e\x32\x1a.aviary.user.v1.UserStatus\x12\x0f\n\x07limited\x18\x06 \x01(\x08:\x1f\xca\xf3\x18\x1b\n\x05users\x12\x07\x63hanged\x1a\x07user_id \x01\"\xa7\x01\n\rAccountSignal\x12\x14\n\x0cpublisher_id\x18\x01 \x01(\x0c\x12\x10\n\x08sequence\x18\x02 \x01(\x04\x12.\n\x07\x63hanges\x18\x03 \x03(\x0b\x32\x1d.aviary.user.v1.AccountChange\x12\x16\n\x0e\x65nded_sessions\x18\x04 \x03(\x0c\x12\x0f\n\x07goodbye\x18\x05 \x01(\x08:\x15\xca\xf3\x18\x11\n\x05users\x12\x06status \x03\"\x92\x01\n\rAccountChange\x12\x0f\n\x07user_id\x18\x01 \x01(\x0c\x12\x0f\n\x07version\x18\x02 \x01(\x04\x12*\n\x06status\x18\x03 \x01(\x0e\x32\x1a.aviary.user.v1.UserStatus\x12\x0f\n\x07limited\x18\x04 \x01(\x08\x12\"\n\x04role\x18\x05 \x01(\x0e\x32\x14.aviary.mesh.v1.Roleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,6 +37,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USERREGISTERED']._loaded_options = None
   _globals['_USERREGISTERED']._serialized_options = b'\312\363\030\036\n\005users\022\nregistered\032\007user_id \001'
-  _globals['_USERREGISTERED']._serialized_start=114
-  _globals['_USERREGISTERED']._serialized_end=250
+  _globals['_ACCOUNTCHANGED']._loaded_options = None
+  _globals['_ACCOUNTCHANGED']._serialized_options = b'\312\363\030\033\n\005users\022\007changed\032\007user_id \001'
+  _globals['_ACCOUNTSIGNAL']._loaded_options = None
+  _globals['_ACCOUNTSIGNAL']._serialized_options = b'\312\363\030\021\n\005users\022\006status \003'
+  _globals['_USERREGISTERED']._serialized_start=168
+  _globals['_USERREGISTERED']._serialized_end=304
+  _globals['_ACCOUNTCHANGED']._serialized_start=307
+  _globals['_ACCOUNTCHANGED']._serialized_end=518
+  _globals['_ACCOUNTSIGNAL']._serialized_start=521
+  _globals['_ACCOUNTSIGNAL']._serialized_end=688
+  _globals['_ACCOUNTCHANGE']._serialized_start=691
+  _globals['_ACCOUNTCHANGE']._serialized_end=837
 # @@protoc_insertion_point(module_scope)

@@ -3,9 +3,13 @@
 isort:skip_file
 What svc_user announces."""
 
+from aviary.mesh.v1 import mesh_pb2 as _mesh_pb2
+from aviary.user.v1 import user_pb2 as _user_pb2
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -48,3 +52,127 @@ class UserRegistered(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UserRegistered: _TypeAlias = UserRegistered  # noqa: Y015
+
+@_typing.final
+class AccountChanged(_message.Message):
+    """Something about an account is no longer as it was: name, profile, status, badge. Who keeps any of it asks again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_ID_FIELD_NUMBER: _builtins.int
+    OCCURRED_AT_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    LIMITED_FIELD_NUMBER: _builtins.int
+    event_id: _builtins.bytes
+    """Derived from the account and its version."""
+    user_id: _builtins.bytes
+    """The account."""
+    version: _builtins.int
+    """Microseconds of the write; the greater one is the later state."""
+    status: _user_pb2.UserStatus.ValueType
+    """State of the account."""
+    limited: _builtins.bool
+    """It is held back from strangers."""
+    @_builtins.property
+    def occurred_at(self) -> _timestamp_pb2.Timestamp:
+        """When it changed."""
+
+    def __init__(
+        self,
+        *,
+        event_id: _builtins.bytes = ...,
+        occurred_at: _timestamp_pb2.Timestamp | None = ...,
+        user_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        status: _user_pb2.UserStatus.ValueType = ...,
+        limited: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "limited", b"limited", "occurred_at", b"occurred_at", "status", b"status", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountChanged: _TypeAlias = AccountChanged  # noqa: Y015
+
+@_typing.final
+class AccountSignal(_message.Message):
+    """Tells every process at once which accounts changed and which logins ended. Also sent without any every 250 ms, so that silence is noticed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLISHER_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    ENDED_SESSIONS_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
+    publisher_id: _builtins.bytes
+    """The sending process, 16 bytes."""
+    sequence: _builtins.int
+    """Rises by one with every signal that names something; a heartbeat repeats the last one."""
+    goodbye: _builtins.bool
+    """The publisher is stopping: its silence from now on means nothing."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountChange]:
+        """Accounts that changed."""
+
+    @_builtins.property
+    def ended_sessions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Logins that ended, 16 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        publisher_id: _builtins.bytes = ...,
+        sequence: _builtins.int = ...,
+        changes: _abc.Iterable[Global___AccountChange] | None = ...,
+        ended_sessions: _abc.Iterable[_builtins.bytes] | None = ...,
+        goodbye: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changes", b"changes", "ended_sessions", b"ended_sessions", "goodbye", b"goodbye", "publisher_id", b"publisher_id", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountSignal: _TypeAlias = AccountSignal  # noqa: Y015
+
+@_typing.final
+class AccountChange(_message.Message):
+    """An account that changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    LIMITED_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.bytes
+    """The account, 16 bytes."""
+    version: _builtins.int
+    """Microseconds of the write."""
+    status: _user_pb2.UserStatus.ValueType
+    """Its state now."""
+    limited: _builtins.bool
+    """It is held back from strangers."""
+    role: _mesh_pb2.Role.ValueType
+    """Its role now."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.bytes = ...,
+        version: _builtins.int = ...,
+        status: _user_pb2.UserStatus.ValueType = ...,
+        limited: _builtins.bool = ...,
+        role: _mesh_pb2.Role.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limited", b"limited", "role", b"role", "status", b"status", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountChange: _TypeAlias = AccountChange  # noqa: Y015

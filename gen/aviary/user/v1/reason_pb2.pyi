@@ -38,6 +38,24 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """The refresh token is malformed, forged, or its login has ended."""
     REASON_USER_NOT_FOUND: _Reason.ValueType  # 7
     """No such account."""
+    REASON_USERNAME_RESERVED: _Reason.ValueType  # 8
+    """The username is kept for the system, or is easily taken for it."""
+    REASON_PASSWORD_WRONG: _Reason.ValueType  # 9
+    """The given current password is not the caller's."""
+    REASON_TOO_MANY_GUESSES: _Reason.ValueType  # 10
+    """Too many wrong passwords for this account from here; wait as told."""
+    REASON_SESSION_NOT_FOUND: _Reason.ValueType  # 11
+    """The caller has no such login."""
+    REASON_ACCOUNT_SUSPENDED: _Reason.ValueType  # 12
+    """The account is suspended."""
+    REASON_APP_NOT_FOUND: _Reason.ValueType  # 13
+    """No such app."""
+    REASON_REDIRECT_URI_INVALID: _Reason.ValueType  # 14
+    """A redirect address of an app is not allowed."""
+    REASON_GRANT_INVALID: _Reason.ValueType  # 15
+    """A code, a refresh token or a code verifier of OAuth is wrong, used, expired, or another app's."""
+    REASON_CLIENT_INVALID: _Reason.ValueType  # 16
+    """The app is not who it says."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call of UserService failed."""
@@ -58,4 +76,22 @@ REASON_REFRESH_TOKEN_INVALID: Reason.ValueType  # 6
 """The refresh token is malformed, forged, or its login has ended."""
 REASON_USER_NOT_FOUND: Reason.ValueType  # 7
 """No such account."""
+REASON_USERNAME_RESERVED: Reason.ValueType  # 8
+"""The username is kept for the system, or is easily taken for it."""
+REASON_PASSWORD_WRONG: Reason.ValueType  # 9
+"""The given current password is not the caller's."""
+REASON_TOO_MANY_GUESSES: Reason.ValueType  # 10
+"""Too many wrong passwords for this account from here; wait as told."""
+REASON_SESSION_NOT_FOUND: Reason.ValueType  # 11
+"""The caller has no such login."""
+REASON_ACCOUNT_SUSPENDED: Reason.ValueType  # 12
+"""The account is suspended."""
+REASON_APP_NOT_FOUND: Reason.ValueType  # 13
+"""No such app."""
+REASON_REDIRECT_URI_INVALID: Reason.ValueType  # 14
+"""A redirect address of an app is not allowed."""
+REASON_GRANT_INVALID: Reason.ValueType  # 15
+"""A code, a refresh token or a code verifier of OAuth is wrong, used, expired, or another app's."""
+REASON_CLIENT_INVALID: Reason.ValueType  # 16
+"""The app is not who it says."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

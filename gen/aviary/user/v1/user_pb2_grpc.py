@@ -55,6 +55,41 @@ class UserServiceStub:
                 request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.SerializeToString,
                 response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.FromString,
                 _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/aviary.user.v1.UserService/ListSessions',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.EndSession = channel.unary_unary(
+                '/aviary.user.v1.UserService/EndSession',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.EndSessionRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.EndSessionResponse.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/aviary.user.v1.UserService/ChangePassword',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.UpdateAccount = channel.unary_unary(
+                '/aviary.user.v1.UserService/UpdateAccount',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountResponse.FromString,
+                _registered_method=True)
+        self.GetSessions = channel.unary_unary(
+                '/aviary.user.v1.UserService/GetSessions',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsResponse.FromString,
+                _registered_method=True)
+        self.SetAccountState = channel.unary_unary(
+                '/aviary.user.v1.UserService/SetAccountState',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateResponse.FromString,
+                _registered_method=True)
+        self.CreateAdmin = channel.unary_unary(
+                '/aviary.user.v1.UserService/CreateAdmin',
+                request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminRequest.SerializeToString,
+                response_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminResponse.FromString,
+                _registered_method=True)
         self.GetUsers = channel.unary_unary(
                 '/aviary.user.v1.UserService/GetUsers',
                 request_serializer=aviary_dot_user_dot_v1_dot_user__pb2.GetUsersRequest.SerializeToString,
@@ -95,7 +130,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS.
+        """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -103,7 +138,7 @@ class UserServiceServicer:
 
     def RefreshToken(self, request, context):
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,8 +146,61 @@ class UserServiceServicer:
 
     def Logout(self, request, context):
         """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
-        its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+        its refresh tokens are refused, within five seconds its access tokens and open streams too. Ending it again changes nothing.
         Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """The caller's logins, latest used first. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def EndSession(self, request, context):
+        """Ends one of the caller's logins, as Logout does. Fails with SESSION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Sets another password and ends all other logins of the caller, those of apps included.
+        Fails with PASSWORD_WRONG, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAccount(self, request, context):
+        """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSessions(self, request, context):
+        """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetAccountState(self, request, context):
+        """Sets status, role, badge or limitation of an account; what is absent stays. Every cache and every edge knows it when it is answered.
+        Fails with USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAdmin(self, request, context):
+        """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
+        For `aviary admin create`. Fails with what Register fails with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -176,6 +264,41 @@ def add_UserServiceServicer_to_server(servicer, server):
                     servicer.Logout,
                     request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.FromString,
                     response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'EndSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.EndSession,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.EndSessionRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.EndSessionResponse.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'UpdateAccount': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAccount,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountResponse.SerializeToString,
+            ),
+            'GetSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSessions,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsResponse.SerializeToString,
+            ),
+            'SetAccountState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetAccountState,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateResponse.SerializeToString,
+            ),
+            'CreateAdmin': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAdmin,
+                    request_deserializer=aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminRequest.FromString,
+                    response_serializer=aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminResponse.SerializeToString,
             ),
             'GetUsers': grpc.unary_unary_rpc_method_handler(
                     servicer.GetUsers,
@@ -312,6 +435,195 @@ class UserService:
             '/aviary.user.v1.UserService/Logout',
             aviary_dot_user_dot_v1_dot_user__pb2.LogoutRequest.SerializeToString,
             aviary_dot_user_dot_v1_dot_user__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/ListSessions',
+            aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def EndSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/EndSession',
+            aviary_dot_user_dot_v1_dot_user__pb2.EndSessionRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.EndSessionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/ChangePassword',
+            aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAccount(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/UpdateAccount',
+            aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.UpdateAccountResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/GetSessions',
+            aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.GetSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetAccountState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/SetAccountState',
+            aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.SetAccountStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAdmin(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.user.v1.UserService/CreateAdmin',
+            aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminRequest.SerializeToString,
+            aviary_dot_user_dot_v1_dot_user__pb2.CreateAdminResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -38,15 +38,37 @@ class UserServiceStub:
     Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
-    """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS."""
+    """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshTokenRequest, _user_pb2.RefreshTokenResponse]
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]
     """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
-    its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+    its refresh tokens are refused, within five seconds its access tokens and open streams too. Ending it again changes nothing.
     Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListSessionsRequest, _user_pb2.ListSessionsResponse]
+    """The caller's logins, latest used first. Fails with INVALID_CURSOR."""
+    EndSession: _grpc.UnaryUnaryMultiCallable[_user_pb2.EndSessionRequest, _user_pb2.EndSessionResponse]
+    """Ends one of the caller's logins, as Logout does. Fails with SESSION_NOT_FOUND."""
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_user_pb2.ChangePasswordRequest, _user_pb2.ChangePasswordResponse]
+    """Sets another password and ends all other logins of the caller, those of apps included.
+    Fails with PASSWORD_WRONG, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    """
+    UpdateAccount: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]
+    """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    """
+    GetSessions: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]
+    """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer."""
+    SetAccountState: _grpc.UnaryUnaryMultiCallable[_user_pb2.SetAccountStateRequest, _user_pb2.SetAccountStateResponse]
+    """Sets status, role, badge or limitation of an account; what is absent stays. Every cache and every edge knows it when it is answered.
+    Fails with USER_NOT_FOUND.
+    """
+    CreateAdmin: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateAdminRequest, _user_pb2.CreateAdminResponse]
+    """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
+    For `aviary admin create`. Fails with what Register fails with.
     """
     GetUsers: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
@@ -70,15 +92,37 @@ class UserServiceAsyncStub(UserServiceStub):
     Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
-    """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS."""
+    """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
     RefreshToken: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshTokenRequest, _user_pb2.RefreshTokenResponse]  # type: ignore[assignment]
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
-    its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+    its refresh tokens are refused, within five seconds its access tokens and open streams too. Ending it again changes nothing.
     Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_user_pb2.ListSessionsRequest, _user_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """The caller's logins, latest used first. Fails with INVALID_CURSOR."""
+    EndSession: _aio.UnaryUnaryMultiCallable[_user_pb2.EndSessionRequest, _user_pb2.EndSessionResponse]  # type: ignore[assignment]
+    """Ends one of the caller's logins, as Logout does. Fails with SESSION_NOT_FOUND."""
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_user_pb2.ChangePasswordRequest, _user_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Sets another password and ends all other logins of the caller, those of apps included.
+    Fails with PASSWORD_WRONG, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    """
+    UpdateAccount: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]  # type: ignore[assignment]
+    """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    """
+    GetSessions: _aio.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]  # type: ignore[assignment]
+    """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer."""
+    SetAccountState: _aio.UnaryUnaryMultiCallable[_user_pb2.SetAccountStateRequest, _user_pb2.SetAccountStateResponse]  # type: ignore[assignment]
+    """Sets status, role, badge or limitation of an account; what is absent stays. Every cache and every edge knows it when it is answered.
+    Fails with USER_NOT_FOUND.
+    """
+    CreateAdmin: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateAdminRequest, _user_pb2.CreateAdminResponse]  # type: ignore[assignment]
+    """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
+    For `aviary admin create`. Fails with what Register fails with.
     """
     GetUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]  # type: ignore[assignment]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
@@ -112,7 +156,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.LoginResponse, _abc.Awaitable[_user_pb2.LoginResponse]]:
-        """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS."""
+        """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
 
     @_abc_1.abstractmethod
     def RefreshToken(
@@ -121,7 +165,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.RefreshTokenResponse, _abc.Awaitable[_user_pb2.RefreshTokenResponse]]:
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID.
+        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -131,8 +175,72 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.LogoutResponse, _abc.Awaitable[_user_pb2.LogoutResponse]]:
         """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
-        its refresh tokens are refused; access tokens of it stay valid until they expire. Ending it again changes nothing.
+        its refresh tokens are refused, within five seconds its access tokens and open streams too. Ending it again changes nothing.
         Fails with INVALID_REQUEST, naming refresh_token, when that is no refresh token of the caller's own.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _user_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ListSessionsResponse, _abc.Awaitable[_user_pb2.ListSessionsResponse]]:
+        """The caller's logins, latest used first. Fails with INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def EndSession(
+        self,
+        request: _user_pb2.EndSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.EndSessionResponse, _abc.Awaitable[_user_pb2.EndSessionResponse]]:
+        """Ends one of the caller's logins, as Logout does. Fails with SESSION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _user_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ChangePasswordResponse, _abc.Awaitable[_user_pb2.ChangePasswordResponse]]:
+        """Sets another password and ends all other logins of the caller, those of apps included.
+        Fails with PASSWORD_WRONG, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAccount(
+        self,
+        request: _user_pb2.UpdateAccountRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.UpdateAccountResponse, _abc.Awaitable[_user_pb2.UpdateAccountResponse]]:
+        """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSessions(
+        self,
+        request: _user_pb2.GetSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.GetSessionsResponse, _abc.Awaitable[_user_pb2.GetSessionsResponse]]:
+        """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer."""
+
+    @_abc_1.abstractmethod
+    def SetAccountState(
+        self,
+        request: _user_pb2.SetAccountStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.SetAccountStateResponse, _abc.Awaitable[_user_pb2.SetAccountStateResponse]]:
+        """Sets status, role, badge or limitation of an account; what is absent stays. Every cache and every edge knows it when it is answered.
+        Fails with USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAdmin(
+        self,
+        request: _user_pb2.CreateAdminRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.CreateAdminResponse, _abc.Awaitable[_user_pb2.CreateAdminResponse]]:
+        """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
+        For `aviary admin create`. Fails with what Register fails with.
         """
 
     @_abc_1.abstractmethod

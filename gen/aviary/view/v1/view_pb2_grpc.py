@@ -90,6 +90,26 @@ class ViewServiceStub:
                 request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.SerializeToString,
                 response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.FromString,
                 _registered_method=True)
+        self.ListBlocks = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListBlocks',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksResponse.FromString,
+                _registered_method=True)
+        self.ListMutes = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListMutes',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListMutesRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListMutesResponse.FromString,
+                _registered_method=True)
+        self.GetRelationship = channel.unary_unary(
+                '/aviary.view.v1.ViewService/GetRelationship',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipResponse.FromString,
+                _registered_method=True)
+        self.ListSuggestions = channel.unary_unary(
+                '/aviary.view.v1.ViewService/ListSuggestions',
+                request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsRequest.SerializeToString,
+                response_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsResponse.FromString,
+                _registered_method=True)
         self.ListFollowing = channel.unary_unary(
                 '/aviary.view.v1.ViewService/ListFollowing',
                 request_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListFollowingRequest.SerializeToString,
@@ -178,6 +198,34 @@ class ViewServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListBlocks(self, request, context):
+        """Accounts that the caller blocks, latest first. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListMutes(self, request, context):
+        """Accounts that the caller mutes, latest first. Fails with INVALID_CURSOR.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetRelationship(self, request, context):
+        """How the caller stands to an account. Fails with USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSuggestions(self, request, context):
+        """Accounts that the caller might want to follow, best first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListFollowing(self, request, context):
         """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR.
         """
@@ -242,6 +290,26 @@ def add_ViewServiceServicer_to_server(servicer, server):
                     servicer.ListBookmarks,
                     request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.FromString,
                     response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.SerializeToString,
+            ),
+            'ListBlocks': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListBlocks,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksResponse.SerializeToString,
+            ),
+            'ListMutes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListMutes,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListMutesRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListMutesResponse.SerializeToString,
+            ),
+            'GetRelationship': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRelationship,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipResponse.SerializeToString,
+            ),
+            'ListSuggestions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuggestions,
+                    request_deserializer=aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsRequest.FromString,
+                    response_serializer=aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsResponse.SerializeToString,
             ),
             'ListFollowing': grpc.unary_unary_rpc_method_handler(
                     servicer.ListFollowing,
@@ -547,6 +615,114 @@ class ViewService:
             '/aviary.view.v1.ViewService/ListBookmarks',
             aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksRequest.SerializeToString,
             aviary_dot_view_dot_v1_dot_view__pb2.ListBookmarksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListBlocks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListBlocks',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListBlocksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListMutes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListMutes',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListMutesRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListMutesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRelationship(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/GetRelationship',
+            aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.GetRelationshipResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuggestions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.view.v1.ViewService/ListSuggestions',
+            aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsRequest.SerializeToString,
+            aviary_dot_view_dot_v1_dot_view__pb2.ListSuggestionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -55,6 +55,14 @@ class ViewServiceStub:
     """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
     ListBookmarks: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListBookmarksRequest, _view_pb2.ListBookmarksResponse]
     """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
+    ListBlocks: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListBlocksRequest, _view_pb2.ListBlocksResponse]
+    """Accounts that the caller blocks, latest first. Fails with INVALID_CURSOR."""
+    ListMutes: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListMutesRequest, _view_pb2.ListMutesResponse]
+    """Accounts that the caller mutes, latest first. Fails with INVALID_CURSOR."""
+    GetRelationship: _grpc.UnaryUnaryMultiCallable[_view_pb2.GetRelationshipRequest, _view_pb2.GetRelationshipResponse]
+    """How the caller stands to an account. Fails with USER_NOT_FOUND."""
+    ListSuggestions: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListSuggestionsRequest, _view_pb2.ListSuggestionsResponse]
+    """Accounts that the caller might want to follow, best first."""
     ListFollowing: _grpc.UnaryUnaryMultiCallable[_view_pb2.ListFollowingRequest, _view_pb2.ListFollowingResponse]
     """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
 
@@ -84,6 +92,14 @@ class ViewServiceAsyncStub(ViewServiceStub):
     """Tweets that an account likes, latest like first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
     ListBookmarks: _aio.UnaryUnaryMultiCallable[_view_pb2.ListBookmarksRequest, _view_pb2.ListBookmarksResponse]  # type: ignore[assignment]
     """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
+    ListBlocks: _aio.UnaryUnaryMultiCallable[_view_pb2.ListBlocksRequest, _view_pb2.ListBlocksResponse]  # type: ignore[assignment]
+    """Accounts that the caller blocks, latest first. Fails with INVALID_CURSOR."""
+    ListMutes: _aio.UnaryUnaryMultiCallable[_view_pb2.ListMutesRequest, _view_pb2.ListMutesResponse]  # type: ignore[assignment]
+    """Accounts that the caller mutes, latest first. Fails with INVALID_CURSOR."""
+    GetRelationship: _aio.UnaryUnaryMultiCallable[_view_pb2.GetRelationshipRequest, _view_pb2.GetRelationshipResponse]  # type: ignore[assignment]
+    """How the caller stands to an account. Fails with USER_NOT_FOUND."""
+    ListSuggestions: _aio.UnaryUnaryMultiCallable[_view_pb2.ListSuggestionsRequest, _view_pb2.ListSuggestionsResponse]  # type: ignore[assignment]
+    """Accounts that the caller might want to follow, best first."""
     ListFollowing: _aio.UnaryUnaryMultiCallable[_view_pb2.ListFollowingRequest, _view_pb2.ListFollowingResponse]  # type: ignore[assignment]
     """Accounts that an account follows, latest first. Fails with USER_NOT_FOUND, INVALID_CURSOR."""
 
@@ -177,6 +193,38 @@ class ViewServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_view_pb2.ListBookmarksResponse, _abc.Awaitable[_view_pb2.ListBookmarksResponse]]:
         """The caller's bookmarks, latest first. Fails with INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def ListBlocks(
+        self,
+        request: _view_pb2.ListBlocksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListBlocksResponse, _abc.Awaitable[_view_pb2.ListBlocksResponse]]:
+        """Accounts that the caller blocks, latest first. Fails with INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def ListMutes(
+        self,
+        request: _view_pb2.ListMutesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListMutesResponse, _abc.Awaitable[_view_pb2.ListMutesResponse]]:
+        """Accounts that the caller mutes, latest first. Fails with INVALID_CURSOR."""
+
+    @_abc_1.abstractmethod
+    def GetRelationship(
+        self,
+        request: _view_pb2.GetRelationshipRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.GetRelationshipResponse, _abc.Awaitable[_view_pb2.GetRelationshipResponse]]:
+        """How the caller stands to an account. Fails with USER_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListSuggestions(
+        self,
+        request: _view_pb2.ListSuggestionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_view_pb2.ListSuggestionsResponse, _abc.Awaitable[_view_pb2.ListSuggestionsResponse]]:
+        """Accounts that the caller might want to follow, best first."""
 
     @_abc_1.abstractmethod
     def ListFollowing(
