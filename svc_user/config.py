@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from runtime.config import Env, MeshConfig, Secret
-from svc_user.domain import FINISH_WITHIN_MS
+from svc_user.domain.names import FINISH_WITHIN_MS
 
 _DAY_S = 24 * 3600
 

@@ -3,7 +3,7 @@
 from aviary.user.v1.events_pb2 import UserRegistered
 
 from runtime.ids import derived, ms_of
-from svc_user.domain import User
+from svc_user.domain.accounts import User
 
 
 def user_registered(user: User) -> UserRegistered:

@@ -4,7 +4,8 @@ import uuid
 
 from runtime.errors import Unavailable
 from svc_user.deps import Deps
-from svc_user.domain import FINISH_WITHIN_MS, Claim, User, is_abandoned, may_finish, username_key
+from svc_user.domain.accounts import User
+from svc_user.domain.names import FINISH_WITHIN_MS, Claim, is_abandoned, may_finish, username_key
 from svc_user.errors import EmailTaken, UsernameTaken
 from svc_user.events import user_registered
 

@@ -8,7 +8,8 @@ from aviary.user.v1.user_pb2 import LoginResponse, LogoutRequest, RefreshTokenRe
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import Refresh, Session, User, judge_refresh, no_own_login, own_view
+from svc_user.domain.accounts import User, own_view
+from svc_user.domain.logins import Refresh, Session, judge_refresh, no_own_login
 from svc_user.errors import RefreshTokenInvalid
 from svc_user.tokens import Issued, Presented
 

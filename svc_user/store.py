@@ -1,4 +1,4 @@
-"""Where accounts, unique names, credentials and logins lie: the promises, and CQL that keeps them; decisions are in domain.py."""
+"""Where accounts, unique names, credentials and logins lie: the promises, and CQL that keeps them; decisions are in domain/."""
 
 import asyncio
 import uuid
@@ -11,7 +11,9 @@ from aviary.user.v1.events_pb2 import UserRegistered
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
 from runtime.errors import InvalidCursor
-from svc_user.domain import Claim, Session, User, UserPage
+from svc_user.domain.accounts import User, UserPage
+from svc_user.domain.logins import Session
+from svc_user.domain.names import Claim
 
 SCHEMA = Path(__file__).parent / "schema"
 

@@ -7,7 +7,9 @@ from aviary.user.v1.events_pb2 import UserRegistered
 from google.protobuf.message import Message
 
 from runtime.errors import InvalidCursor
-from svc_user.domain import Claim, Session, User, UserPage
+from svc_user.domain.accounts import User, UserPage
+from svc_user.domain.logins import Session
+from svc_user.domain.names import Claim
 
 _ID_BYTES = 16
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, TOKENS_OF
 from runtime.ids import Clock
-from svc_user.domain import Session
+from svc_user.domain.logins import Session
 from svc_user.errors import RefreshTokenInvalid
 
 TOKEN_TYPE = "Bearer"

@@ -6,7 +6,7 @@ from aviary.user.v1.user_pb2 import GetAccountRequest, GetAccountResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import own_view
+from svc_user.domain.accounts import own_view
 from svc_user.errors import UserNotFound
 
 

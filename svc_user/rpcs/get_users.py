@@ -6,7 +6,7 @@ from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import public_view
+from svc_user.domain.accounts import public_view
 
 
 async def get_users(request: GetUsersRequest, _: Caller, deps: Deps) -> GetUsersResponse:

@@ -4,7 +4,8 @@ from aviary.user.v1.user_pb2 import ImportUserRequest, ImportUserResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import Claim, User, username_key
+from svc_user.domain.accounts import User
+from svc_user.domain.names import Claim, username_key
 from svc_user.errors import UsernameTaken
 from svc_user.registration import claim, has_account, make_account
 

@@ -4,7 +4,7 @@ from aviary.user.v1.user_pb2 import ListUsersRequest, ListUsersResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import public_view
+from svc_user.domain.accounts import public_view
 
 
 async def list_users(request: ListUsersRequest, _: Caller, deps: Deps) -> ListUsersResponse:

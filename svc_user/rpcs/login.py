@@ -6,7 +6,8 @@ from aviary.user.v1.user_pb2 import LoginRequest, LoginResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import NO_ACCOUNT, is_email, username_key
+from svc_user.domain.accounts import NO_ACCOUNT
+from svc_user.domain.names import is_email, username_key
 from svc_user.errors import CredentialsWrong
 from svc_user.sessions import signed_in, start_session
 

@@ -4,7 +4,7 @@ from aviary.user.v1.user_pb2 import LogoutRequest, LogoutResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import ensure_may_end
+from svc_user.domain.logins import ensure_may_end
 from svc_user.sessions import session_meant
 
 

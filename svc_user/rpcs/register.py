@@ -4,7 +4,7 @@ from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import User
+from svc_user.domain.accounts import User
 from svc_user.registration import claim_both, make_account
 from svc_user.sessions import signed_in, start_session
 

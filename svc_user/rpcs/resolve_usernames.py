@@ -4,7 +4,7 @@ from aviary.user.v1.user_pb2 import ResolvedUsername, ResolveUsernamesRequest, R
 
 from runtime.context import Caller
 from svc_user.deps import Deps
-from svc_user.domain import username_key
+from svc_user.domain.names import username_key
 
 
 async def resolve_usernames(request: ResolveUsernamesRequest, _: Caller, deps: Deps) -> ResolveUsernamesResponse:

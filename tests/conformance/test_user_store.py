@@ -18,7 +18,9 @@ from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from stack import Addresses
-from svc_user.domain import Claim, Session, User
+from svc_user.domain.accounts import User
+from svc_user.domain.logins import Session
+from svc_user.domain.names import Claim
 from svc_user.events import user_registered
 from svc_user.store import SCHEMA, CqlUserStore, UserStore
 from svc_user.store_memory import MemoryUserStore

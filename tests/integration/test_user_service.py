@@ -36,7 +36,7 @@ from runtime.ids import SystemClock, uuid7_of
 from runtime.service import check_peer
 from simulation.bus import MemoryBus
 from stack.ports import pick_free
-from svc_user.domain import Claim, username_key
+from svc_user.domain.names import Claim, username_key
 from svc_user.emails import Emails
 from svc_user.store import SCHEMA, CqlUserStore
 

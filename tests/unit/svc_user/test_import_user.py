@@ -6,7 +6,8 @@ import pytest
 from aviary.user.v1.user_pb2 import GetUsersRequest, ImportUserRequest, ImportUserResponse
 
 from runtime.context import NOBODY, acting
-from svc_user.domain import Claim, User, username_key
+from svc_user.domain.accounts import User
+from svc_user.domain.names import Claim, username_key
 from svc_user.events import user_registered
 from tests.unit.svc_user.world import SERVICE, TEN_MINUTES_MS, World, failure
 

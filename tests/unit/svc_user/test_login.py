@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 from aviary.user.v1.user_pb2 import ImportUserRequest, LoginRequest, RefreshTokenRequest
 
 from runtime.context import acting
-from svc_user.domain import User
+from svc_user.domain.accounts import User
 from svc_user.passwords import Passwords
 from svc_user.store_memory import MemoryUserStore
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure

@@ -9,7 +9,7 @@ from aviary.user.v1.user_pb2 import RefreshTokenRequest, RefreshTokenResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from svc_user.domain import Session
+from svc_user.domain.logins import Session
 from svc_user.store_memory import MemoryUserStore
 from tests.unit.svc_user.world import World, failure
 

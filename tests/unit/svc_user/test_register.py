@@ -9,7 +9,8 @@ from aviary.user.v1.events_pb2 import UserRegistered
 from aviary.user.v1.user_pb2 import LoginRequest
 from structlog.testing import capture_logs
 
-from svc_user.domain import Claim, User, username_key
+from svc_user.domain.accounts import User
+from svc_user.domain.names import Claim, username_key
 from svc_user.events import user_registered
 from svc_user.tokens import key_id
 from tests.unit.svc_user.world import PASSWORD, SIGNING_KEY, TEN_MINUTES_MS, CallAt, World, failure

@@ -6,7 +6,7 @@ import pytest
 from aviary.user.v1.user_pb2 import ResolveUsernamesRequest
 
 from runtime.context import NOBODY, acting
-from svc_user.domain import Claim, username_key
+from svc_user.domain.names import Claim, username_key
 from tests.unit.svc_user.world import SERVICE, World, failure, signed_in
 
 
