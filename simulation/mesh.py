@@ -13,7 +13,7 @@ from aviary.timeline.v1 import timeline_pb2
 from aviary.timeline.v1.events_pb2 import FanoutChunk
 from aviary.timeline.v1.timeline_pb2_grpc import add_TimelineServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
-from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.events_pb2 import UserRegistered
@@ -28,6 +28,7 @@ from outbox import Outbox, OutboxRow
 from readers.recent import DELETED_TWEET, FOLLOW, OWN_TWEET, OwnWrites
 from runtime.bus import Consumers
 from runtime.config import Secret
+from signals.publisher import Publisher
 from simulation.broker import Broker, BrokerBus
 from simulation.bugs import Sound
 from simulation.dice import Dice
@@ -55,7 +56,6 @@ from svc_timeline.store_memory import MemoryHomeStore
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 from svc_tweet.deps import Deps as TweetDeps
 from svc_tweet.servicer import TweetServicer
-from svc_tweet.signals import StatusSignals
 from svc_tweet.store_memory import MemoryTweetStore
 from svc_user.deps import Deps as UserDeps
 from svc_user.emails import Emails
@@ -213,7 +213,7 @@ class Mesh:
         bus = BrokerBus(self.broker, node, "svc_tweet")
         await bus.declare([TweetCreated, TweetDeleted])
         outbox, store = self._outbox(node, bus, self.tweets)
-        signals = StatusSignals(bus, publisher_id=node.ids.next().bytes)
+        signals = Publisher(bus, TweetStatusSignal, publisher_id=node.ids.next().bytes)
         deps = TweetDeps(
             store=store,
             outbox=outbox,

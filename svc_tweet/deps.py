@@ -8,7 +8,7 @@ from outbox import Announcer
 from readers.recent import OwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
-from svc_tweet.signals import StatusSignals
+from signals.publisher import Publisher
 from svc_tweet.store import TweetStore
 
 
@@ -20,7 +20,7 @@ class Deps:
     outbox: Announcer
     user: UserServiceAsyncStub
     recent: OwnWrites
-    signals: StatusSignals
+    signals: Publisher
     clock: Clock
     ids: Ids
     faults: Faults

@@ -1,7 +1,7 @@
 """Builds a process of svc_tweet from its configuration; the only place that constructs adapters."""
 
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
-from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
+from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
@@ -14,10 +14,10 @@ from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.redis import connect_redis
 from runtime.service import Process, main
+from signals.publisher import Publisher
 from svc_tweet.config import Config
 from svc_tweet.deps import Deps
 from svc_tweet.servicer import TweetServicer
-from svc_tweet.signals import StatusSignals
 from svc_tweet.store import SCHEMA, CqlTweetStore
 
 
@@ -39,7 +39,7 @@ async def build(process: Process, config: Config) -> None:
 
     ids = Uuid7Ids(clock)
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
-    signals = StatusSignals(bus, publisher_id=ids.next().bytes)
+    signals = Publisher(bus, TweetStatusSignal, publisher_id=ids.next().bytes)
     process.on_close(signals.goodbye)
     deps = Deps(
         store=CqlTweetStore(cql, outbox),

@@ -22,7 +22,7 @@ async def delete_tweet(request: DeleteTweetRequest, caller: Caller, deps: Deps) 
     with deps.signals.doubted_unless_told():
         place = 0 if tweet.deleted else await announced(tweet, deps)
         await asyncio.gather(
-            deps.signals.tell(tweet_gone(tweet)),
+            deps.signals.tell(changes=[tweet_gone(tweet)]),
             deps.recent.record(caller.user_id, DELETED_TWEET, tweet_value(tweet.tweet_id.bytes, place)),
         )
     deps.faults.at("tweet.delete.before_answer")

@@ -18,6 +18,7 @@ CODE = (
     "outbox",
     "readers",
     "ordered",
+    "signals",
     "statuses",
     "svc_user",
     "svc_graph",

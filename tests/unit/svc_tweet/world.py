@@ -25,13 +25,13 @@ from runtime.errors import ServiceError, Unavailable, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids, split_ids
+from signals.publisher import Publisher
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from simulation.recent import RecordedWrites
 from svc_tweet.deps import Deps
 from svc_tweet.domain.tweets import Tweet
 from svc_tweet.servicer import TweetServicer
-from svc_tweet.signals import StatusSignals
 from svc_tweet.store_memory import MemoryTweetStore
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ class World:
 
     stub: Any
     store: LossyStore
-    signals: StatusSignals
+    signals: Publisher
     bus: MemoryBus
     outbox: MemoryOutbox
     names: FewNames
@@ -167,7 +167,7 @@ async def make_world() -> World:
     users = InProcessChannel(guard, service="tweet")
     users.register(add_UserServiceServicer_to_server, names)
     store = LossyStore(outbox.write, clock)
-    signals = StatusSignals(bus, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)
+    signals = Publisher(bus, events_pb2.TweetStatusSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)
     deps = Deps(
         store=store,
         outbox=outbox,

@@ -1,0 +1,93 @@
+"""How long what was learned of others is believed: while none of their signals may be lost. What signals say is kept elsewhere."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from google.protobuf.message import Message
+
+from runtime import telemetry
+from signals.publisher import signal_name
+
+SILENCE_S = 0.75
+FORGET_S = 60.0
+
+log = telemetry.logger(__name__)
+
+Lost = Callable[[], None]
+
+
+@dataclass(slots=True)
+class _Publisher:
+    sequence: int
+    heard_at: float
+
+
+class Epochs:
+    """The epochs of one kind of signal.
+
+    What is learned in epoch E is true as long as `epoch()` is E, but for what was heard since. The epoch moves when a signal may
+    have been lost (a gap in a publisher's numbers, or 750 ms without a heartbeat). While a publisher is silent there is no epoch:
+    whatever it changes now, nobody here will hear, and everything must be asked. A publisher that says goodbye may be silent; one
+    that died is waited for 60 seconds and then forgotten.
+    """
+
+    def __init__(self, monotonic: Callable[[], float], kind: type[Message]) -> None:
+        """`kind`: as `Publisher` sends it; what its repeated fields hold makes a signal more than a heartbeat."""
+        self._now = monotonic
+        self._name = signal_name(kind)
+        self._carriers = [field.name for field in kind.DESCRIPTOR.fields if field.is_repeated]
+        self._publishers: dict[bytes, _Publisher] = {}
+        self._since = monotonic()
+        self._epoch = 1
+        self._silent: set[bytes] = set()
+        self._watchers: list[Lost] = []
+
+    def epoch(self) -> int | None:
+        """The epoch in which what is learned now is true; None while nothing may be believed."""
+        now = self._now()
+        self._notice_silence(now)
+        if self._silent or not self._publishers or now - self._since < SILENCE_S:
+            return None
+        return self._epoch
+
+    def watch_lost(self, tell: Lost) -> Callable[[], None]:
+        """Call back when a publisher that was heard before skipped a number: something was said that nobody here heard.
+
+        Silence calls nobody: only `epoch()` shows it. Call the result to stop.
+        """
+        self._watchers.append(tell)
+        return partial(self._watchers.remove, tell)
+
+    def heard(self, signal: Any) -> None:
+        """A signal arrived. Call it before what the signal says is applied, without an await between the two."""
+        now = self._now()
+        self._notice_silence(now)
+        known = self._publishers.get(signal.publisher_id)
+        carries = any(getattr(signal, name) for name in self._carriers)
+        expected = (0 if known is None else known.sequence) + (1 if carries else 0)
+        self._silent.discard(signal.publisher_id)
+        self._publishers[signal.publisher_id] = _Publisher(max(signal.sequence, expected), now)
+        if signal.sequence > expected:
+            self.move("first_heard_late" if known is None else "gap")
+            if known is not None:
+                for tell in list(self._watchers):
+                    tell()
+        if signal.goodbye:
+            del self._publishers[signal.publisher_id]
+
+    def move(self, why: str) -> None:
+        """From now on nothing that was learned before is believed: also for who forgot what it had heard. `why` is for the log."""
+        self._epoch += 1
+        log.info("signals_unheard", signal=self._name, why=why)
+
+    def _notice_silence(self, now: float) -> None:
+        for publisher_id, publisher in list(self._publishers.items()):
+            quiet = now - publisher.heard_at
+            if quiet > SILENCE_S and publisher_id not in self._silent:
+                self._silent.add(publisher_id)
+                self.move("silence")
+            if quiet > FORGET_S:
+                self._silent.discard(publisher_id)
+                del self._publishers[publisher_id]
