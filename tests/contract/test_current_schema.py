@@ -19,8 +19,12 @@ def folded(files: list[Path]) -> dict[str, str]:
         if made := re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", text):
             tables.setdefault(made[1], text)
         elif added := re.match(r"ALTER TABLE (\w+) ADD (?:IF NOT EXISTS )?(.+)", text):
-            head, key, tail = tables[added[1]].partition("PRIMARY KEY (")
-            tables[added[1]] = f"{head}{added[2].strip('()')}, {key}{tail}"
+            before = r", PRIMARY KEY \(" if ", PRIMARY KEY (" in tables[added[1]] else r" \)(?: WITH .*)?$"
+            at = re.search(before, tables[added[1]])
+            assert at, f"{added[1]}: where do its columns end?"
+            tables[added[1]] = (
+                f"{tables[added[1]][: at.start()]}, {added[2].strip('()')}{tables[added[1]][at.start() :]}"
+            )
         elif dropped := re.match(r"DROP TABLE (?:IF EXISTS )?(\w+)", text):
             del tables[dropped[1]]
         else:
@@ -45,4 +49,13 @@ def test_an_added_column_stands_before_the_key(tmp_path: Path) -> None:
     second.write_text("ALTER TABLE t ADD b text;")
     assert folded([first, second]) == {
         "t": "CREATE TABLE IF NOT EXISTS t ( a int, b text, PRIMARY KEY ((a)) ) WITH gc_grace_seconds = 1"
+    }
+
+
+def test_an_added_column_stands_last_when_the_key_is_one_of_the_columns(tmp_path: Path) -> None:
+    first, second = tmp_path / "0001_a.cql", tmp_path / "0002_b.cql"
+    first.write_text("CREATE TABLE IF NOT EXISTS t (\n    a int PRIMARY KEY\n) WITH gc_grace_seconds = 1;")
+    second.write_text("ALTER TABLE t ADD IF NOT EXISTS b text, c int;")
+    assert folded([first, second]) == {
+        "t": "CREATE TABLE IF NOT EXISTS t ( a int PRIMARY KEY, b text, c int ) WITH gc_grace_seconds = 1"
     }
