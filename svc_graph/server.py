@@ -18,7 +18,8 @@ from svc_graph.accounts import KnownAccounts
 from svc_graph.config import Config
 from svc_graph.deps import Deps
 from svc_graph.servicer import GraphServicer
-from svc_graph.store import SCHEMA, CqlGraphStore
+from svc_graph.store import SCHEMA
+from svc_graph.store_cql import CqlGraphStore
 from svc_graph.turns import Turns
 
 

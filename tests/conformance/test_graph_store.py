@@ -17,7 +17,8 @@ from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together
 from svc_graph.events import follow_set
-from svc_graph.store import SCHEMA, CqlGraphStore, GraphStore
+from svc_graph.store import SCHEMA, GraphStore
+from svc_graph.store_cql import CqlGraphStore
 from svc_graph.store_memory import MemoryGraphStore
 
 CLOCK = SystemClock()

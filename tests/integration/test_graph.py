@@ -19,7 +19,7 @@ from readers.recent import Own
 from runtime.config import MeshConfig
 from runtime.ids import split_ids
 from svc_graph.domain import Edge, Pair, changed_together, follow_id
-from svc_graph.store import CqlGraphStore
+from svc_graph.store_cql import CqlGraphStore
 from svc_graph.time_lists import TimeLists
 from tests.integration.graph_mesh import Everybody, GraphProcess, Seen, graph_process, seen_by, tables, until
 
