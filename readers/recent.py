@@ -28,6 +28,8 @@ perhaps, and nobody remembers where.
 """
 BOOKMARK = b"b"
 """Value: an `OwnBookmark`."""
+PROFILE = b"p"
+"""Value: version of the user's own account, 8 bytes big endian, microseconds; the greatest counts."""
 
 KEPT_S = 60
 KEPT_ENTRIES = 256
@@ -106,6 +108,8 @@ class Own:
     bookmarks: Sequence[OwnBookmark]
     liking: Mapping[bytes, int] = field(default_factory=dict)
     """How many likes of a tweet, or ends of them, were begun."""
+    profile_version: int = 0
+    """The account is at least of this version; 0 when it was not changed."""
 
     @classmethod
     def of(cls, writes: Iterable[tuple[bytes, bytes]]) -> "Own":
@@ -115,7 +119,7 @@ class Own:
         likes: dict[OwnLike, None] = {}
         bookmarks: dict[OwnBookmark, None] = {}
         liking: Counter[bytes] = Counter()
-        graph_version = 0
+        graph_version = profile_version = 0
         for kind, value in writes:
             if kind in tweets:
                 tweet_id, known = value[:_ID], tweets[kind]
@@ -123,6 +127,8 @@ class Own:
                 known[tweet_id] = max(place, known.get(tweet_id, 0))
             elif kind == GRAPH_VERSION:
                 graph_version = max(graph_version, int.from_bytes(value))
+            elif kind == PROFILE:
+                profile_version = max(profile_version, int.from_bytes(value))
             elif kind == FOLLOW:
                 follow = OwnFollow(*_FOLLOW.unpack_from(value))
                 seen = follows.setdefault((follow.followee_id, follow.version), follow)
@@ -135,7 +141,8 @@ class Own:
             elif kind == BOOKMARK:
                 bookmarks[OwnBookmark(*_BOOKMARK.unpack_from(value))] = None
         own, deleted = tweets.values()
-        return cls(own, deleted, graph_version, list(follows.values()), list(likes), list(bookmarks), liking)
+        lists = list(follows.values()), list(likes), list(bookmarks)
+        return cls(own, deleted, graph_version, *lists, liking, profile_version)
 
 
 def _knowledge(follow: OwnFollow) -> int:

@@ -10,6 +10,7 @@ from readers.recent import (
     LIKE,
     LIKING,
     OWN_TWEET,
+    PROFILE,
     Own,
     OwnBookmark,
     OwnFollow,
@@ -31,9 +32,13 @@ def test_every_kind_is_read_as_it_was_written() -> None:
         (OWN_TWEET, tweet_value(A, PLACE)),
         (DELETED_TWEET, tweet_value(B, PLACE)),
     ]
-    writes += [(GRAPH_VERSION, n.to_bytes(8)) for n in (5, 7, 6)] + [(LIKING, A)] * 2
+    writes += (
+        [(GRAPH_VERSION, n.to_bytes(8)) for n in (5, 7, 6)]
+        + [(LIKING, A)] * 2
+        + [(PROFILE, n.to_bytes(8)) for n in (3, 9, 4)]
+    )
     own = Own.of(RecentWrites.parse([kind + value for kind, value in writes]))
-    assert own == Own({A: PLACE}, {B: PLACE}, 7, [unfollow, follow], [like], [bookmark], {A: 2})
+    assert own == Own({A: PLACE}, {B: PLACE}, 7, [unfollow, follow], [like], [bookmark], {A: 2}, 9)
 
 
 def test_a_write_that_was_recorded_again_counts_once_with_the_place_that_one_of_them_knows() -> None:
