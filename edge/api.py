@@ -9,6 +9,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
 from edge import openapi, pages
+from edge.addresses import Proxies
 from edge.app import App, Target
 from edge.auth import TokenVerifier
 from edge.cors import Cors
@@ -58,9 +59,10 @@ def build_app(
     cors_origins: Iterable[str] = (),
     max_in_flight: int = 1000,
     public_metrics: bool = True,
+    trusted_proxies: Proxies = (),
 ) -> App:
     """The application of the public port."""
-    return App(public_routes(endpoints, ops, public_metrics), Cors(cors_origins), max_in_flight)
+    return App(public_routes(endpoints, ops, public_metrics), Cors(cors_origins), max_in_flight, trusted_proxies)
 
 
 def public_routes(endpoints: Sequence[Endpoint], ops: OpsApp, public_metrics: bool = True) -> RouteTable[Target]:

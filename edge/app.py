@@ -7,6 +7,7 @@ from typing import Protocol
 from prometheus_client import Counter, Histogram
 
 from edge import problems
+from edge.addresses import Proxies
 from edge.binding import refusal
 from edge.compression import compressed
 from edge.cors import Cors
@@ -46,14 +47,15 @@ class Target(Protocol):
 class App:
     """Answers every request with a Response of a target or a problem document, never with anything else."""
 
-    def __init__(self, table: RouteTable[Target], cors: Cors, max_in_flight: int) -> None:
+    def __init__(self, table: RouteTable[Target], cors: Cors, max_in_flight: int, proxies: Proxies = ()) -> None:
         self._table = table
         self._cors = cors
         self._admission = Admission(max_in_flight)
+        self._proxies = proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        request = Request(scope, receive)
+        request = Request(scope, receive, self._proxies)
         started = time.perf_counter()
         name, response = await self._answer(request)
         response = compressed(response, request.headers.get(b"accept-encoding", b""))

@@ -1,4 +1,4 @@
-"""Where each field of a request message comes from in HTTP: path, query, body or header; rules about values are the guard's."""
+"""Where each field of a request message comes from in HTTP: path, query, body, header, address; rules about values are the guard's."""
 
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
@@ -11,9 +11,13 @@ from edge.json_codec.decode import MAX_PROBLEMS, Decoder
 from edge.json_codec.scalars import Refused, from_text
 from edge.routes import Route
 from edge.web import Request
+from runtime.contract import field_options
 from runtime.errors import FieldProblem, InvalidArgument
 
 _MAX_PARAMETERS = 100
+_OF_PROGRAMS = ("User-Agent",)
+"""Headers that programs send by themselves: none, an empty or an endless one is no fault of who makes the request."""
+_PROGRAM_CHARACTERS = 256
 
 
 class Binding:
@@ -28,6 +32,8 @@ class Binding:
         self._message = rpc.request
         elsewhere = dict.fromkeys(route.variables, "is given by the path")
         elsewhere |= {name: f"is given by the header {header}" for name, header in rpc.headers}
+        self._addresses = [name for name, field in fields.items() if field_options(field).client_address]
+        elsewhere |= dict.fromkeys(self._addresses, "is the address that the request comes from")
         free = [name for name in fields if name not in elsewhere]
         callers = [name for name in free if name in rpc.caller_fields]
         in_query = callers if route.takes_body else free
@@ -52,6 +58,8 @@ class Binding:
             self._fill_query(message, request.query, problems)
         for header, key, text in self._headers:
             self._fill_header(message, request, header, key, text, problems)
+        for name in self._addresses:
+            setattr(message, name, request.client_address())
         if self._reads_body:
             given = [name for name in self._shared if message.HasField(name)]
             body = await read_json(request)
@@ -79,7 +87,9 @@ class Binding:
         message: Message, request: Request, header: str, key: bytes, text: "_Text", problems: list[FieldProblem]
     ) -> None:
         values = [value.decode("latin-1") for name, value in request.raw_headers if name == key]
-        if values == [""]:
+        if header in _OF_PROGRAMS:
+            text.fill(message, ["".join(values[-1:])[:_PROGRAM_CHARACTERS]], problems, header)
+        elif values == [""]:
             problems.append(FieldProblem(header, "must not be empty"))
         elif values:
             text.fill(message, values, problems, header)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from cursors import parse_keys
+from edge.addresses import Proxies, parse_proxies
 from edge.auth import read_keys
 from runtime.config import Env, MeshConfig, Secret, address
 
@@ -33,6 +34,8 @@ class EdgeConfig:
     cursor_keys: Mapping[int, Secret]
     heartbeat_s: int
     """Seconds between two pings on a stream, at least 1."""
+    trusted_proxies: Proxies
+    """Networks of our own proxies: what they say in X-Forwarded-For about where a request came from is believed."""
     public_metrics: bool
     """Whether /metrics is served on the public port, too. Not in production."""
 
@@ -54,6 +57,7 @@ class EdgeConfig:
             max_in_flight=env.number("AVIARY_EDGE_MAX_IN_FLIGHT", 1000),
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             heartbeat_s=env.parsed("AVIARY_EDGE_HEARTBEAT_S", _seconds, 1, 25),
+            trusted_proxies=env.parsed("AVIARY_EDGE_TRUSTED_PROXIES", parse_proxies, (), ()),
             public_metrics=env.number("AVIARY_EDGE_PUBLIC_METRICS", 1) > 0,
         )
         env.done()

@@ -70,6 +70,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
         cors_origins=config.cors_origins,
         max_in_flight=config.max_in_flight,
         public_metrics=config.public_metrics,
+        trusted_proxies=config.trusted_proxies,
     )
     backlogs = {"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)}
     stream = await start_stream(process, config, deps, encoder, tokens, backlogs, bus, redis)

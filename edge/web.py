@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass, field
 
+from edge.addresses import Proxies, client_address
 from runtime.context import new_trace
 from runtime.errors import FieldProblem
 from runtime.http import Receive, Scope, Send
@@ -14,6 +15,7 @@ JSON = b"application/json"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 _TRACEPARENT = re.compile(rb"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
+_FORWARDED = b"x-forwarded-for"
 _ONCE = {b"authorization": "Authorization", b"content-type": "Content-Type", b"host": "Host"}
 
 
@@ -21,6 +23,8 @@ class Request:
     """A request whose head has arrived. Header names are lower case; of a repeated header the last value is in `headers`."""
 
     __slots__ = (
+        "_peer",
+        "_proxies",
         "_wants_host",
         "headers",
         "method",
@@ -32,7 +36,10 @@ class Request:
         "trace",
     )
 
-    def __init__(self, scope: Scope, receive: Receive) -> None:
+    def __init__(self, scope: Scope, receive: Receive, proxies: Proxies = ()) -> None:
+        """`proxies`: networks whose word is taken for where a request came from."""
+        self._peer: tuple[str, int] | None = scope.get("client")
+        self._proxies = proxies
         self.method: str = scope["method"]
         self.raw_path: bytes = scope["raw_path"]
         self.query: bytes = scope["query_string"]
@@ -44,6 +51,11 @@ class Request:
         # Without one of the client's own the trace names the request, so that its log lines are found by what the client saw.
         given = self.headers.get(b"x-request-id", b"")
         self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else self.trace[3:35]
+
+    def client_address(self) -> str:
+        """The address of the client, empty when unknown. Personal: it goes to who must have it, and never into logs."""
+        forwarded = [value for name, value in self.raw_headers if name == _FORWARDED]
+        return client_address(self._peer[0] if self._peer else "", forwarded, self._proxies)
 
     def head_problems(self) -> list[FieldProblem]:
         """What makes the head unclear: no Host in HTTP/1.1, or headers given more than once although only one can be meant.

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
+from edge.addresses import Proxies, parse_proxies
 from edge.api import build_app, endpoints_of, public_encoder
 from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
@@ -229,7 +230,7 @@ def as_alice(**headers: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
+async def edge_world(max_in_flight: int = 100, trusted_proxies: str = "") -> AsyncIterator[World]:
     """The port over fakes in the same process."""
     fakes = Fakes()
     channel = InProcessChannel(Guard(signer()))
@@ -240,7 +241,8 @@ async def edge_world(max_in_flight: int = 100) -> AsyncIterator[World]:
     channel.register(engage_pb2_grpc.add_EngageServiceServicer_to_server, FakeEngage(fakes))
     contracts = (user_pb2, graph_pb2, tweet_pb2, engage_pb2, view_pb2)
     files = [contract.DESCRIPTOR for contract in contracts]
-    async with serving([(file, channel) for file in files], fakes, max_in_flight) as world:
+    proxies = parse_proxies(trusted_proxies) if trusted_proxies else ()
+    async with serving([(file, channel) for file in files], fakes, max_in_flight, proxies) as world:
         yield world
 
 
@@ -264,11 +266,20 @@ async def remote_tweets() -> AsyncIterator[tuple[World, Callable[[], Awaitable[N
 
 @asynccontextmanager
 async def serving(
-    contracts: Sequence[tuple[FileDescriptor, aio.Channel]], fakes: Fakes, max_in_flight: int = 100
+    contracts: Sequence[tuple[FileDescriptor, aio.Channel]],
+    fakes: Fakes,
+    max_in_flight: int = 100,
+    proxies: Proxies = (),
 ) -> AsyncIterator[World]:
     """Start the port, stop it at the end."""
     endpoints = endpoints_of(contracts, TokenVerifier({"k1": KEY.public_key()}, SystemClock()), public_encoder())
-    app = build_app(endpoints, OpsApp(lambda: {"nats": "ok"}), cors_origins=[ORIGIN], max_in_flight=max_in_flight)
+    app = build_app(
+        endpoints,
+        OpsApp(lambda: {"nats": "ok"}),
+        cors_origins=[ORIGIN],
+        max_in_flight=max_in_flight,
+        trusted_proxies=proxies,
+    )
     server = HttpServer(app, "127.0.0.1", 0)
     running = asyncio.create_task(server.run())
 

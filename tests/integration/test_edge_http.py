@@ -25,6 +25,7 @@ from tests.waiting import until
 
 # Longer than any call may take; nothing here is timed more closely.
 BOUND_S = 10
+LOGIN = {"login": "alice", "password": "correct horse"}
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +79,7 @@ class TestSense:
         await world.client.get("/api/v1/users/me", headers=as_alice())
         caller = world.fakes.callers[-1]
         assert caller.user_id == ALICE.bytes
-        assert caller.scopes == ("read", "write", "follow", "notifications")
+        assert caller.scopes == ("read", "write", "follow", "notifications", "account")
         assert len(caller.session_id) == 16
         assert caller.service == ""
 
@@ -140,6 +141,36 @@ class TestSense:
     async def test_defaults_of_the_contract_apply(self, world: World) -> None:
         await world.client.get("/api/v1/timeline/home", headers=as_alice())
         assert world.last.limit == 200
+
+    async def test_a_login_tells_which_program_it_is_and_from_where(self, world: World) -> None:
+        await world.client.post("/api/v1/auth/login", json=LOGIN, headers={"User-Agent": "Kestrel/2"})
+        assert (world.last.client, world.last.client_address) == ("Kestrel/2", "127.0.0.1")
+
+    @pytest.mark.parametrize(("agent", "told"), [("", ""), ("x" * 9000, "x" * 256)])
+    async def test_whatever_a_program_calls_itself_does_not_refuse_a_login(
+        self, world: World, agent: str, told: str
+    ) -> None:
+        answer = await world.client.post("/api/v1/auth/login", json=LOGIN, headers={"User-Agent": agent})
+        assert (answer.status_code, world.last.client) == (200, told)
+
+    async def test_who_writes_another_address_into_a_header_is_not_believed(self, world: World) -> None:
+        await world.client.post("/api/v1/auth/login", json=LOGIN, headers={"X-Forwarded-For": "192.0.2.9"})
+        assert world.last.client_address == "127.0.0.1"
+
+    async def test_a_proxy_of_ours_is_believed_about_the_hop_before_it(self) -> None:
+        async with edge_world(trusted_proxies="127.0.0.0/8") as world:
+            headers = [("X-Forwarded-For", "198.51.100.1"), ("X-Forwarded-For", "192.0.2.9, 127.0.0.2")]
+            await world.client.post("/api/v1/auth/login", json=LOGIN, headers=headers)
+            assert world.last.client_address == "192.0.2.9"
+
+    @pytest.mark.parametrize("where", ["json", "params"])
+    async def test_an_address_or_a_program_is_not_taken_from_body_or_query(self, world: World, where: str) -> None:
+        """Who could say it would have the guesses of another counted, or none."""
+        for field in ("client_address", "client"):
+            given: dict[str, Any] = {"json": LOGIN}
+            given[where] = {**given.get(where, {}), field: "192.0.2.9"}
+            answer = await world.client.post("/api/v1/auth/login", **given)
+            assert [error["field"] for error in problem(answer, 400, "INVALID_REQUEST")["errors"]] == [field]
 
     async def test_an_old_token_does_not_keep_anybody_from_a_new_one(self, world: World) -> None:
         answer = await world.client.post(

@@ -80,6 +80,9 @@ async def test_limits_defaults_and_headers_come_from_the_contracts(document: dic
     told = found["GetHomeTimeline"]["responses"]["200"]
     assert "engagement" in told["headers"]["X-Aviary-Degraded"]["description"]
     assert "degraded" not in document["components"]["schemas"]["view.GetHomeTimelineResponse"]["properties"]
+    assert names(found["Login"], "header") == {"User-Agent"} and not names(found["Login"], "query")
+    login = found["Login"]["requestBody"]["content"]["application/json"]["schema"]
+    assert set(login["properties"]) == {"login", "password"}, "the address is not the client's to say"
     register = found["Register"]["requestBody"]["content"]["application/json"]["schema"]
     assert register["required"] == ["username", "email", "password"]
     assert register["properties"]["username"]["pattern"] == "^[A-Za-z0-9_]{3,15}$"
