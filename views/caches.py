@@ -14,10 +14,10 @@ from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 from grpc import aio
 
+from flights import Flights
 from runtime import telemetry
 from runtime.ids import split_ids
 from statuses import Statuses
-from views.flights import Flights
 from views.ids import raw_id
 from views.items import Author, CachedTweet
 

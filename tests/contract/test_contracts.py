@@ -20,6 +20,8 @@ CODE = (
     "ordered",
     "signals",
     "statuses",
+    "flights",
+    "relations",
     "svc_user",
     "svc_graph",
     "svc_tweet",

@@ -1,0 +1,208 @@
+"""The snapshots of viewers: kept, kept true by what svc_graph signals, asked for when they cannot be believed. What a change does is in snapshot.py."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Mapping, Set
+
+import grpc
+from aviary.graph.v1 import events_pb2, graph_pb2
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
+from grpc import aio
+
+from flights import Flights
+from relations.snapshot import EVERYTHING, Change, Sight, Snapshot
+from runtime import telemetry
+from runtime.ids import Clock
+from signals.epochs import Epochs
+
+HELD_IDS = 1_000_000
+CHECKED_EVERY_S = 30.0
+"""A snapshot is compared with its owner's now and then all the same: a write that nobody signalled is known after this time."""
+FRESH_S = 0.5
+"""While signals are missing, what was read so lately is believed: who hides something then answers a second after writing it, at the earliest."""
+AWAY_S = 600.0
+"""While svc_graph does not answer, what it said last is believed for so long."""
+_PAIRS_AT_ONCE = 100
+_NEVER = -1
+_DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+log = telemetry.logger(__name__)
+
+
+class _Kept:
+    """A snapshot, and as of when it is true: `read_at` (seconds of a monotonic clock) in `epoch`. Doubted: something heard may be wrong in it."""
+
+    __slots__ = ("doubted", "epoch", "read_at", "size", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, epoch: int, read_at: float, doubted: bool) -> None:
+        self.snapshot = snapshot
+        self.size = len(snapshot)
+        self.epoch = epoch
+        self.read_at = read_at
+        self.doubted = doubted
+
+
+class Relations:
+    """How viewers stand to others. A viewer without id is somebody without an account, who is apart from nobody.
+
+    Within an epoch of RelationSignal a snapshot is true, for what is heard is applied to it; outside of one it is asked for, and
+    answered with `unchanged` when nothing did. What a viewer did, who knows its version gets at once: `at_least`.
+    """
+
+    def __init__(
+        self,
+        graph: GraphServiceAsyncStub,
+        clock: Clock,
+        monotonic: Callable[[], float],
+        room: int = HELD_IDS,
+    ) -> None:
+        self._stub = graph
+        self._clock = clock
+        self._now = monotonic
+        self._room = room
+        self._held = 0
+        self._epochs = Epochs(monotonic, events_pb2.RelationSignal)
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._reading: dict[bytes, list[list[Change]]] = {}
+        """For each read that is under way, what was heard of its viewer since it began."""
+        self._flights = Flights(self._fetch, 1)
+        self._flying_in: int | None = None
+
+    def cached(self, viewer: bytes, at_least: int = 0) -> Snapshot | None:
+        """The snapshot, if it need not be asked for; it holds the viewer's own changes up to `at_least`."""
+        kept = self._kept.get(viewer)
+        if kept is None or kept.doubted or kept.snapshot.version < at_least:
+            return None
+        epoch = self._epochs.epoch()
+        if epoch is not None and kept.epoch != epoch:
+            return None
+        if self._now() - kept.read_at > (FRESH_S if epoch is None else CHECKED_EVERY_S):
+            return None
+        self._kept.move_to_end(viewer)
+        return kept.snapshot
+
+    async def get(self, viewer: bytes, at_least: int = 0, fresh: bool = False) -> Snapshot:
+        """A snapshot that holds the viewer's own changes up to `at_least`; `fresh`: everything before this call.
+
+        Raises AioRpcError when svc_graph does not answer and nothing that is good enough is known.
+        """
+        snapshot = None if fresh else self.cached(viewer, at_least)
+        if snapshot is not None:
+            return snapshot
+        epoch = self._epochs.epoch()
+        if epoch != self._flying_in:
+            # A read that began before a gap may lack what was not heard meanwhile.
+            self._flights.forget()
+            self._flying_in = epoch
+        try:
+            return (await self._flights.load([viewer], not fresh and at_least == 0 and epoch is not None))[viewer]
+        except aio.AioRpcError as error:
+            old = None if fresh else self._kept.get(viewer)
+            if error.code() not in _DOWN or old is None or old.snapshot.version < at_least:
+                raise
+            if self._now() - old.read_at > AWAY_S:
+                raise
+            log.warning("relations_are_old")
+            return old.snapshot
+
+    def sight(self, viewer: bytes, others: Collection[bytes] = (), at_least: int = 0) -> Sight | None:
+        """How the viewer stands to all and to the others, if nothing has to be asked.
+
+        Of `others` it is known for certain who is apart; of all but them only up to 10,000 who block the viewer.
+        """
+        if not viewer:
+            return EVERYTHING
+        snapshot = self.cached(viewer, at_least)
+        return None if snapshot is None or (others and snapshot.more_blocked_by) else self._sight(snapshot)
+
+    async def ask_sight(
+        self, viewer: bytes, others: Collection[bytes] = (), at_least: int = 0, fresh: bool = False
+    ) -> Sight:
+        """As `sight`, asking for what is not known. Raises AioRpcError."""
+        if not viewer:
+            return EVERYTHING
+        snapshot = await self.get(viewer, at_least, fresh)
+        sight = self._sight(snapshot)
+        if not (others and snapshot.more_blocked_by):
+            return sight
+        return sight._replace(apart=sight.apart | await self._blocking(viewer, [*set(others) - sight.apart]))
+
+    def _sight(self, snapshot: Snapshot) -> Sight:
+        return Sight(snapshot.follows, snapshot.apart, snapshot.muted(self._clock.now_ms()))
+
+    async def _blocking(self, viewer: bytes, others: list[bytes]) -> Set[bytes]:
+        """Those of the others who block the viewer, or are blocked."""
+        found: set[bytes] = set()
+        for start in range(0, len(others), _PAIRS_AT_ONCE):
+            some = others[start : start + _PAIRS_AT_ONCE]
+            answer = await self._stub.GetRelationships(
+                graph_pb2.GetRelationshipsRequest(user_id=viewer, other_ids=some)
+            )
+            found.update(entry.user_id for entry in answer.entries if entry.blocked_by or entry.blocking)
+        return found
+
+    async def heard(self, signal: events_pb2.RelationSignal) -> None:
+        """A signal arrived."""
+        self._epochs.heard(signal)
+        for c in signal.changes:
+            self._learn(Change(c.user_id, c.other_id, c.relation, c.set, c.version, c.until_ms))
+
+    async def announced_follow(self, event: events_pb2.FollowSet) -> None:
+        """A follow was announced: also one that nobody signalled, because its process died or never learned that it stands."""
+        follow, version = events_pb2.RELATION_FOLLOW, event.version
+        self._learn(Change(event.follower_id, event.followee_id, follow, event.following, version, certain=False))
+
+    async def announced_block(self, event: events_pb2.BlockSet) -> None:
+        """A block was announced, as follows are."""
+        block, version = events_pb2.RELATION_BLOCK, event.version
+        self._learn(Change(event.blocker_id, event.blocked_id, block, event.blocking, version, certain=False))
+
+    def _learn(self, change: Change) -> None:
+        both = change.relation == events_pb2.RELATION_BLOCK
+        concerned = (change.user_id, change.other_id) if both else (change.user_id,)
+        for viewer in concerned:
+            for heard in self._reading.get(viewer, ()):
+                heard.append(change)
+            kept = self._kept.get(viewer)
+            if kept is not None:
+                kept.doubted = not kept.snapshot.apply(change) or kept.doubted
+
+    async def _fetch(self, viewers: list[bytes]) -> Mapping[bytes, Snapshot]:
+        (viewer,) = viewers
+        kept = self._kept.get(viewer)
+        epoch = self._epochs.epoch()
+        asked_at = self._now()
+        # What was applied to a snapshot is in no state that svc_graph knows.
+        known = kept.snapshot.state if kept is not None and not kept.snapshot.changed else b""
+        heard: list[Change] = []
+        self._reading.setdefault(viewer, []).append(heard)
+        try:
+            answer = await self._stub.GetViewerSnapshot(graph_pb2.GetViewerSnapshotRequest(user_id=viewer, known=known))
+        finally:
+            self._reading[viewer].remove(heard)
+            if not self._reading[viewer]:
+                del self._reading[viewer]
+        if kept is not None and answer.unchanged:
+            # What was heard meanwhile is in it already; whether that doubted it is not told apart from doubts before.
+            snapshot, doubted = kept.snapshot, bool(heard) and kept.doubted
+        else:
+            snapshot = Snapshot(viewer, answer)
+            # A list: every change is to be applied, whatever came of the ones before it.
+            doubted = not all([snapshot.apply(change) for change in heard])
+        self._keep(_Kept(snapshot, _NEVER if epoch is None else epoch, asked_at, doubted))
+        return {viewer: snapshot}
+
+    def _keep(self, read: _Kept) -> None:
+        viewer = read.snapshot.viewer
+        kept = self._kept.get(viewer)
+        if kept is not None and kept.read_at > read.read_at:
+            return
+        self._drop(viewer)
+        self._kept[viewer] = read
+        self._held += read.size
+        while self._held > self._room:
+            self._drop(next(iter(self._kept)))
+
+    def _drop(self, viewer: bytes) -> None:
+        dropped = self._kept.pop(viewer, None)
+        if dropped is not None:
+            self._held -= dropped.size
