@@ -82,9 +82,13 @@ def changed_together(edges: Sequence[Edge], following: bool, least_us: int) -> l
     The lowest bit of a version says the state. So two processes that change one pair in the same microsecond either write
     the same cells or have different versions: no tie is ever left to the rules of the database.
     """
-    least = max(least_us, *(edge.version + 1 for edge in edges))
-    version = least + ((least & 1) ^ int(following))
+    version = version_saying(max(least_us, *(edge.version + 1 for edge in edges)), following)
     return [Change(edge, Edge(edge.pair, following, version)) for edge in edges]
+
+
+def version_saying(least: int, state: bool) -> int:
+    """The least version from `least` on whose lowest bit says the state."""
+    return least + ((least & 1) ^ int(state))
 
 
 def follow_id(pair: Pair, version: int) -> uuid.UUID:

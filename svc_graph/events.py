@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet
 
 from runtime.ids import derived
 from svc_graph.domain import Change, Edge
+from svc_graph.stances import Stance
 
-Announcement = FollowSet | FollowerSet
+Announcement = FollowSet | FollowerSet | BlockSet
 
 
 def follow_set(edge: Edge) -> FollowSet:
@@ -35,6 +36,20 @@ def follower_set(edge: Edge) -> FollowerSet:
         version=edge.version,
     )
     event.occurred_at.FromMicroseconds(edge.version)
+    return event
+
+
+def block_set(block: Stance) -> BlockSet:
+    """The announcement of a state of a block. The same state gives the same message, event id included."""
+    blocker, blocked = block.user_id.bytes, block.other_id.bytes
+    event = BlockSet(
+        event_id=derived(BlockSet.DESCRIPTOR.full_name, blocker, blocked, block.version.to_bytes(8)),
+        blocker_id=blocker,
+        blocked_id=blocked,
+        blocking=block.stands,
+        version=block.version,
+    )
+    event.occurred_at.FromMicroseconds(block.version)
     return event
 
 

@@ -10,6 +10,7 @@ from svc_graph.rpcs.get_follow_snapshot import get_follow_snapshot
 from svc_graph.rpcs.get_follower_page import get_follower_page
 from svc_graph.rpcs.get_follower_shards import get_follower_shards
 from svc_graph.rpcs.get_relationships import get_relationships
+from svc_graph.rpcs.get_viewer_snapshot import get_viewer_snapshot
 from svc_graph.rpcs.import_follows import import_follows
 from svc_graph.rpcs.list_followers_by_time import list_followers_by_time
 from svc_graph.rpcs.list_following_by_time import list_following_by_time
@@ -47,6 +48,12 @@ class GraphServicer(GraphServiceServicer):
     ) -> pb.GetFollowSnapshotResponse:
         """See rpcs/get_follow_snapshot.py."""
         return await get_follow_snapshot(request, current_caller(), self._deps)
+
+    async def GetViewerSnapshot(
+        self, request: pb.GetViewerSnapshotRequest, context: object
+    ) -> pb.GetViewerSnapshotResponse:
+        """See rpcs/get_viewer_snapshot.py."""
+        return await get_viewer_snapshot(request, current_caller(), self._deps)
 
     async def GetFollowerShards(
         self, request: pb.GetFollowerShardsRequest, context: object

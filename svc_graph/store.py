@@ -1,22 +1,67 @@
 """What the graph stores and promises; the CQL tables that keep the promises are in store_cql.py, rules in domain.py."""
 
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
+from svc_graph.stances import Relation, Stance, Ties, ViewerVersions
 
 SCHEMA = Path(__file__).parent / "schema"
 
 IN_ONE_QUERY = 100
 """ScyllaDB takes no more clustering keys in one query."""
 BEFORE_ALL = uuid.UUID(int=0)
+READ_BLOCKERS = 10_000
+"""Who blocks an account is read up to so many."""
+EXPIRED_KEPT_MS = 60_000
+"""A mute whose time is over leaves the list by time for good no earlier: clocks differ."""
 
 
-class GraphStore(Protocol):
-    """Follow edges in both directions."""
+class StanceStore(Protocol):
+    """Blocks and mutes, who blocks whom, and all that a viewer's snapshot holds."""
+
+    async def stances(self, relation: Relation, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> list[Stance]:
+        """How an account stands to each of the others, in the order asked for; version 0 and not standing when never set.
+
+        Sees every change that was acknowledged before.
+        """
+
+    async def set_stance(self, before: Stance, after: Stance, announce: Sequence[Announcement]) -> None:
+        """Store a state, its announcements and the account's new version, or nothing; `before` is the state that was read.
+
+        A state older than the stored one changes nothing. Storing one twice is storing it once.
+        Raises Unavailable when it was not acknowledged in time; then it may be stored, now or a little later.
+        """
+
+    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """Those of the others who block the account. Sees every change that was acknowledged before."""
+
+    async def list_stances(
+        self, relation: Relation, user_id: uuid.UUID, before: uuid.UUID | None, limit: int, now_ms: int
+    ) -> list[Stance]:
+        """What holds now, latest first, stance_ids strictly less than `before`. At most `limit`; fewer only at the end."""
+
+    async def viewer_versions(self, user_id: uuid.UUID) -> ViewerVersions:
+        """What changed last: of the account's own, and among those who block it. 0 for what never changed.
+
+        Sees every change that was acknowledged before.
+        """
+
+    async def raise_versions(self, own: Mapping[uuid.UUID, int], blocked_by: Mapping[uuid.UUID, int]) -> None:
+        """Let accounts have changed, of their own or in who blocks them, in at least these versions. A lesser one changes nothing."""
+
+    async def ties(self, user_id: uuid.UUID) -> Ties:
+        """How an account stands to everybody, as of now; of those who block it up to 10,000. Mutes whose time is over are among them.
+
+        Holds every change that was acknowledged before. Follows are told although a block stands between.
+        """
+
+
+class GraphStore(StanceStore, Protocol):
+    """Follow edges in both directions, blocks and mutes."""
 
     async def edges(self, pairs: Sequence[Pair]) -> list[Edge]:
         """The state of each pair, in the order asked for; a pair that was never set is version 0 and not following.
@@ -25,7 +70,7 @@ class GraphStore(Protocol):
         """
 
     async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
-        """Version of the latest change of each follower, whichever pair it was of; 0 for one that never changed.
+        """Version of the latest change of each follower, a follow, block or mute of whomever; 0 for one that never changed.
 
         Sees every change that was acknowledged before.
         """

@@ -1,4 +1,6 @@
-"""GraphStore on CQL: the follow edges, and what is stored together with them; the parts are in followers_cql.py and time_lists.py."""
+"""GraphStore on CQL: the follow edges, and what is stored together with them; the parts are in followers_cql.py, stances_cql.py
+and time_lists.py.
+"""
 
 import asyncio
 import uuid
@@ -9,17 +11,20 @@ from runtime.cql import Cql, until_acknowledged
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Snapshot
 from svc_graph.events import Announcement
 from svc_graph.followers_cql import CqlFollowers
+from svc_graph.stances import Ties
+from svc_graph.stances_cql import CqlStances
 from svc_graph.store import BEFORE_ALL, parts
 from svc_graph.time_lists import Row, TimeLists
 
 ACKNOWLEDGED_WITHIN_S = 2.5
 
 
-class CqlGraphStore(CqlFollowers):
+class CqlGraphStore(CqlFollowers, CqlStances):
     """The store on Cassandra or ScyllaDB. The edges and their mirror are keyed by pair, so in both the greater version wins."""
 
     def __init__(self, cql: Cql, outbox: CqlOutbox, snapshot_page: int = 5000) -> None:
         CqlFollowers.__init__(self, cql)
+        CqlStances.__init__(self, cql, self._store)
         self._cql = cql
         self._outbox = outbox
         self._snapshot_page = snapshot_page
@@ -58,7 +63,7 @@ class CqlGraphStore(CqlFollowers):
         """See GraphStore."""
         queries = [(part,) for part in parts(list(follower_ids))]
         answers = await asyncio.gather(*(self._cql.execute(self._versions, query) for query in queries))
-        known = {row[0]: row[1] for rows in answers for row in rows}
+        known = {row[0]: row[1] or 0 for rows in answers for row in rows}
         return {one: known.get(one, 0) for one in follower_ids}
 
     async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
@@ -86,6 +91,15 @@ class CqlGraphStore(CqlFollowers):
             if len(rows) < self._snapshot_page:
                 return Snapshot(found, version)
             after = rows[-1][0]
+
+    async def ties(self, user_id: uuid.UUID) -> Ties:
+        """See GraphStore."""
+        async with asyncio.TaskGroup() as reads:
+            follows = reads.create_task(self.snapshot(user_id))
+            blocked = reads.create_task(self.blocked_ids(user_id))
+            mutes = reads.create_task(self.mutes(user_id))
+            blockers = reads.create_task(self.blockers(user_id))
+        return Ties(follows.result().followee_ids, blocked.result(), mutes.result(), *blockers.result())
 
     async def _store(self, rows: list[Row], announce: Sequence[Announcement], version: int) -> None:
         rows += [self._outbox.row(event) for event in announce]

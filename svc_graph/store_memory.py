@@ -8,12 +8,15 @@ from google.protobuf.message import Message
 
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
+from svc_graph.stances import Ties
+from svc_graph.stances_memory import MemoryStances
 
 
-class MemoryGraphStore:
-    """GraphStore in one dictionary of edges. No method awaits between reading and writing, so each is atomic."""
+class MemoryGraphStore(MemoryStances):
+    """GraphStore in one dictionary of edges, and what MemoryStances keeps. No method awaits between reading and writing."""
 
     def __init__(self, announce: Callable[[Message], None]) -> None:
+        super().__init__(announce)
         self._announce = announce
         self._edges: dict[Pair, Edge] = {}
         self._from: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
@@ -25,10 +28,11 @@ class MemoryGraphStore:
 
     async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
         """See GraphStore."""
-        return {one: self._version(one) for one in follower_ids}
+        return {one: self._own_versions.get(one, 0) for one in follower_ids}
 
     async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """See GraphStore."""
+        await self.raise_versions({change.after.pair.follower_id: change.after.version for change in changes}, {})
         for change in changes:
             if change.after.version > self._edge(change.after.pair).version:
                 self._edges[change.after.pair] = change.after
@@ -50,7 +54,12 @@ class MemoryGraphStore:
     async def snapshot(self, follower_id: uuid.UUID) -> Snapshot:
         """See GraphStore."""
         mine = self._following(follower_id)
-        return Snapshot([edge.pair.followee_id for edge in mine], self._version(follower_id))
+        return Snapshot([edge.pair.followee_id for edge in mine], self._own_versions.get(follower_id, 0))
+
+    async def ties(self, user_id: uuid.UUID) -> Ties:
+        """See GraphStore."""
+        follows = [edge.pair.followee_id for edge in self._following(user_id)]
+        return Ties(follows, *self.stance_parts(user_id))
 
     async def follower_page(
         self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
@@ -75,10 +84,6 @@ class MemoryGraphStore:
     def _followers(self, followee_id: uuid.UUID) -> Iterable[Edge]:
         edges = (self._edges[Pair(one, followee_id)] for one in self._to.get(followee_id, ()))
         return (edge for edge in edges if edge.following)
-
-    def _version(self, follower_id: uuid.UUID) -> int:
-        ever = self._from.get(follower_id, ())
-        return max((self._edges[Pair(follower_id, one)].version for one in ever), default=0)
 
 
 def _page(rows: list[ListedFollow], before: uuid.UUID | None, limit: int) -> list[ListedFollow]:

@@ -13,7 +13,7 @@ from svc_graph.domain import Edge, ListedFollow, Pair, version_of
 Row = tuple[Statement, Sequence[Any]]
 Current = Callable[[uuid.UUID, Sequence[uuid.UUID]], Awaitable[dict[uuid.UUID, uuid.UUID]]]
 
-_AFTER_ALL = uuid7_of((1 << 48) - 1, (1 << 74) - 1)
+AFTER_ALL = uuid7_of((1 << 48) - 1, (1 << 74) - 1)
 
 log = telemetry.logger(__name__)
 
@@ -92,7 +92,7 @@ class TimeLists:
         found: list[ListedFollow] = []
         while True:
             wanted = limit - len(found)
-            rows = [ListedFollow(*row) for row in await self._cql.execute(query, (owner, before or _AFTER_ALL, wanted))]
+            rows = [ListedFollow(*row) for row in await self._cql.execute(query, (owner, before or AFTER_ALL, wanted))]
             states = await current(owner, [row.user_id for row in rows])
             doubtful = [row for row in rows if states.get(row.user_id) != row.follow_id]
             found += [row for row in rows if states.get(row.user_id) == row.follow_id]

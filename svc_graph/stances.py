@@ -1,0 +1,81 @@
+"""What blocks and mutes are, and what a viewer's snapshot is made of; no I/O here. Follows are in domain.py."""
+
+import struct
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from aviary.graph.v1 import events_pb2
+
+from svc_graph.domain import Pair, follow_id, version_saying
+
+Relation: TypeAlias = events_pb2.Relation.ValueType
+BLOCK = events_pb2.RELATION_BLOCK
+MUTE = events_pb2.RELATION_MUTE
+
+STATE_LIFETIME_MS = 300_000
+"""For so long `unchanged` is answered to a state: what only a crash between two processes could leave unseen ends with it."""
+_STATE = struct.Struct(">BQQQ")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Stance:
+    """How an account stands to another in one respect. Of two states the one with the greater version is the later; 0: never set."""
+
+    relation: Relation
+    user_id: uuid.UUID
+    other_id: uuid.UUID
+    stands: bool = False
+    version: int = 0
+    until_ms: int = 0
+    """When it ends by itself; 0 for never."""
+
+    @property
+    def stance_id(self) -> uuid.UUID:
+        """Place of this state in lists by time."""
+        return follow_id(Pair(self.user_id, self.other_id), self.version)
+
+    def holds(self, now_ms: int) -> bool:
+        """Whether it stands and its time is not over."""
+        return self.stands and (not self.until_ms or self.until_ms > now_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerVersions:
+    """What a viewer's snapshot depends on: the version of the viewer's own changes, and that of who blocks the viewer."""
+
+    own: int
+    blocked_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ties:
+    """How an account stands to everybody: whom it follows, blocks and mutes, and who blocks it, up to a bound."""
+
+    followee_ids: Sequence[uuid.UUID]
+    blocked_ids: Sequence[uuid.UUID]
+    mutes: Sequence[Stance]
+    blocked_by_ids: Sequence[uuid.UUID]
+    more_blocked_by: bool
+
+
+def changed_stance(before: Stance, stands: bool, until_ms: int, least_us: int) -> Stance:
+    """The state after `before`, of version `least_us` (the time now, usually) or later. The lowest bit says the state, as in a follow."""
+    version = version_saying(max(least_us, before.version + 1), stands)
+    return replace(before, stands=stands, until_ms=until_ms, version=version)
+
+
+def packed_state(versions: ViewerVersions, now_ms: int) -> bytes:
+    """The name of a state of all four sets, as of now."""
+    return _STATE.pack(_FORMAT, now_ms, versions.own, versions.blocked_by)
+
+
+def is_current(known: bytes, versions: ViewerVersions, now_ms: int) -> bool:
+    """Whether nothing changed since a state was named, and it was named lately. False for bytes that name none."""
+    if len(known) != _STATE.size:
+        return False
+    form, named_ms, own, blocked_by = _STATE.unpack(known)
+    young = abs(now_ms - named_ms) < STATE_LIFETIME_MS
+    return form == _FORMAT and young and (own, blocked_by) == (versions.own, versions.blocked_by)

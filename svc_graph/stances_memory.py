@@ -1,0 +1,74 @@
+"""The promises of StanceStore in memory; follows are in store_memory.py."""
+
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from google.protobuf.message import Message
+
+from svc_graph.events import Announcement
+from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions
+from svc_graph.store import READ_BLOCKERS
+
+_Key = tuple[int, uuid.UUID]
+
+
+class MemoryStances:
+    """Blocks and mutes in dictionaries. No method awaits between reading and writing, so each is atomic."""
+
+    def __init__(self, announce: Callable[[Message], None]) -> None:
+        self._announce_stances = announce
+        self._stances: dict[_Key, dict[uuid.UUID, Stance]] = defaultdict(dict)
+        self._blockers: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
+        self._own_versions: dict[uuid.UUID, int] = {}
+        self._blocked_by_versions: dict[uuid.UUID, int] = {}
+
+    async def stances(self, relation: Relation, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> list[Stance]:
+        """See StanceStore."""
+        known = self._stances.get((relation, user_id), {})
+        return [known.get(other, Stance(relation, user_id, other)) for other in other_ids]
+
+    async def set_stance(self, before: Stance, after: Stance, announce: Sequence[Announcement]) -> None:
+        """See StanceStore."""
+        stored = self._stances[after.relation, after.user_id]
+        if after.version > stored.get(after.other_id, before).version:
+            stored[after.other_id] = after
+            if after.relation == BLOCK:
+                blockers = self._blockers[after.other_id]
+                (blockers.add if after.stands else blockers.discard)(after.user_id)
+        blocked = {after.other_id: after.version} if after.relation == BLOCK else {}
+        await self.raise_versions({after.user_id: after.version}, blocked)
+        for event in announce:
+            self._announce_stances(event)
+
+    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """See StanceStore."""
+        return self._blockers.get(user_id, set()) & set(other_ids)
+
+    async def list_stances(
+        self, relation: Relation, user_id: uuid.UUID, before: uuid.UUID | None, limit: int, now_ms: int
+    ) -> list[Stance]:
+        """See StanceStore."""
+        held = [stance for stance in self._stances.get((relation, user_id), {}).values() if stance.holds(now_ms)]
+        older = [stance for stance in held if before is None or stance.stance_id < before]
+        return sorted(older, key=lambda stance: stance.stance_id, reverse=True)[:limit]
+
+    async def viewer_versions(self, user_id: uuid.UUID) -> ViewerVersions:
+        """See StanceStore."""
+        return ViewerVersions(self._own_versions.get(user_id, 0), self._blocked_by_versions.get(user_id, 0))
+
+    async def raise_versions(self, own: Mapping[uuid.UUID, int], blocked_by: Mapping[uuid.UUID, int]) -> None:
+        """See StanceStore."""
+        for known, raised in ((self._own_versions, own), (self._blocked_by_versions, blocked_by)):
+            for user_id, version in raised.items():
+                known[user_id] = max(version, known.get(user_id, 0))
+
+    def standing(self, relation: Relation, user_id: uuid.UUID) -> list[Stance]:
+        """The blocks or mutes of an account that nobody ended."""
+        return [stance for stance in self._stances.get((relation, user_id), {}).values() if stance.stands]
+
+    def stance_parts(self, user_id: uuid.UUID) -> tuple[list[uuid.UUID], list[Stance], list[uuid.UUID], bool]:
+        """Of Ties all but the follows."""
+        blockers = sorted(self._blockers.get(user_id, ()))
+        blocked = [stance.other_id for stance in self.standing(BLOCK, user_id)]
+        return blocked, self.standing(MUTE, user_id), blockers[:READ_BLOCKERS], len(blockers) > READ_BLOCKERS
