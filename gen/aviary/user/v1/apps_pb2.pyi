@@ -637,22 +637,26 @@ class RevokeAppTokenRequest(_message.Message):
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     CLIENT_SECRET_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    SESSION_ID_FIELD_NUMBER: _builtins.int
     client_id: _builtins.str
     """The app."""
     client_secret: _builtins.str
     """Of a confidential app."""
     token: _builtins.str
-    """Access or refresh token."""
+    """Refresh token."""
+    session_id: _builtins.bytes
+    """Instead of it the login of an access token that who asks has verified, 16 bytes."""
     def __init__(
         self,
         *,
         client_id: _builtins.str = ...,
         client_secret: _builtins.str = ...,
         token: _builtins.str = ...,
+        session_id: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "client_secret", b"client_secret", "token", b"token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "client_secret", b"client_secret", "session_id", b"session_id", "token", b"token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
