@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret, address
+from svc_graph.levels_cql import LevelLimits
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,7 @@ class Config:
     user_address: str
     cursor_keys: dict[int, Secret]
     known_accounts: int
+    levels: LevelLimits
 
     @staticmethod
     def from_env(values: Mapping[str, str]) -> "Config":
@@ -25,6 +27,10 @@ class Config:
             user_address=address(env, "user"),
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             known_accounts=env.number("AVIARY_GRAPH_KNOWN_ACCOUNTS", 100_000),
+            levels=LevelLimits(
+                partition_followers=env.number("AVIARY_GRAPH_LEVEL0", 50_000),
+                believed_s=env.number("AVIARY_GRAPH_LEVEL_BELIEVED_MS", 30_000) / 1000,
+            ),
         )
         env.done()
         return config

@@ -17,6 +17,8 @@ from runtime.service import Process, check_peer, main
 from svc_graph.accounts import KnownAccounts
 from svc_graph.config import Config
 from svc_graph.deps import Deps
+from svc_graph.growth import Growth
+from svc_graph.levels_cql import CqlLevels
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
 from svc_graph.store_cql import CqlGraphStore
@@ -40,8 +42,11 @@ async def build(process: Process, config: Config) -> None:
     process.check("user", lambda: check_peer(user))
 
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
+    levels = CqlLevels(cql, config.levels)
+    growth = Growth(levels, clock, process.faults)
+    store = CqlGraphStore(cql, outbox, levels, growth.noticed)
     deps = Deps(
-        store=CqlGraphStore(cql, outbox),
+        store=store,
         outbox=outbox,
         recent=RecentWrites(redis, mesh.namespace),
         accounts=KnownAccounts(UserServiceStub(user), config.known_accounts),
@@ -53,6 +58,7 @@ async def build(process: Process, config: Config) -> None:
     process.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
     process.background("relay", outbox.relay)
+    process.background("growth", lambda: growth.run(store))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ from svc_graph.domain import version_of
 from svc_graph.events import Announcement
 from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions
 from svc_graph.store import BEFORE_ALL, EXPIRED_KEPT_MS, READ_BLOCKERS, parts
-from svc_graph.time_lists import AFTER_ALL, Row
+from svc_graph.slots_cql import Row
+from svc_graph.time_lists import AFTER_ALL
 
 ACKNOWLEDGED_WITHIN_S = 2.5
 _PAGE = 5000

@@ -97,6 +97,9 @@ class GraphStore(StanceStore, Protocol):
     async def snapshot(self, follower_id: uuid.UUID) -> Snapshot:
         """All that an account follows now, with the version of its latest change; version 0 when it never changed."""
 
+    async def follower_shards(self, followee_id: uuid.UUID) -> list[Shard]:
+        """Every partition in which followers of the account lie; whoever followed before the call is in one of them, or in two."""
+
     async def follower_page(
         self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
     ) -> list[uuid.UUID]:

@@ -4,31 +4,44 @@ and time_lists.py.
 
 import asyncio
 import uuid
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
-from svc_graph.domain import Change, Edge, ListedFollow, Pair, Snapshot
+from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
 from svc_graph.followers_cql import CqlFollowers
+from svc_graph.levels import Crowd, Level, is_worth_a_look, shard_of
+from svc_graph.levels_cql import CqlLevels
+from svc_graph.slots_cql import Row
 from svc_graph.stances import Ties
 from svc_graph.stances_cql import CqlStances
 from svc_graph.store import BEFORE_ALL, parts
-from svc_graph.time_lists import Row, TimeLists
+from svc_graph.time_lists import TimeLists
 
 ACKNOWLEDGED_WITHIN_S = 2.5
 
 
-class CqlGraphStore(CqlFollowers, CqlStances):
+class CqlGraphStore(CqlStances):
     """The store on Cassandra or ScyllaDB. The edges and their mirror are keyed by pair, so in both the greater version wins."""
 
-    def __init__(self, cql: Cql, outbox: CqlOutbox, snapshot_page: int = 5000) -> None:
-        CqlFollowers.__init__(self, cql)
+    def __init__(
+        self,
+        cql: Cql,
+        outbox: CqlOutbox,
+        levels: CqlLevels,
+        noticed: Callable[[Crowd], None] = lambda _: None,
+        snapshot_page: int = 5000,
+    ) -> None:
+        """`noticed` is told of partitions of followers that may be full."""
         CqlStances.__init__(self, cql, self._store)
         self._cql = cql
         self._outbox = outbox
+        self._levels = levels
+        self._noticed = noticed
         self._snapshot_page = snapshot_page
-        self._lists = TimeLists(cql, self)
+        self._followers = CqlFollowers(cql, levels, self)
+        self._lists = TimeLists(cql, self, levels)
         prepare = cql.prepare
         # What are the states of pairs of one follower?
         edge = "SELECT follower_id, followee_id, following, version FROM follow_edges"
@@ -68,8 +81,12 @@ class CqlGraphStore(CqlFollowers, CqlStances):
 
     async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """See GraphStore. One logged batch, repeated while nobody acknowledged it: repeating writes the same cells."""
-        rows = [row for change in changes for row in self._rows(change)]
+        levels = await self._levels.of({change.after.pair.followee_id for change in changes})
+        rows = [row for change in changes for row in self._rows(change, levels[change.after.pair.followee_id])]
         await self._store(rows, announce, changes[0].after.version)
+        for follower_id, followee_id in (change.after.pair for change in changes if change.after.following):
+            if is_worth_a_look(follower_id, self._levels.limits.partition_followers):
+                self._noticed(Crowd(followee_id, shard_of(follower_id, levels[followee_id].written)))
 
     async def list_following(self, follower_id: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
         """See GraphStore."""
@@ -101,18 +118,40 @@ class CqlGraphStore(CqlFollowers, CqlStances):
             blockers = reads.create_task(self.blockers(user_id))
         return Ties(follows.result().followee_ids, blocked.result(), mutes.result(), *blockers.result())
 
+    async def follower_shards(self, followee_id: uuid.UUID) -> list[Shard]:
+        """See GraphStore."""
+        return await self._followers.shards(followee_id)
+
+    async def follower_page(
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+    ) -> list[uuid.UUID]:
+        """See GraphStore."""
+        return await self._followers.page(followee_id, shard, after, limit)
+
+    async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+        """See GraphStore."""
+        return set(await self._followers.follows_from(followee_id, others))
+
+    async def follows_from(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+        """See time_lists.Edges."""
+        return await self._followers.follows_from(followee_id, others)
+
+    async def partition_size(self, crowd: Crowd) -> int:
+        """See growth.Counter."""
+        return await self._followers.partition_size(crowd)
+
     async def _store(self, rows: list[Row], announce: Sequence[Announcement], version: int) -> None:
         rows += [self._outbox.row(event) for event in announce]
         await until_acknowledged(lambda: self._cql.logged_batch(rows, timestamp_us=version), ACKNOWLEDGED_WITHIN_S)
 
-    def _rows(self, change: Change) -> Iterable[Row]:
+    def _rows(self, change: Change, level: Level) -> Iterable[Row]:
         pair, after = change.after.pair, change.after
         yield self._set_edge, (pair.follower_id, pair.followee_id, after.following, after.version, after.version)
-        yield from self.follower_rows(after)
+        yield from self._followers.rows(after, level)
         if after.following:
-            yield from self._lists.added(after)
+            yield from self._lists.added(after, level)
         else:
-            yield from self._lists.dropped(pair, change.before.follow_id)
+            yield from self._lists.dropped(pair, change.before.follow_id, level)
 
 
 def _grouped(pairs: Iterable[tuple[uuid.UUID, uuid.UUID]]) -> Iterator[tuple[uuid.UUID, Sequence[uuid.UUID]]]:

@@ -61,6 +61,10 @@ class MemoryGraphStore(MemoryStances):
         follows = [edge.pair.followee_id for edge in self._following(user_id)]
         return Ties(follows, *self.stance_parts(user_id))
 
+    async def follower_shards(self, followee_id: uuid.UUID) -> list[Shard]:
+        """See GraphStore. Memory holds as many as there are in one place."""
+        return [WHOLE]
+
     async def follower_page(
         self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
     ) -> list[uuid.UUID]:

@@ -1,12 +1,14 @@
 """GetFollowerShards: the partitions that hold the followers of an account."""
 
+import uuid
+
 from aviary.graph.v1.graph_pb2 import FollowerShard, GetFollowerShardsRequest, GetFollowerShardsResponse
 
 from runtime.context import Caller
 from svc_graph.deps import Deps
-from svc_graph.domain import WHOLE
 
 
-async def get_follower_shards(_: GetFollowerShardsRequest, __: Caller, ___: Deps) -> GetFollowerShardsResponse:
-    """The partitions of the account's followers. Every account lies in the one partition of level 0."""
-    return GetFollowerShardsResponse(shards=[FollowerShard(level=WHOLE.level, bucket=WHOLE.bucket)])
+async def get_follower_shards(request: GetFollowerShardsRequest, _: Caller, deps: Deps) -> GetFollowerShardsResponse:
+    """The partitions of the account's followers; whoever followed before the call is in one of them, or in two."""
+    shards = await deps.store.follower_shards(uuid.UUID(bytes=request.user_id))
+    return GetFollowerShardsResponse(shards=[FollowerShard(level=one.level, bucket=one.bucket) for one in shards])

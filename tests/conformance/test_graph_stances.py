@@ -16,6 +16,7 @@ from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_graph.domain import Edge, Pair, changed_together
 from svc_graph.events import block_set
+from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions, changed_stance
 from svc_graph.store import SCHEMA, GraphStore
 from svc_graph.store_cql import CqlGraphStore
@@ -39,7 +40,7 @@ def store(request: pytest.FixtureRequest) -> GraphStore:
     if request.param == "memory":
         return MemoryGraphStore(MemoryOutbox(bus, CLOCK).write)
     cql: Cql = request.getfixturevalue("cql")
-    return CqlGraphStore(cql, Outbox(CqlOutboxTable(cql, CLOCK), bus, CLOCK, NO_FAULTS))
+    return CqlGraphStore(cql, Outbox(CqlOutboxTable(cql, CLOCK), bus, CLOCK, NO_FAULTS), CqlLevels(cql, LevelLimits()))
 
 
 def accounts(count: int) -> list[uuid.UUID]:

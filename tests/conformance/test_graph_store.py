@@ -17,6 +17,7 @@ from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together
 from svc_graph.events import follow_set
+from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.store import SCHEMA, GraphStore
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.store_memory import MemoryGraphStore
@@ -49,7 +50,7 @@ def subject(request: pytest.FixtureRequest) -> Subject:
         return Subject(MemoryGraphStore(memory.write), memory)
     cql: Cql = request.getfixturevalue("cql")
     outbox = Outbox(CqlOutboxTable(cql, CLOCK), bus, CLOCK, NO_FAULTS)
-    return Subject(CqlGraphStore(cql, outbox, snapshot_page=7), outbox)
+    return Subject(CqlGraphStore(cql, outbox, CqlLevels(cql, LevelLimits()), snapshot_page=7), outbox)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ from runtime.ids import SystemClock, Uuid7Ids
 from runtime.redis import connect_redis
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
+from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
 from svc_graph.store_cql import CqlGraphStore
@@ -86,7 +87,7 @@ async def graph_process(config: MeshConfig, users: FewUsers) -> AsyncIterator[Gr
         user_channel.register(add_UserServiceServicer_to_server, users)
         recent = RecentWrites(redis, config.namespace)
         deps = Deps(
-            store=CqlGraphStore(cql, outbox),
+            store=CqlGraphStore(cql, outbox, CqlLevels(cql, LevelLimits())),
             outbox=outbox,
             recent=recent,
             accounts=KnownAccounts(UserServiceStub(user_channel), size=1000),

@@ -19,6 +19,8 @@ from readers.recent import Own
 from runtime.config import MeshConfig
 from runtime.ids import split_ids
 from svc_graph.domain import Edge, Pair, changed_together, follow_id
+from svc_graph.levels import Level
+from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.time_lists import TimeLists
 from tests.integration.graph_mesh import Everybody, GraphProcess, Seen, graph_process, seen_by, tables, until
@@ -97,7 +99,8 @@ async def test_a_listed_row_whose_batch_is_still_being_applied_is_hidden_and_not
     store, cql = two[0].deps.store, two[0].cql
     assert isinstance(store, CqlGraphStore)
     [change] = changed_together([Edge(Pair(alice, bob))], True, two[0].deps.clock.now_us())
-    await cql.logged_batch(list(TimeLists(cql, store).added(change.after)), timestamp_us=change.after.version)
+    rows = TimeLists(cql, store, CqlLevels(cql, LevelLimits())).added(change.after, Level())
+    await cql.logged_batch(list(rows), timestamp_us=change.after.version)
     assert await store.list_following(alice, None, 10) == await store.list_followers(bob, None, 10) == []
     await store.apply([change], [])
     assert [row.user_id for row in await store.list_following(alice, None, 10)] == [bob]
