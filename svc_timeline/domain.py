@@ -92,6 +92,7 @@ class OwnRecent(NamedTuple):
     tweet_ids: Sequence[bytes] = ()
     deleted_ids: Sequence[bytes] = ()
     graph_version: int = 0
+    profile_version: int = 0
     unknown: bool = False
 
 

@@ -170,7 +170,7 @@ class RedisWindows:
 def recent_of(writes: Iterable[tuple[bytes, bytes]], unknown: bool) -> OwnRecent:
     """Own writes of the last minute, sorted by what they are."""
     own = Own.of(writes)
-    return OwnRecent(list(own.tweets), list(own.deleted), own.graph_version, unknown)
+    return OwnRecent(list(own.tweets), list(own.deleted), own.graph_version, own.profile_version, unknown)
 
 
 def _by_tag(user_ids: Sequence[bytes]) -> Iterable[Sequence[bytes]]:

@@ -60,6 +60,7 @@ def _answer(page: Page, recent: OwnRecent) -> GetHomeResponse:
         author_ids=b"".join([entry.author_id for entry in page.entries]),
         has_more=page.has_more,
         graph_version=recent.graph_version,
+        profile_version=recent.profile_version,
         deleted_ids=b"".join(recent.deleted_ids),
         recent_unknown=recent.unknown,
     )

@@ -26,7 +26,7 @@ from aviary.options.v1 import options_pb2 as aviary_dot_options_dot_v1_dot_optio
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!aviary/timeline/v1/timeline.proto\x12\x12\x61viary.timeline.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\"\x95\x01\n\x0eGetHomeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1a\n\x06max_id\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12\x1c\n\x08since_id\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12%\n\x05limit\x18\x04 \x01(\rB\x11\xbaH\x07*\x05\x18\x90\x03(\x01\xca\xf3\x18\x03\x18\xc8\x01H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\x8e\x01\n\x0fGetHomeResponse\x12\x11\n\ttweet_ids\x18\x01 \x01(\x0c\x12\x12\n\nauthor_ids\x18\x02 \x01(\x0c\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x12\x15\n\rgraph_version\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65leted_ids\x18\x05 \x01(\x0c\x12\x16\n\x0erecent_unknown\x18\x06 \x01(\x08\x32t\n\x0fTimelineService\x12\x61\n\x07GetHome\x12\".aviary.timeline.v1.GetHomeRequest\x1a#.aviary.timeline.v1.GetHomeResponse\"\r\xca\xf3\x18\t\x08\x03\x18\x01(\xb8\x17\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!aviary/timeline/v1/timeline.proto\x12\x12\x61viary.timeline.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\"\x95\x01\n\x0eGetHomeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1a\n\x06max_id\x18\x02 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12\x1c\n\x08since_id\x18\x03 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\x12%\n\x05limit\x18\x04 \x01(\rB\x11\xbaH\x07*\x05\x18\x90\x03(\x01\xca\xf3\x18\x03\x18\xc8\x01H\x00\x88\x01\x01\x42\x08\n\x06_limit\"\xa7\x01\n\x0fGetHomeResponse\x12\x11\n\ttweet_ids\x18\x01 \x01(\x0c\x12\x12\n\nauthor_ids\x18\x02 \x01(\x0c\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x12\x15\n\rgraph_version\x18\x04 \x01(\x04\x12\x13\n\x0b\x64\x65leted_ids\x18\x05 \x01(\x0c\x12\x16\n\x0erecent_unknown\x18\x06 \x01(\x08\x12\x17\n\x0fprofile_version\x18\x07 \x01(\x04\x32t\n\x0fTimelineService\x12\x61\n\x07GetHome\x12\".aviary.timeline.v1.GetHomeRequest\x1a#.aviary.timeline.v1.GetHomeResponse\"\r\xca\xf3\x18\t\x08\x03\x18\x01(\xb8\x17\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,7 +46,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHOMEREQUEST']._serialized_start=120
   _globals['_GETHOMEREQUEST']._serialized_end=269
   _globals['_GETHOMERESPONSE']._serialized_start=272
-  _globals['_GETHOMERESPONSE']._serialized_end=414
-  _globals['_TIMELINESERVICE']._serialized_start=416
-  _globals['_TIMELINESERVICE']._serialized_end=532
+  _globals['_GETHOMERESPONSE']._serialized_end=439
+  _globals['_TIMELINESERVICE']._serialized_start=441
+  _globals['_TIMELINESERVICE']._serialized_end=557
 # @@protoc_insertion_point(module_scope)

@@ -64,6 +64,7 @@ class GetHomeResponse(_message.Message):
     GRAPH_VERSION_FIELD_NUMBER: _builtins.int
     DELETED_IDS_FIELD_NUMBER: _builtins.int
     RECENT_UNKNOWN_FIELD_NUMBER: _builtins.int
+    PROFILE_VERSION_FIELD_NUMBER: _builtins.int
     tweet_ids: _builtins.bytes
     """Tweets newest first, 16 bytes each, without separators."""
     author_ids: _builtins.bytes
@@ -71,11 +72,13 @@ class GetHomeResponse(_message.Message):
     has_more: _builtins.bool
     """Older entries follow."""
     graph_version: _builtins.int
-    """Microseconds of the reader's own latest follow or unfollow of the last minute, 0 for none: an older snapshot must not be used."""
+    """Microseconds of the reader's own latest change of a follow, block or mute within the last minute, 0 for none: an older snapshot must not be used."""
     deleted_ids: _builtins.bytes
     """Tweets that the reader deleted within the last minute, 16 bytes each."""
     recent_unknown: _builtins.bool
     """What the reader did lately is not known (the cache was lost): ask the owners."""
+    profile_version: _builtins.int
+    """Version of the reader's own account (microseconds) if it changed within the last minute, else 0: an older one must not be shown."""
     def __init__(
         self,
         *,
@@ -85,10 +88,11 @@ class GetHomeResponse(_message.Message):
         graph_version: _builtins.int = ...,
         deleted_ids: _builtins.bytes = ...,
         recent_unknown: _builtins.bool = ...,
+        profile_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_ids", b"author_ids", "deleted_ids", b"deleted_ids", "graph_version", b"graph_version", "has_more", b"has_more", "recent_unknown", b"recent_unknown", "tweet_ids", b"tweet_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_ids", b"author_ids", "deleted_ids", b"deleted_ids", "graph_version", b"graph_version", "has_more", b"has_more", "profile_version", b"profile_version", "recent_unknown", b"recent_unknown", "tweet_ids", b"tweet_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
