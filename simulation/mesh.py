@@ -16,7 +16,7 @@ from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
 from aviary.user.v1 import user_pb2
-from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal, UserRegistered
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -61,6 +61,7 @@ from svc_user.deps import Deps as UserDeps
 from svc_user.emails import Emails
 from svc_user.servicer import UserServicer
 from svc_user.store_memory import MemoryUserStore
+from svc_user.store_sessions_memory import MemorySessionStore
 from svc_user.tokens import TokenIssuer
 from views.build import Channels, build_deps, listen
 from views.servicer import ViewServicer
@@ -125,7 +126,9 @@ class Mesh:
         tweets, graph, users = (Disk(MemoryOutboxTable(clock)) for _ in range(3))
         self.tweets = Area(MemoryTweetStore(tweets.announce, clock), tweets)
         self.graph = Area(MemoryGraphStore(graph.announce), graph)
-        self.users = Area(MemoryUserStore(users.announce), users)
+        accounts = MemoryUserStore(users.announce)
+        self.users = Area(accounts, users)
+        self.logins = MemorySessionStore(accounts)
         self.homes = MemoryHomeStore(clock, limits.stored_ttl_s)
         self.windows = bug.windows(SkewedClock(loop, dice.between(-1000, 1000)), limits)
         self.presence = MemoryPresence()
@@ -177,21 +180,28 @@ class Mesh:
 
     async def _build_user(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_user")
-        await bus.declare([UserRegistered])
+        await bus.declare([UserRegistered, AccountChanged])
         outbox, store = self._outbox(node, bus, self.users)
         passwords: Any = InstantPasswords()
+        logins: Any = Remote(self.logins, self.database.reach)
+        signals = Publisher(bus, AccountSignal, publisher_id=node.ids.next().bytes)
         deps = UserDeps(
             store=store,
+            logins=logins,
             outbox=outbox,
+            recent=self._recent(),
             passwords=passwords,
             emails=_EMAILS,
             tokens=TokenIssuer(_SIGNING_KEY, Secret(b"r" * 32), node.clock, 900),
+            signals=signals,
+            cursors=Cursors(_CURSOR_KEYS, node.clock),
             clock=node.clock,
             ids=node.ids,
             faults=node.faults,
             claim_abandoned_ms=20_000,
         )
         node.serve(add_UserServiceServicer_to_server, UserServicer(deps))
+        node.background("account-heartbeat", signals.beat)
 
     async def _build_graph(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_graph")
@@ -268,6 +278,6 @@ class Mesh:
             graph=self.wire(node, "graph", graph_pb2.DESCRIPTOR),
             engage=self.wire(node, "engage", engage_pb2.DESCRIPTOR),
         )
-        deps = build_deps(channels, node.loop.time)
+        deps = build_deps(channels, node.loop.time, node.clock)
         await listen(deps, BrokerBus(self.broker, node, "edge"))
         node.serve(add_ViewServiceServicer_to_server, ViewServicer(deps))

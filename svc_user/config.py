@@ -9,6 +9,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
+from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret
 from svc_user.domain.names import FINISH_WITHIN_MS
 
@@ -23,6 +24,7 @@ class Config:
     email_key: Secret
     refresh_key: Secret
     signing_key: Ed25519PrivateKey = field(repr=False)
+    cursor_keys: dict[int, Secret]
     access_token_s: int
     session_s: int
     claim_abandoned_s: int
@@ -38,6 +40,7 @@ class Config:
             email_key=env.secret("AVIARY_USER_EMAIL_KEY"),
             refresh_key=env.secret("AVIARY_USER_REFRESH_KEY"),
             signing_key=env.parsed("AVIARY_USER_SIGNING_KEY", _signing_key, Ed25519PrivateKey.generate()),
+            cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             access_token_s=env.number("AVIARY_USER_ACCESS_TOKEN_S", 15 * 60),
             session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
             claim_abandoned_s=env.parsed("AVIARY_USER_CLAIM_ABANDONED_S", _abandoned_s, 0, 10 * 60),

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from cursors import Cursors
 from outbox import Announcer
+from readers.recent import OwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
+from signals.publisher import Publisher
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords
 from svc_user.store import UserStore
+from svc_user.store_sessions import SessionStore
 from svc_user.tokens import TokenIssuer
 
 
@@ -16,10 +20,14 @@ class Deps:
     """The ports of svc_user."""
 
     store: UserStore
+    logins: SessionStore
     outbox: Announcer
+    recent: OwnWrites
     passwords: Passwords
     emails: Emails
     tokens: TokenIssuer
+    signals: Publisher
+    cursors: Cursors
     clock: Clock
     ids: Ids
     faults: Faults

@@ -2,7 +2,16 @@
 
 from aviary.user.v1 import reason_pb2
 
-from runtime.errors import AlreadyExists, FailedPrecondition, NotFound, ResourceExhausted, Unauthenticated, named
+from runtime.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    Unauthenticated,
+    named,
+)
 
 
 class UsernameTaken(AlreadyExists):
@@ -15,6 +24,12 @@ class EmailTaken(AlreadyExists):
     """Another account has the e-mail address, or is being made with it."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_EMAIL_TAKEN)
+
+
+class UsernameReserved(FailedPrecondition):
+    """The username is kept for the system, or is easily taken for it."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_USERNAME_RESERVED)
 
 
 class PasswordTooCommon(FailedPrecondition):
@@ -30,9 +45,33 @@ class CredentialsWrong(Unauthenticated):
 
 
 class TooManyLogins(ResourceExhausted):
-    """More passwords are being checked than the process takes at once."""
+    """More passwords are being checked than the process takes at once, or one login is refreshed too often."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_LOGINS)
+
+
+class TooManyGuesses(ResourceExhausted):
+    """Too many wrong passwords for this name from here; the same is said of names that nobody has."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_GUESSES)
+
+
+class PasswordWrong(PermissionDenied):
+    """The password that was given as the current one is not the caller's."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_PASSWORD_WRONG)
+
+
+class AccountSuspended(PermissionDenied):
+    """The account is suspended."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_ACCOUNT_SUSPENDED)
+
+
+class SessionNotFound(NotFound):
+    """The caller has no such login."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_SESSION_NOT_FOUND)
 
 
 class RefreshTokenInvalid(Unauthenticated):
@@ -45,3 +84,27 @@ class UserNotFound(NotFound):
     """No such account."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_USER_NOT_FOUND)
+
+
+class AppNotFound(NotFound):
+    """No such app."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_APP_NOT_FOUND)
+
+
+class RedirectUriInvalid(InvalidArgument):
+    """A redirect address that no app may have, or that is none of this app's."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_REDIRECT_URI_INVALID)
+
+
+class GrantInvalid(FailedPrecondition):
+    """A code, a refresh token or a code verifier is wrong, used, expired, or another app's."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_GRANT_INVALID)
+
+
+class ClientInvalid(Unauthenticated):
+    """The app is unknown, or does not show its secret."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_CLIENT_INVALID)

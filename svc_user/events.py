@@ -1,6 +1,6 @@
 """What accounts announce; they react to nothing."""
 
-from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.events_pb2 import AccountChange, AccountChanged, UserRegistered
 
 from runtime.ids import derived, ms_of
 from svc_user.domain.accounts import User
@@ -13,3 +13,23 @@ def user_registered(user: User) -> UserRegistered:
     )
     event.occurred_at.FromMilliseconds(ms_of(user.user_id.bytes))
     return event
+
+
+def account_changed(user: User) -> AccountChanged:
+    """The announcement of an account as a change left it. The same version gives the same message, event id included."""
+    event = AccountChanged(
+        event_id=derived(AccountChanged.DESCRIPTOR.full_name, user.user_id.bytes, user.version.to_bytes(8)),
+        user_id=user.user_id.bytes,
+        version=user.version,
+        status=user.status,
+        limited=user.limited,
+    )
+    event.occurred_at.FromMicroseconds(user.version)
+    return event
+
+
+def account_change(user: User) -> AccountChange:
+    """What caches and edges are told at once of an account as it is now."""
+    return AccountChange(
+        user_id=user.user_id.bytes, version=user.changed_us, status=user.status, limited=user.limited, role=user.role
+    )

@@ -1,28 +1,37 @@
-"""Making an account whole or not at all: claims of unique names, their healing after a crash, and the one batch; no tokens here."""
+"""Making an account whole or not at all: both its names, and the one batch; no tokens here, and how names are claimed is in names.py."""
 
 import uuid
+
+from aviary.mesh.v1 import mesh_pb2
 
 from runtime.errors import Unavailable
 from svc_user.deps import Deps
 from svc_user.domain.accounts import User
-from svc_user.domain.names import FINISH_WITHIN_MS, Claim, is_abandoned, may_finish, username_key
+from svc_user.domain.names import FINISH_WITHIN_MS, Claim, may_finish, username_key
 from svc_user.errors import EmailTaken, UsernameTaken
 from svc_user.events import user_registered
+from svc_user.names import claim
 
 
-async def claim(key: bytes, wanted: Claim, deps: Deps) -> Claim:
-    """Claim a unique name unless somebody has it. Returns whose it is now: the wanted claim or another.
-
-    A claim that is old and has no account is what a crash left behind. Its id is fenced first, so that no batch of it that
-    still lies in a queue of the database can make a second account of that name.
-    """
-    holder = await deps.store.claim(key, wanted)
-    if holder.user_id == wanted.user_id or not is_abandoned(holder, deps.clock.now_ms(), deps.claim_abandoned_ms):
-        return holder
-    if await has_account(holder.user_id, deps):
-        return holder
-    await deps.store.fence(holder.user_id)
-    return await deps.store.take_over(key, holder, wanted)
+async def new_account(
+    username: str,
+    email: str,
+    password: str,
+    deps: Deps,
+    *,
+    display_name: str = "",
+    role: "mesh_pb2.Role.ValueType" = mesh_pb2.ROLE_UNSPECIFIED,
+) -> User:
+    """Make an account that can log in. Raises UsernameTaken, EmailTaken, PasswordTooCommon, TooManyLogins."""
+    deps.passwords.ensure_uncommon(password)
+    # Before the claims: what is slow must not age them.
+    password_hash = await deps.passwords.hash(password)
+    user_id = deps.ids.next()
+    sealed = deps.emails.seal(email, user_id)
+    user = User(user_id, username, display_name or username, email=sealed, role=role)
+    held = await claim_both(user_id, username, email, deps)
+    await make_account(user, password_hash, held, deps)
+    return user
 
 
 async def claim_both(user_id: uuid.UUID, username: str, email: str, deps: Deps) -> Claim:
@@ -45,8 +54,3 @@ async def make_account(user: User, password_hash: str | None, held: Claim, deps:
     await deps.store.insert_account(user, password_hash, announce=event)
     deps.faults.at("user.register.after_batch")
     await deps.outbox.publish_soon(event)
-
-
-async def has_account(user_id: uuid.UUID, deps: Deps) -> bool:
-    """Whether a claimed id became an account."""
-    return bool(await deps.store.get_users([user_id]))

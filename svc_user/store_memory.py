@@ -1,14 +1,15 @@
 """The promises of UserStore in memory, for unit tests and simulation; nothing here survives the process."""
 
 import uuid
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, replace
+from typing import Any
 
-from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 from google.protobuf.message import Message
 
 from runtime.errors import InvalidCursor
 from svc_user.domain.accounts import User, UserPage
-from svc_user.domain.logins import Session
 from svc_user.domain.names import Claim
 
 _ID_BYTES = 16
@@ -20,78 +21,78 @@ class MemoryUserStore:
     def __init__(self, announce: Callable[[Message], None]) -> None:
         self._announce = announce
         self._claims: dict[bytes, Claim] = {}
-        self._users: dict[uuid.UUID, User] = {}
-        self._credentials: dict[uuid.UUID, str] = {}
+        self.users: dict[uuid.UUID, User] = {}
+        self.credentials: dict[uuid.UUID, str] = {}
         self._fenced: set[uuid.UUID] = set()
-        self._sessions: dict[uuid.UUID, Session] = {}
+        self._written: dict[tuple[uuid.UUID, str], int] = {}
+        """When each field was written, as CQL keeps it of each cell."""
 
     async def claim(self, key: bytes, wanted: Claim) -> Claim:
         """See UserStore."""
         return self._claims.setdefault(key, wanted)
 
-    async def take_over(self, key: bytes, abandoned: Claim, wanted: Claim) -> Claim:
+    async def take_over(self, key: bytes, held: Claim, wanted: Claim) -> Claim:
         """See UserStore."""
-        if self._claims.get(key, abandoned).user_id == abandoned.user_id:
+        if key not in self._claims or self._is(key, held):
             self._claims[key] = wanted
         return self._claims[key]
 
     async def release(self, key: bytes, held: Claim) -> None:
         """See UserStore."""
-        if key in self._claims and self._claims[key].user_id == held.user_id:
+        if self._is(key, held):
             del self._claims[key]
 
-    async def holders(self, keys: Collection[bytes]) -> dict[bytes, uuid.UUID]:
+    async def expire(self, key: bytes, held: Claim, after_s: int) -> None:
+        """See UserStore. Time does not pass here: it holds as before."""
+
+    async def claims(self, keys: Collection[bytes]) -> dict[bytes, Claim]:
         """See UserStore."""
-        return {key: self._claims[key].user_id for key in keys if key in self._claims}
+        return {key: self._claims[key] for key in keys if key in self._claims}
 
     async def fence(self, user_id: uuid.UUID) -> None:
         """See UserStore."""
         self._fenced.add(user_id)
-        self._users.pop(user_id, None)
-        self._credentials.pop(user_id, None)
+        self.users.pop(user_id, None)
+        self.credentials.pop(user_id, None)
+
+    async def fence_names(self, user: User, version: int) -> None:
+        """See UserStore."""
+        self._write(user, {"username": user.username, "email": user.email}, version + 1)
 
     async def insert_account(self, user: User, password_hash: str | None, announce: UserRegistered) -> None:
         """See UserStore."""
         self._announce(announce)
         if user.user_id in self._fenced:
             return
-        self._users[user.user_id] = user
+        self._write(user, asdict(user), Claim(user.user_id).written_us)
         if password_hash is not None:
-            self._credentials[user.user_id] = password_hash
+            self.credentials[user.user_id] = password_hash
+
+    async def update_account(self, before: User, after: User, announce: AccountChanged) -> None:
+        """See UserStore."""
+        self._announce(announce)
+        old = asdict(before)
+        self._write(after, {name: value for name, value in asdict(after).items() if value != old[name]}, after.version)
 
     async def get_users(self, user_ids: Collection[uuid.UUID]) -> list[User]:
         """See UserStore."""
-        return [self._users[user_id] for user_id in set(user_ids) if user_id in self._users]
-
-    async def password_hash(self, user_id: uuid.UUID) -> str | None:
-        """See UserStore."""
-        return self._credentials.get(user_id)
+        return [self.users[user_id] for user_id in set(user_ids) if user_id in self.users]
 
     async def list_users(self, after: bytes, limit: int) -> UserPage:
         """See UserStore."""
         if after and len(after) != _ID_BYTES:
             raise InvalidCursor("the position was not given by a page of this list")
-        rest = sorted(user_id for user_id in self._users if user_id.bytes > after)
+        rest = sorted(user_id for user_id in self.users if user_id.bytes > after)
         page = rest[:limit]
         more = len(rest) > limit
-        return UserPage([self._users[user_id] for user_id in page], page[-1].bytes if more else b"")
+        return UserPage([self.users[user_id] for user_id in page], page[-1].bytes if more else b"")
 
-    async def insert_session(self, session: Session) -> None:
-        """See UserStore. Time does not pass here: logins end only when they are ended."""
-        self._sessions.setdefault(session.session_id, session)
+    def _is(self, key: bytes, held: Claim) -> bool:
+        now = self._claims.get(key)
+        return now is not None and (now.user_id, now.version) == (held.user_id, held.version)
 
-    async def get_session(self, session_id: uuid.UUID) -> Session | None:
-        """See UserStore."""
-        return self._sessions.get(session_id)
-
-    async def rotate_session(self, before: Session, after: Session) -> bool:
-        """See UserStore."""
-        stored = self._sessions.get(before.session_id)
-        if stored is None or stored.generation != before.generation:
-            return False
-        self._sessions[before.session_id] = after
-        return True
-
-    async def end_session(self, session_id: uuid.UUID) -> None:
-        """See UserStore."""
-        self._sessions.pop(session_id, None)
+    def _write(self, user: User, values: Mapping[str, Any], stamp: int) -> None:
+        stored = self.users.get(user.user_id, user)
+        newer = {name: value for name, value in values.items() if self._written.get((user.user_id, name), -1) <= stamp}
+        self._written.update({(user.user_id, name): stamp for name in newer})
+        self.users[user.user_id] = replace(stored, **newer)

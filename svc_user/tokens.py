@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from runtime.config import Secret
-from runtime.context import ALL_SCOPES, TOKENS_OF
+from runtime.context import TOKENS_OF
 from runtime.ids import Clock
 from svc_user.domain.logins import Session
 from svc_user.errors import RefreshTokenInvalid
@@ -50,10 +50,13 @@ class TokenIssuer:
         self._clock = clock
         self._access_s = access_s
 
-    def issue(self, session: Session) -> Issued:
-        """An access token for the next minutes and the refresh token of the session's generation, always the same one."""
+    def issue(self, session: Session, scopes: tuple[str, ...] | None = None) -> Issued:
+        """An access token for the next minutes and the refresh token of the session's generation, always the same one.
+
+        `scopes`: what the access token allows, all that the login may when not given.
+        """
         return Issued(
-            access_token=self._access(session),
+            access_token=self._access(session, session.scopes if scopes is None else scopes),
             refresh_token=self._refresh(session.session_id, session.generation),
             token_type=TOKEN_TYPE,
             expires_in=self._access_s,
@@ -78,14 +81,14 @@ class TokenIssuer:
         genuine = self._refresh(presented.session_id, presented.generation)
         return presented if hmac.compare_digest(genuine.encode(), token.encode()) else None
 
-    def _access(self, session: Session) -> str:
+    def _access(self, session: Session, scopes: tuple[str, ...]) -> str:
         now = self._clock.now_ms() // 1000
         claims = {
             "iss": TOKENS_OF,
             "aud": TOKENS_OF,
             "sub": str(session.user_id),
             "sid": str(session.session_id),
-            "scope": " ".join(ALL_SCOPES),
+            "scope": " ".join(scopes),
             "iat": now,
             "exp": now + self._access_s,
         }

@@ -2,12 +2,15 @@
 
 import asyncio
 import dataclasses
+import itertools
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 import pytest_asyncio
+from aviary.mesh.v1 import mesh_pb2
+from aviary.user.v1 import user_pb2
 
 from outbox import Announcer, CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
@@ -17,16 +20,13 @@ from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
-from stack import Addresses
 from svc_user.domain.accounts import User
-from svc_user.domain.logins import Session
 from svc_user.domain.names import Claim
-from svc_user.events import user_registered
+from svc_user.events import account_changed, user_registered
 from svc_user.store import SCHEMA, CqlUserStore, UserStore
 from svc_user.store_memory import MemoryUserStore
 
 IDS = Uuid7Ids(SystemClock())
-SESSION_S = 3600
 
 
 @pytest_asyncio.fixture(scope="session")
@@ -47,7 +47,7 @@ def outbox(request: pytest.FixtureRequest) -> CqlOutbox | MemoryOutbox:
 def store(request: pytest.FixtureRequest, outbox: CqlOutbox | MemoryOutbox) -> UserStore:
     if isinstance(outbox, MemoryOutbox):
         return MemoryUserStore(outbox.write)
-    return CqlUserStore(request.getfixturevalue("cql"), outbox, SESSION_S)
+    return CqlUserStore(request.getfixturevalue("cql"), outbox)
 
 
 def a_key() -> bytes:
@@ -58,8 +58,13 @@ def a_user() -> User:
     return User(IDS.next(), "Alice", "Alice Ä", "bio", True, b"sealed")
 
 
-def a_session() -> Session:
-    return Session(IDS.next(), IDS.next(), 0, 1_750_000_000_000)
+def cql_store(cql: Cql) -> CqlUserStore:
+    clock = SystemClock()
+    return CqlUserStore(cql, Outbox(CqlOutboxTable(cql, clock), MemoryBus(), clock, NO_FAULTS))
+
+
+async def change(store: UserStore, before: User, after: User) -> None:
+    await store.update_account(before, after, announce=account_changed(after))
 
 
 async def insert(store: UserStore, user: User, password_hash: str | None = "hash") -> User:
@@ -90,7 +95,7 @@ async def test_a_claim_is_taken_over_if_it_is_still_the_one_given(store: UserSto
     key, dead, mine = a_key(), Claim(IDS.next()), Claim(IDS.next(), imported=True)
     await store.claim(key, dead)
     assert await store.take_over(key, dead, mine) == mine
-    assert await store.holders([key]) == {key: mine.user_id}
+    assert await store.claims([key]) == {key: mine}
 
 
 async def test_a_claim_that_is_another_by_now_is_not_taken_over(store: UserStore) -> None:
@@ -102,7 +107,7 @@ async def test_a_claim_that_is_another_by_now_is_not_taken_over(store: UserStore
 async def test_a_claim_that_is_gone_by_now_is_claimed_instead_of_taken_over(store: UserStore) -> None:
     key, dead, mine = a_key(), Claim(IDS.next()), Claim(IDS.next())
     assert await store.take_over(key, dead, mine) == mine
-    assert await store.holders([key]) == {key: mine.user_id}
+    assert await store.claims([key]) == {key: mine}
 
 
 async def test_of_twenty_parallel_take_overs_one_holds_and_all_learn_which(store: UserStore) -> None:
@@ -118,7 +123,7 @@ async def test_a_released_name_is_free_again(store: UserStore) -> None:
     key, first, second = a_key(), Claim(IDS.next()), Claim(IDS.next())
     await store.claim(key, first)
     await store.release(key, first)
-    assert await store.holders([key]) == {}
+    assert await store.claims([key]) == {}
     assert await store.claim(key, second) == second
 
 
@@ -127,27 +132,142 @@ async def test_a_claim_of_somebody_else_is_not_released(store: UserStore) -> Non
     await store.claim(key, theirs)
     await store.release(key, Claim(IDS.next()))
     await store.release(a_key(), theirs)
-    assert await store.holders([key]) == {key: theirs.user_id}
+    assert await store.claims([key]) == {key: theirs}
 
 
-async def test_holders_are_given_by_name_and_free_names_are_absent(store: UserStore) -> None:
+async def test_claims_are_given_by_name_and_free_names_are_absent(store: UserStore) -> None:
     claims = {a_key(): Claim(IDS.next()) for _ in range(3)}
     for key, claim in claims.items():
         await store.claim(key, claim)
-    assert await store.holders([*claims, a_key()]) == {key: claim.user_id for key, claim in claims.items()}
-    assert await store.holders([]) == {}
+    assert await store.claims([*claims, a_key()]) == claims
+    assert await store.claims([]) == {}
 
 
-async def test_an_account_is_read_back_whole_with_its_password(store: UserStore) -> None:
+async def test_a_claim_keeps_until_when_it_holds_and_the_version_of_its_name(store: UserStore) -> None:
+    key, mine = a_key(), Claim(IDS.next(), until_ms=1_800_000_000_000, version=1_790_000_000_000_001)
+    assert await store.claim(key, mine) == mine
+    assert await store.claims([key]) == {key: mine}
+    held = replace(mine, until_ms=1_900_000_000_000)
+    assert await store.take_over(key, mine, held) == held
+    assert await store.claims([key]) == {key: held}
+
+
+async def test_a_claim_of_another_version_is_neither_taken_over_nor_released_nor_left_to_expire(
+    store: UserStore,
+) -> None:
+    key, first = a_key(), Claim(IDS.next())
+    again = replace(first, version=7)
+    await store.claim(key, again)
+    assert await store.take_over(key, first, replace(first, version=8)) == again
+    await store.release(key, first)
+    await store.expire(key, first, 1)
+    assert await store.claims([key]) == {key: again}
+    await store.release(key, again)
+    assert await store.claims([key]) == {}
+
+
+async def test_a_claim_that_expires_holds_until_then(store: UserStore) -> None:
+    key, mine = a_key(), Claim(IDS.next(), until_ms=1)
+    await store.claim(key, mine)
+    await store.expire(key, mine, 3600)
+    assert await store.claims([key]) == {key: mine}
+    assert await store.claim(key, Claim(IDS.next())) == mine
+
+
+async def test_an_expired_claim_leaves_the_name_free_and_a_claim_made_again_does_not_expire(cql: Cql) -> None:
+    """CQL alone: in memory no time passes. What is left of an expired row must not stand in the way of a claim."""
+    store = cql_store(cql)
+    key, mine, other = a_key(), Claim(IDS.next()), Claim(IDS.next())
+    await store.claim(key, mine)
+    await store.expire(key, mine, 1)
+    async with asyncio.timeout(30):
+        while await store.claims([key]):  # noqa: ASYNC110 - time passes on the server
+            await asyncio.sleep(0.05)
+    assert await store.claim(key, other) == other
+    await store.expire(key, other, 3600)
+    assert await store.take_over(key, other, replace(other, version=5)) == replace(other, version=5)
+    ttls = cql.prepare("SELECT TTL(user_id), TTL(version) FROM claims WHERE key = ?")
+    assert [tuple(row) for row in await cql.execute(ttls, (key,))] == [(None, None)]
+
+
+async def test_a_claim_of_before_it_had_a_version_is_claimed_taken_over_and_released_like_others(cql: Cql) -> None:
+    """CQL alone: rows that an older process made, with INSERT and fewer columns."""
+    store = cql_store(cql)
+    insert_claim = cql.prepare("INSERT INTO claims (key, user_id, imported) VALUES (?, ?, ?) IF NOT EXISTS")
+    old, other = Claim(IDS.next()), Claim(IDS.next())
+    for act in ("taken over", "released", "expired"):
+        key = a_key()
+        await cql.apply_lwt(insert_claim, (key, old.user_id, False))
+        assert await store.claim(key, other) == old
+        if act == "taken over":
+            assert await store.take_over(key, old, other) == other
+        elif act == "released":
+            await store.release(key, old)
+            assert await store.claim(key, other) == other
+        else:
+            await store.expire(key, old, 1)
+            async with asyncio.timeout(30):
+                while await store.claims([key]):  # noqa: ASYNC110 - time passes on the server
+                    await asyncio.sleep(0.05)
+            assert await store.claim(key, other) == other
+
+
+async def test_a_change_writes_what_differs_with_its_announcement(store: UserStore, outbox: Announcer) -> None:
+    before = await insert(store, a_user())
+    written, _ = await outbox.backlog()
+    suspended = user_pb2.USER_STATUS_SUSPENDED
+    after = replace(before, version=before.changed_us + 1, status=suspended, limited=True, role=mesh_pb2.ROLE_ADMIN)
+    await change(store, before, after)
+    assert await store.get_users([before.user_id]) == [after]
+    assert (await outbox.backlog())[0] == written + 1
+
+
+async def test_of_several_changes_each_field_keeps_the_latest_in_whatever_order_they_come(store: UserStore) -> None:
+    changes = [
+        lambda user: replace(user, version=user.changed_us + 1, display_name="first", bio="first"),
+        lambda user: replace(user, version=user.changed_us + 2, bio="second", username="second"),
+        lambda user: replace(user, version=user.changed_us + 3, display_name="third", verified=False),
+    ]
+    for order in itertools.permutations(changes):
+        before = await insert(store, a_user())
+        for made in order:
+            await change(store, before, made(before))
+        (user,) = await store.get_users([before.user_id])
+        expected = ("second", "third", "second", False, before.changed_us + 3)
+        assert (user.username, user.display_name, user.bio, user.verified, user.version) == expected
+
+
+async def test_an_account_that_is_inserted_again_keeps_its_changes(store: UserStore) -> None:
+    before = await insert(store, a_user())
+    after = replace(before, version=before.changed_us + 1, bio="another")
+    await change(store, before, after)
+    await insert(store, before)
+    assert await store.get_users([before.user_id]) == [after]
+
+
+async def test_after_a_fence_a_change_of_that_version_does_not_change_names_but_a_later_one_does(
+    store: UserStore,
+) -> None:
+    before = await insert(store, a_user())
+    late = replace(before, version=before.changed_us + 10, username="late", email=b"late")
+    await store.fence_names(before, late.version)
+    await change(store, before, late)
+    (user,) = await store.get_users([before.user_id])
+    assert (user.username, user.email) == (before.username, before.email)
+    later = replace(before, version=late.version + 2, username="later")
+    await change(store, before, later)
+    await store.fence_names(before, late.version)
+    assert [user.username for user in await store.get_users([before.user_id])] == ["later"]
+
+
+async def test_an_account_is_read_back_whole(store: UserStore) -> None:
     user = await insert(store, a_user())
     assert await store.get_users([user.user_id]) == [user]
-    assert await store.password_hash(user.user_id) == "hash"
 
 
-async def test_an_account_without_a_password_has_none(store: UserStore) -> None:
+async def test_an_account_without_a_password_is_one(store: UserStore) -> None:
     user = await insert(store, replace(a_user(), email=b"", bio="", verified=False), None)
     assert await store.get_users([user.user_id]) == [user]
-    assert await store.password_hash(user.user_id) is None
 
 
 async def test_an_account_comes_with_its_announcement(store: UserStore, outbox: Announcer) -> None:
@@ -169,7 +289,6 @@ async def test_unknown_ids_are_absent_and_repeated_ones_come_once(store: UserSto
     found = await store.get_users([*asked, IDS.next(), *asked])
     assert sorted(user.user_id for user in found) == asked
     assert await store.get_users([]) == []
-    assert await store.password_hash(IDS.next()) is None
 
 
 async def test_a_fenced_account_is_gone_and_stays_gone_however_late_its_batch_comes(store: UserStore) -> None:
@@ -179,8 +298,6 @@ async def test_a_fenced_account_is_gone_and_stays_gone_however_late_its_batch_co
     await insert(store, early)
     await insert(store, late)
     assert await store.get_users([early.user_id, late.user_id]) == []
-    assert await store.password_hash(early.user_id) is None
-    assert await store.password_hash(late.user_id) is None
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 1000])
@@ -202,65 +319,3 @@ async def test_following_the_pages_gives_every_account_once_whatever_their_size(
 async def test_a_position_that_no_page_gave_is_refused(store: UserStore) -> None:
     with pytest.raises(InvalidCursor):
         await store.list_users(b"x", 10)
-
-
-async def test_a_login_is_read_back_and_an_unknown_one_is_absent(store: UserStore) -> None:
-    session = a_session()
-    await store.insert_session(session)
-    assert await store.get_session(session.session_id) == session
-    assert await store.get_session(IDS.next()) is None
-
-
-async def test_a_login_is_rotated_from_the_generation_it_has(store: UserStore) -> None:
-    session = a_session()
-    await store.insert_session(session)
-    for generation in range(1, 4):
-        after = replace(session, generation=generation, rotated_at_ms=session.rotated_at_ms + 1)
-        assert await store.rotate_session(session, after)
-        assert not await store.rotate_session(session, after)
-        assert await store.get_session(session.session_id) == after
-        session = after
-
-
-async def test_of_ten_parallel_rotations_one_succeeds(store: UserStore) -> None:
-    session = a_session()
-    await store.insert_session(session)
-    after = replace(session, generation=1)
-    assert sum(await asyncio.gather(*(store.rotate_session(session, after) for _ in range(10)))) == 1
-
-
-async def test_an_ended_login_is_absent_and_cannot_be_rotated_back(store: UserStore) -> None:
-    session = a_session()
-    await store.insert_session(session)
-    await store.end_session(session.session_id)
-    await store.end_session(session.session_id)
-    assert await store.get_session(session.session_id) is None
-    assert not await store.rotate_session(session, replace(session, generation=1))
-    assert await store.get_session(session.session_id) is None
-
-
-async def test_the_end_of_a_login_is_no_matter_of_others_and_the_end_of_none_is_harmless(store: UserStore) -> None:
-    ended = a_session()
-    other = replace(a_session(), user_id=ended.user_id)
-    for session in (ended, other):
-        await store.insert_session(session)
-    for session_id in (ended.session_id, IDS.next()):
-        await store.end_session(session_id)
-    assert await store.get_session(other.session_id) == other
-
-
-async def test_a_login_expires_unless_it_is_rotated(servers: Addresses, cql: Cql) -> None:
-    """CQL alone: in memory no time passes. Every column starts again with a rotation, none is left behind to expire."""
-    store = CqlUserStore(
-        cql, Outbox(CqlOutboxTable(cql, SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS), SESSION_S
-    )
-    session = a_session()
-    await store.insert_session(session)
-    columns = ("user_id", "generation", "rotated_at_ms")
-    ttls = ", ".join(f"TTL({column}), WRITETIME({column})" for column in columns)
-    read = cql.prepare(f"SELECT {ttls} FROM sessions WHERE session_id = ?")
-    (before,) = await cql.execute(read, (session.session_id,))
-    await store.rotate_session(session, replace(session, generation=1))
-    (after,) = await cql.execute(read, (session.session_id,))
-    assert all(0 < ttl <= SESSION_S for ttl in before[::2] + after[::2])
-    assert all(new > old for old, new in zip(before[1::2], after[1::2], strict=True))

@@ -55,7 +55,7 @@ def test_an_added_column_stands_before_the_key(tmp_path: Path) -> None:
 def test_an_added_column_stands_last_when_the_key_is_one_of_the_columns(tmp_path: Path) -> None:
     first, second = tmp_path / "0001_a.cql", tmp_path / "0002_b.cql"
     first.write_text("CREATE TABLE IF NOT EXISTS t (\n    a int PRIMARY KEY\n) WITH gc_grace_seconds = 1;")
-    second.write_text("ALTER TABLE t ADD IF NOT EXISTS b text, c int;")
+    second.write_text("ALTER TABLE t ADD IF NOT EXISTS (b text, c int);")
     assert folded([first, second]) == {
         "t": "CREATE TABLE IF NOT EXISTS t ( a int PRIMARY KEY, b text, c int ) WITH gc_grace_seconds = 1"
     }

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 
 from tests.unit.svc_user.world import World
 
@@ -11,6 +11,6 @@ from tests.unit.svc_user.world import World
 @pytest_asyncio.fixture
 async def world() -> AsyncIterator[World]:
     world = World()
-    await world.bus.declare([UserRegistered])
+    await world.bus.declare([UserRegistered, AccountChanged])
     yield world
     await world.deps.passwords.close()

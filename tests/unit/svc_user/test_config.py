@@ -17,6 +17,7 @@ GOOD = {
     "AVIARY_REDIS_URL": "redis://127.0.0.1:6379/0",
     "AVIARY_NATS_URL": "nats://127.0.0.1:4222",
     "AVIARY_MESH_KEY": "ab" * 32,
+    "AVIARY_CURSOR_KEYS": "1:" + "ba" * 32,
     "AVIARY_USER_EMAIL_KEY": "cd" * 32,
     "AVIARY_USER_REFRESH_KEY": "ef" * 32,
     "AVIARY_USER_SIGNING_KEY": base64.b64encode(

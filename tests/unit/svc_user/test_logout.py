@@ -8,7 +8,7 @@ import jwt
 import pytest
 from aviary.user.v1.user_pb2 import LoginRequest, LogoutRequest, RefreshTokenRequest
 
-from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
+from runtime.context import ALL_SCOPES, APP_SCOPES, NOBODY, Caller, acting
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, failure
 
 
@@ -60,7 +60,7 @@ async def test_what_is_no_token_is_refused_by_name_and_ends_nothing(world: World
 
 async def test_who_acts_for_a_user_without_a_login_must_say_which_one_ends(world: World) -> None:
     alice = await world.register("alice")
-    for_alice = Caller(user_id=uuid.UUID(alice.user.user_id).bytes, service="seed")
+    for_alice = Caller(user_id=uuid.UUID(alice.user.user_id).bytes, scopes=ALL_SCOPES, service="seed")
     error = await failure(logout(world, for_alice))
     assert [problem.field for problem in error.fields] == ["refresh_token"]
     await logout(world, for_alice, alice.refresh_token)
@@ -74,10 +74,11 @@ async def test_nobody_and_a_service_for_itself_have_no_login(world: World) -> No
     assert not await refused(world, alice.refresh_token)
 
 
-async def test_any_scope_will_do(world: World) -> None:
+async def test_an_app_may_not_end_a_login(world: World) -> None:
     alice = await world.register("alice")
-    await logout(world, owner(alice, "read"))
-    assert await refused(world, alice.refresh_token)
+    error = await failure(logout(world, owner(alice, *APP_SCOPES)))
+    assert error.reason == "SCOPE_MISSING"
+    assert not await refused(world, alice.refresh_token)
 
 
 def owner(answer: Any, *scopes: str) -> Caller:
@@ -96,7 +97,7 @@ async def logout(world: World, caller: Caller, refresh_token: str | None = None)
 
 async def refused(world: World, refresh_token: str) -> bool:
     """Whether the login has ended; one that has not goes on with its next token."""
-    session = await world.store.get_session(world.deps.tokens.open_refresh(refresh_token).session_id)
+    session = await world.logins.get_session(world.deps.tokens.open_refresh(refresh_token).session_id)
     if session is not None:
         return False
     error = await failure(world.users.RefreshToken(RefreshTokenRequest(refresh_token=refresh_token)))

@@ -41,7 +41,7 @@ async def test_the_access_token_says_who_and_for_how_long_and_is_signed(world: W
         "iss": "aviary",
         "aud": "aviary",
         "sub": answer.user.user_id,
-        "scope": "read write follow notifications",
+        "scope": "read write follow notifications account",
         "iat": now,
         "exp": now + 900,
     }
@@ -111,8 +111,8 @@ async def test_claims_of_a_registration_that_died_are_free_after_ten_minutes(wor
     await die_after_claims(world, "alice", "alice@example.org")
     world.clock.ms += TEN_MINUTES_MS
     answer = await world.register("alice", email="alice@example.org")
-    found = await world.store.holders([username_key("alice"), world.deps.emails.claim_key("alice@example.org")])
-    assert {str(user_id) for user_id in found.values()} == {answer.user.user_id}
+    found = await world.store.claims([username_key("alice"), world.deps.emails.claim_key("alice@example.org")])
+    assert {str(claim.user_id) for claim in found.values()} == {answer.user.user_id}
     assert len(found) == 2
 
 

@@ -1,16 +1,19 @@
 """A whole svc_user in memory behind an in-process channel, with a clock that tests move."""
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from grpc import aio
 
+from cursors import Cursors
 from in_process import InProcessChannel
 from runtime.callers import CallerSigner
 from runtime.config import Secret
@@ -19,13 +22,16 @@ from runtime.errors import ServiceError, from_rpc
 from runtime.faults import NO_FAULTS, Faults
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids
+from signals.publisher import Publisher
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
+from simulation.recent import RecordedWrites
 from svc_user.deps import Deps
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store_memory import MemoryUserStore
+from svc_user.store_sessions_memory import MemorySessionStore
 from svc_user.tokens import TokenIssuer
 
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
@@ -67,12 +73,20 @@ class World:
         self.bus = MemoryBus()
         self.outbox = MemoryOutbox(self.bus, self.clock)
         self.store = MemoryUserStore(self.outbox.write)
+        self.logins = MemorySessionStore(self.store)
+        self.recent = RecordedWrites()
+        # A fake that forgets nothing: a signal that the bus does not take costs no second, and none is too late.
+        self.signals = Publisher(self.bus, AccountSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)
         self.deps = Deps(
             store=self.store,
+            logins=self.logins,
             outbox=self.outbox,
+            recent=self.recent,
             passwords=Passwords(cheap_hasher(), COMMON, threads=1, waiting=100),
             emails=Emails(Secret(b"e" * 32)),
             tokens=TokenIssuer(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
+            signals=self.signals,
+            cursors=Cursors({1: Secret(b"c" * 32)}, self.clock),
             clock=self.clock,
             ids=Uuid7Ids(self.clock),
             faults=NO_FAULTS,
