@@ -1,52 +1,68 @@
 """Builds a process of svc_user, in order; nothing but construction here."""
 
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
-from aviary.user.v1.events_pb2 import UserRegistered
+from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal, UserRegistered
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
 from backlog import Backlog
+from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
+from readers.recent import RecentWrites
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
+from runtime.redis import connect_redis
 from runtime.service import Process, main
+from signals.publisher import Publisher
 from svc_user.config import Config
 from svc_user.deps import Deps
 from svc_user.emails import Emails
 from svc_user.passwords import Passwords, argon2id, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store import SCHEMA, CqlUserStore
+from svc_user.store_sessions import CqlSessionStore
 from svc_user.tokens import TokenIssuer
 
 
 async def build(process: Process, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
     mesh, clock = config.mesh, process.clock
+    # Readiness does not want Redis: without it an own change is shown by what caches are told.
     cql = await Cql.connect(mesh, SCHEMA)
     process.on_close(cql.close)
     process.check("cql", cql.ping)
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
-    await bus.declare([UserRegistered])
+    await bus.declare([UserRegistered, AccountChanged])
+    redis = connect_redis(mesh)
+    process.on_close(redis.aclose)
 
+    ids = Uuid7Ids(clock)
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     passwords = Passwords(argon2id(), common_passwords(), config.password_threads, config.password_waiting)
     process.on_close(passwords.close)
+    signals = Publisher(bus, AccountSignal, publisher_id=ids.next().bytes)
+    process.on_close(signals.goodbye)
     deps = Deps(
-        store=CqlUserStore(cql, outbox, config.session_s),
+        store=CqlUserStore(cql, outbox),
+        logins=CqlSessionStore(cql, config.session_s),
         outbox=outbox,
+        recent=RecentWrites(redis, mesh.namespace),
         passwords=passwords,
         emails=Emails(config.email_key),
         tokens=TokenIssuer(config.signing_key, config.refresh_key, clock, config.access_token_s),
+        signals=signals,
+        cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
-        ids=Uuid7Ids(clock),
+        ids=ids,
         faults=process.faults,
         claim_abandoned_ms=config.claim_abandoned_s * 1000,
     )
     process.serve(add_UserServiceServicer_to_server, UserServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
     process.background("relay", outbox.relay)
+    process.background("account-heartbeat", signals.beat)
 
 
 if __name__ == "__main__":
