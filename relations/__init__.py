@@ -1,1 +1,1 @@
-"""How viewers stand to others: follows, blocks and mutes as svc_graph has them, kept while its signals allow. What is hidden is not decided here."""
+"""How viewers stand to others (follows, blocks, mutes), kept while the signals of svc_graph allow. What is hidden is decided elsewhere."""

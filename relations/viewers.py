@@ -1,4 +1,4 @@
-"""The snapshots of viewers: kept, kept true by what svc_graph signals, asked for when they cannot be believed. What a change does is in snapshot.py."""
+"""Snapshots of viewers, kept true by what svc_graph signals and asked for otherwise. What a change does is in snapshot.py."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Mapping, Set
@@ -18,7 +18,7 @@ HELD_IDS = 1_000_000
 CHECKED_EVERY_S = 30.0
 """A snapshot is compared with its owner's now and then all the same: a write that nobody signalled is known after this time."""
 FRESH_S = 0.5
-"""While signals are missing, what was read so lately is believed: who hides something then answers a second after writing it, at the earliest."""
+"""While signals are missing, what was read so lately is believed: who hides something then answers a second after it."""
 AWAY_S = 600.0
 """While svc_graph does not answer, what it said last is believed for so long."""
 _PAIRS_AT_ONCE = 100
@@ -29,7 +29,7 @@ log = telemetry.logger(__name__)
 
 
 class _Kept:
-    """A snapshot, and as of when it is true: `read_at` (seconds of a monotonic clock) in `epoch`. Doubted: something heard may be wrong in it."""
+    """A snapshot, and as of when it is true: `read_at` (monotonic seconds) in `epoch`. Doubted: something may be wrong in it."""
 
     __slots__ = ("doubted", "epoch", "read_at", "size", "snapshot")
 
@@ -186,8 +186,7 @@ class Relations:
             snapshot, doubted = kept.snapshot, bool(heard) and kept.doubted
         else:
             snapshot = Snapshot(viewer, answer)
-            # A list: every change is to be applied, whatever came of the ones before it.
-            doubted = not all([snapshot.apply(change) for change in heard])
+            doubted = sum(map(snapshot.apply, heard)) < len(heard)
         self._keep(_Kept(snapshot, _NEVER if epoch is None else epoch, asked_at, doubted))
         return {viewer: snapshot}
 

@@ -1,35 +1,72 @@
 """Finding accounts and how a viewer stands to them; shared by the rpcs about accounts. What is shown of one is in present.py."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from aviary.graph.v1 import graph_pb2
 from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
+from relations.snapshot import Sight
 from runtime.context import Caller
 from views.deps import Deps
 from views.engagement import UNKNOWN
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
+from views.items import Author
 from views.present import counted, follow_view, user_view
+from views.rules import shown_people
 
 
-async def find_account(user_id: str, deps: Deps) -> user_pb2.User:
-    """The account, at most a minute old. Fails with USER_NOT_FOUND."""
+async def find_account(user_id: str, deps: Deps, fresh: bool = False) -> Author:
+    """The account; `fresh`: as it is at this call. Fails with USER_NOT_FOUND."""
     key = raw_id(user_id)
-    found = (await deps.authors.get([key])).get(key)
-    if found is None:
+    return _existing(key, await deps.authors.get([key], (key,) if fresh else ()))
+
+
+async def is_shown(user_id: str, caller: Caller, deps: Deps) -> bool:
+    """Whether what the account said and likes is shown to the caller: it is not suspended, and no block stands between.
+
+    Fails with USER_NOT_FOUND.
+    """
+    key = raw_id(user_id)
+    users, sight = await find_people([key], caller, deps)
+    return not _existing(key, users).hidden and key not in sight.apart
+
+
+def _existing(key: bytes, users: Mapping[bytes, Author]) -> Author:
+    account = users.get(key)
+    if account is None or account.user.status == user_pb2.USER_STATUS_DELETED:
         raise UserNotFound("no such account", user_id=text_id(key))
-    return found.user
+    return account
 
 
-async def follow_page(entries: Iterable[graph_pb2.FollowEntry], deps: Deps) -> list[view_pb2.FollowView]:
-    """The accounts of a list of follows, in its order; those that do not exist are left out."""
-    entries = list(entries)
-    users = await deps.authors.get([entry.user_id for entry in entries])
-    return [follow_view(users[entry.user_id].user, entry) for entry in entries if entry.user_id in users]
+class People(NamedTuple):
+    """Accounts by id, and how the caller stands to them."""
+
+    users: Mapping[bytes, Author]
+    sight: Sight
+
+
+async def find_people(ids: Collection[bytes], caller: Caller, deps: Deps) -> People:
+    """The accounts that exist, with what rules look at."""
+    users, sight = deps.authors.cached(ids), deps.relations.sight(caller.user_id, ids)
+    if users is None or sight is None:
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(deps.authors.get(ids))
+            looking = group.create_task(deps.relations.ask_sight(caller.user_id, ids))
+        users, sight = loading.result(), looking.result()
+    return People(users, sight)
+
+
+async def follow_page(
+    entries: Iterable[graph_pb2.FollowEntry], caller: Caller, deps: Deps
+) -> list[view_pb2.FollowView]:
+    """The accounts of a list of follows that the caller may see, in its order."""
+    since = {entry.user_id: entry for entry in entries}
+    users, sight = await find_people(since, caller, deps)
+    return [follow_view(a.user, since[raw_id(a.user.user_id)]) for a in shown_people(since, users, sight, muted=True)]
 
 
 async def relationship(user_id: bytes, caller: Caller, deps: Deps) -> graph_pb2.RelationshipEntry | None:
@@ -53,7 +90,7 @@ async def view_account(user_id: str, caller: Caller, deps: Deps) -> Seen:
     """The account as the caller sees it. Fails with USER_NOT_FOUND."""
     key = raw_id(user_id)
     async with asyncio.TaskGroup() as group:
-        finding = group.create_task(find_account(user_id, deps))
+        finding = group.create_task(find_account(user_id, deps, fresh=key == caller.user_id))
         relating = group.create_task(relationship(key, caller, deps))
         counting = group.create_task(deps.engagement.user(caller.user_id, key))
     counts = counting.result()

@@ -9,12 +9,15 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from aviary.user.v1 import events_pb2 as user_events_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
+from relations.viewers import Relations
 from runtime.bus import Bus, Stop
+from runtime.ids import Clock
 from statuses import Statuses
-from views.caches import AuthorCache, FollowCache, TweetCache
+from views.caches import AuthorCache, TweetCache
 from views.deps import Deps
 from views.engagement import Engagement
 
@@ -30,7 +33,7 @@ class Channels:
     engage: aio.Channel
 
 
-def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
+def build_deps(channels: Channels, monotonic: Callable[[], float], clock: Clock) -> Deps:
     """The view plane's ports and caches; `ViewServicer(build_deps(...))` serves. `monotonic` counts seconds."""
     tweet, user, graph, engage = (
         TweetServiceStub(channels.tweet),
@@ -48,7 +51,7 @@ def build_deps(channels: Channels, monotonic: Callable[[], float]) -> Deps:
         statuses=statuses,
         tweets=TweetCache(tweet, statuses),
         authors=AuthorCache(user, monotonic),
-        follows=FollowCache(graph, monotonic),
+        relations=Relations(graph, clock, monotonic),
         engagement=Engagement(engage, monotonic),
     )
 
@@ -58,7 +61,11 @@ async def listen(deps: Deps, bus: Bus) -> Stop:
     stops = [
         await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard),
         await bus.listen(tweet_events_pb2.TweetDeleted, deps.statuses.announced),
-        await bus.listen(graph_events_pb2.FollowSet, deps.follows.heard),
+        await bus.listen(graph_events_pb2.RelationSignal, deps.relations.heard),
+        await bus.listen(graph_events_pb2.FollowSet, deps.relations.announced_follow),
+        await bus.listen(graph_events_pb2.BlockSet, deps.relations.announced_block),
+        await bus.listen(user_events_pb2.AccountSignal, deps.authors.heard),
+        await bus.listen(user_events_pb2.AccountChanged, deps.authors.announced),
     ]
 
     async def stop() -> None:

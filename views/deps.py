@@ -8,8 +8,9 @@ from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceAsyncStub
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
+from relations.viewers import Relations
 from statuses import Statuses
-from views.caches import AuthorCache, FollowCache, TweetCache
+from views.caches import AuthorCache, TweetCache
 from views.engagement import Engagement
 
 
@@ -25,5 +26,5 @@ class Deps:
     statuses: Statuses
     tweets: TweetCache
     authors: AuthorCache
-    follows: FollowCache
+    relations: Relations
     engagement: Engagement

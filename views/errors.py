@@ -7,7 +7,7 @@ from runtime.errors import NotFound, named
 
 
 class TweetNotFound(NotFound):
-    """No such tweet, or it was deleted; to a viewer both are the same."""
+    """No such tweet, or it was deleted, or it is hidden from the viewer; to a viewer all are the same."""
 
     reason = named(tweet_reason_pb2.Reason, tweet_reason_pb2.REASON_TWEET_NOT_FOUND)
 

@@ -1,6 +1,6 @@
 """The lists of tweets that exist, each a skeleton in a pipeline: home, author timeline, likes, bookmarks. How it runs is elsewhere."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
 
 from aviary.engage.v1 import engage_pb2
@@ -13,10 +13,7 @@ from views.hydrate import hydrate_feed, hydrate_marked, hydrate_tweets
 from views.items import Item, Query, Recent, Scan, State
 from views.pipeline import Pipeline, Skeleton
 from views.present import feed_view
-from views.rules import drop_dangling, drop_deleted, drop_unfollowed
-
-HOME_RULES = (drop_deleted, drop_dangling, drop_unfollowed)
-AUTHOR_RULES = (drop_deleted, drop_dangling)
+from views.rules import HOME_RULES, LIKED_RULES, NAMED_RULES, Rule
 
 
 async def home_skeleton(query: Query, deps: Deps) -> Scan:
@@ -27,7 +24,7 @@ async def home_skeleton(query: Query, deps: Deps) -> Scan:
         )
     )
     items = list(map(Item, split_ids(home.tweet_ids), split_ids(home.author_ids)))
-    recent = Recent(home.graph_version, split_ids(home.deleted_ids), home.recent_unknown)
+    recent = Recent(home.graph_version, home.profile_version, split_ids(home.deleted_ids), home.recent_unknown)
     return Scan(items, home.has_more, recent)
 
 
@@ -77,22 +74,18 @@ def author_timeline(deps: Deps) -> Pipeline:
     async def hydrate(query: Query, scan: Scan) -> State:
         return await hydrate_tweets(query.viewer, scan.items, deps)
 
-    return Pipeline(
-        skeleton=partial(author_skeleton, deps=deps), hydrate=hydrate, rules=AUTHOR_RULES, present=feed_view
-    )
+    return Pipeline(skeleton=partial(author_skeleton, deps=deps), hydrate=hydrate, rules=NAMED_RULES, present=feed_view)
 
 
 def likes(deps: Deps) -> Pipeline:
     """What `subject` likes, latest like first."""
-    return _marks(partial(likes_skeleton, deps=deps), deps)
+    return _marks(partial(likes_skeleton, deps=deps), LIKED_RULES, deps)
 
 
 def bookmarks(deps: Deps) -> Pipeline:
     """What `subject` bookmarked, latest bookmark first."""
-    return _marks(partial(bookmarks_skeleton, deps=deps), deps)
+    return _marks(partial(bookmarks_skeleton, deps=deps), NAMED_RULES, deps)
 
 
-def _marks(skeleton: Skeleton, deps: Deps) -> Pipeline:
-    return Pipeline(
-        skeleton=skeleton, hydrate=partial(hydrate_marked, deps=deps), rules=AUTHOR_RULES, present=feed_view
-    )
+def _marks(skeleton: Skeleton, rules: Sequence[Rule], deps: Deps) -> Pipeline:
+    return Pipeline(skeleton=skeleton, hydrate=partial(hydrate_marked, deps=deps), rules=rules, present=feed_view)

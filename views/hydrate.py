@@ -3,58 +3,65 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import NamedTuple
 
 from prometheus_client import Counter
 
 from views.deps import Deps
-from views.items import NOBODY_FOLLOWED, Author, CachedTweet, Item, Query, Scan, State
+from views.items import NOTHING_RECENT, Author, CachedTweet, Item, Query, Recent, Scan, State
 
 DANGLING = Counter("aviary_view_dangling_total", "Entries of lists without a tweet or an author.", ["reason"])
 
 
 async def hydrate_feed(query: Query, scan: Scan, deps: Deps) -> State:
-    """Tweets and authors of a stretch of a home, with the viewer's follows as of all that the viewer did so far."""
-    recent = scan.recent
-    ids = [i.tweet_id for i in scan.items]
+    """Tweets and authors of a stretch of a home, with how the viewer stands to everybody as of all that the viewer did so far."""
+    recent, viewer = scan.recent, query.viewer
     authors = {i.author_id for i in scan.items}
-    own = {i.tweet_id for i in scan.items if i.author_id == query.viewer} if recent.unknown else ()
+    own = {i.tweet_id for i in scan.items if i.author_id == viewer} if recent.unknown else ()
+    renamed = viewer in authors and (recent.unknown or deps.authors.lacks(viewer, recent.profile_version))
     deps.statuses.remember(recent.deleted_ids)
-    tweets = deps.tweets.cached(ids, own)
-    users = deps.authors.cached(authors)
-    follows = None if recent.unknown else deps.follows.cached(query.viewer, recent.graph_version)
-    if tweets is not None and users is not None and follows is not None:
-        engagements = await deps.engagement.tweets(query.viewer, ids)
-    else:
-        async with asyncio.TaskGroup() as group:
-            counting = group.create_task(deps.engagement.tweets(query.viewer, ids))
-            loading_tweets = group.create_task(deps.tweets.get(ids, own))
-            loading_users = group.create_task(deps.authors.get(authors))
-            loading_follows = group.create_task(
-                deps.follows.get(query.viewer, recent.graph_version, fresh=recent.unknown)
-            )
-        tweets, users, follows = loading_tweets.result(), loading_users.result(), loading_follows.result()
-        engagements = counting.result()
-    count_dangling(scan.items, tweets, users)
-    deleted = deps.statuses.deleted_of(ids)
-    return State(query.viewer, tweets, users, deleted, follows.followees, engagements.of, engagements.away)
+    # Nobody is followed beyond a block, so that there is no need to ask who blocks a viewer whom very many do.
+    needs = _Needs(authors, (), own, (viewer,) if renamed else (), recent)
+    return await _hydrate(viewer, scan.items, deps, needs)
 
 
 async def hydrate_tweets(viewer: bytes, items: list[Item], deps: Deps, own: Collection[bytes] = ()) -> State:
-    """Tweets and authors of items whose follows do not matter: an author's timeline. The statuses of `own` are asked for."""
-    ids = [i.tweet_id for i in items]
+    """Tweets and authors of items that were not chosen by whom the viewer follows. The statuses of `own` are asked for."""
     authors = {i.author_id for i in items}
-    tweets, users = deps.tweets.cached(ids, own), deps.authors.cached(authors)
-    if tweets is not None and users is not None:
+    return await _hydrate(viewer, items, deps, _Needs(authors, authors, own))
+
+
+class _Needs(NamedTuple):
+    """What has to be known of a stretch. `apart_from`: of whom it must be certain whether a block stands between."""
+
+    authors: Collection[bytes]
+    apart_from: Collection[bytes]
+    fresh_tweets: Collection[bytes] = ()
+    fresh_authors: Collection[bytes] = ()
+    recent: Recent = NOTHING_RECENT
+
+
+async def _hydrate(viewer: bytes, items: list[Item], deps: Deps, needs: _Needs) -> State:
+    authors, apart_from, fresh_tweets, fresh_authors, recent = needs
+    ids = [i.tweet_id for i in items]
+    tweets = deps.tweets.cached(ids, fresh_tweets)
+    users = deps.authors.cached(authors, fresh_authors)
+    sight = None if recent.unknown else deps.relations.sight(viewer, apart_from, recent.graph_version)
+    if tweets is not None and users is not None and sight is not None:
         engagements = await deps.engagement.tweets(viewer, ids)
     else:
         async with asyncio.TaskGroup() as group:
             counting = group.create_task(deps.engagement.tweets(viewer, ids))
-            loading_tweets = group.create_task(deps.tweets.get(ids, own))
-            loading_users = group.create_task(deps.authors.get(authors))
-        tweets, users, engagements = loading_tweets.result(), loading_users.result(), counting.result()
+            loading_tweets = group.create_task(deps.tweets.get(ids, fresh_tweets))
+            loading_users = group.create_task(deps.authors.get(authors, fresh_authors))
+            looking = group.create_task(
+                deps.relations.ask_sight(viewer, apart_from, recent.graph_version, recent.unknown)
+            )
+        tweets, users, sight = loading_tweets.result(), loading_users.result(), looking.result()
+        engagements = counting.result()
     count_dangling(items, tweets, users)
     deleted = deps.statuses.deleted_of(ids)
-    return State(viewer, tweets, users, deleted, NOBODY_FOLLOWED, engagements.of, engagements.away)
+    return State(viewer, tweets, users, deleted, sight, engagements.of, engagements.away)
 
 
 async def hydrate_marked(query: Query, scan: Scan, deps: Deps) -> State:
@@ -82,8 +89,14 @@ async def hydrate_named(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[li
     if own:
         tweets.update(await deps.tweets.get(own, fresh=own))
     items = [Item(key, tweets[key].author_id) for key in ids if key in tweets]
-    users = await deps.authors.get({i.author_id for i in items})
-    return items, State(viewer, tweets, users, deps.statuses.deleted_of(ids), NOBODY_FOLLOWED)
+    authors = {i.author_id for i in items}
+    users, sight = deps.authors.cached(authors), deps.relations.sight(viewer, authors)
+    if users is None or sight is None:
+        async with asyncio.TaskGroup() as group:
+            loading = group.create_task(deps.authors.get(authors))
+            looking = group.create_task(deps.relations.ask_sight(viewer, authors))
+        users, sight = loading.result(), looking.result()
+    return items, State(viewer, tweets, users, deps.statuses.deleted_of(ids), sight)
 
 
 def count_dangling(items: list[Item], tweets: Mapping[bytes, CachedTweet], users: Mapping[bytes, Author]) -> None:

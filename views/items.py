@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 from aviary.user.v1 import user_pb2
 
+from relations.snapshot import EVERYTHING, Sight
 from views.engagement import Engaged
 
-NOBODY_FOLLOWED: frozenset[bytes] = frozenset()
+HIDDEN = frozenset((user_pb2.USER_STATUS_SUSPENDED, user_pb2.USER_STATUS_DELETED))
+"""Accounts of these states, and all that they said, are in no list."""
 
 
 class Item(NamedTuple):
@@ -21,10 +23,15 @@ class Item(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Author:
-    """An account as its service gave it, and when (seconds of a monotonic clock)."""
+    """An account as its service gave it, and when (seconds of a monotonic clock); it was so in `epoch`.
+
+    `hidden`: suspended or deleted, by what was read or by what was told since.
+    """
 
     user: user_pb2.User
     loaded_at: float
+    epoch: int = -1
+    hidden: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -62,6 +69,7 @@ class Recent:
     """What the viewer did within the last minute, which caches may not know yet."""
 
     graph_version: int = 0
+    profile_version: int = 0
     deleted_ids: Collection[bytes] = ()
     unknown: bool = False
 
@@ -86,7 +94,7 @@ class State:
     tweets: Mapping[bytes, CachedTweet]
     authors: Mapping[bytes, Author]
     deleted: Set[bytes] = field(default_factory=frozenset)
-    follows: Set[bytes] = NOBODY_FOLLOWED
+    sight: Sight = EVERYTHING
     engaged: Mapping[bytes, Engaged] = field(default_factory=dict)
     away: bool = False
     """Counts and flags are not from their owner."""
@@ -105,3 +113,7 @@ class Page:
     has_more: bool
     next_cursor: str = ""
     away: bool = False
+
+
+NO_PAGE = Page([], b"", False)
+"""All there is of a list that is hidden as a whole."""

@@ -1,17 +1,18 @@
 """The view plane for one tweet that many wait for: loaded once, judged for each viewer by the rules of the home. Sends nothing."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Collection, Iterable, Set
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from aviary.view.v1 import view_pb2
 
+from relations.snapshot import EVERYTHING, Sight
 from views.deps import Deps
-from views.feeds import AUTHOR_RULES, HOME_RULES
 from views.hydrate import hydrate_named, hydrate_tweets
 from views.items import Item, State
 from views.present import feed_view, frame_tweet
-from views.rules import visible
+from views.rules import HOME_RULES, NAMED_RULES, visible
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +47,10 @@ async def as_seen_by(tweet: LiveTweet, viewer: bytes, deps: Deps) -> view_pb2.Tw
     return frame_tweet(feed_view([tweet.item], replace(tweet.state, engaged=engagements.of))[0])
 
 
-async def visible_now(tweet_ids: list[bytes], deps: Deps) -> list[bytes]:
-    """Those of the tweets that anybody may see: asked for by id, as REST would show them. Raises AioRpcError."""
+async def visible_now(tweet_ids: list[bytes], deps: Deps) -> dict[bytes, bytes]:
+    """Those of the tweets that anybody may see, and their authors: asked for by id, as REST would show them. Raises AioRpcError."""
     items, state = await hydrate_named(b"", tweet_ids, deps)
-    return [item.tweet_id for item in visible(items, state, AUTHOR_RULES)]
+    return {item.tweet_id: item.author_id for item in visible(items, state, NAMED_RULES)}
 
 
 async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:
@@ -58,22 +59,22 @@ async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:
     A snapshot that hides the tweet may only be older than the follow because of which it was delivered, so that it hides
     nothing before a fresh one agrees.
     """
-    known = deps.follows.cached(viewer)
-    if known is not None and _shown(tweet, viewer, known.followees, deps):
+    known = deps.relations.sight(viewer)
+    if known is not None and _shown(tweet, viewer, known, deps):
         return True
-    if tweet.item.author_id == viewer or deps.statuses.is_deleted(tweet.item.tweet_id):
-        return _shown(tweet, viewer, frozenset(), deps)
-    fresh = await deps.follows.get(viewer, fresh=True)
-    return _shown(tweet, viewer, fresh.followees, deps)
+    author = tweet.item.author_id
+    if author == viewer or not _shown(tweet, author, EVERYTHING, deps):
+        return _shown(tweet, viewer, EVERYTHING, deps)
+    return _shown(tweet, viewer, await deps.relations.ask_sight(viewer, fresh=True), deps)
 
 
 def shown_to(tweet: LiveTweet, viewers: Iterable[bytes], deps: Deps) -> Known:
     """Whose homes show the tweet now, as far as it is known here; all others must be asked about with `may_see`.
 
-    Nothing is awaited: who sends in the same step sends nothing whose deletion was heard.
+    Nothing is awaited: who sends in the same step sends nothing that was heard to be hidden.
     """
     # Whatever does not depend on the viewer is judged once, with the author's eyes.
-    if not _shown(tweet, tweet.item.author_id, frozenset(), deps):
+    if not _shown(tweet, tweet.item.author_id, EVERYTHING, deps):
         return Known([], [])
     standing = {viewer: _sees(viewer, tweet.item.author_id, deps) for viewer in viewers}
     return Known([v for v, sees in standing.items() if sees], [v for v, sees in standing.items() if not sees])
@@ -87,19 +88,31 @@ def concerned(author: bytes, viewers: Iterable[bytes], deps: Deps) -> Known:
 
 async def is_concerned(author: bytes, viewer: bytes, deps: Deps) -> bool:
     """Whether the viewer's home could have shown a tweet of the author."""
-    return viewer == author or author in (await deps.follows.get(viewer)).followees
+    return viewer == author or _follows(await deps.relations.ask_sight(viewer), author)
+
+
+async def apart(viewers: Collection[bytes], authors: Collection[bytes], deps: Deps) -> dict[bytes, Set[bytes]]:
+    """For each of the viewers, between whom of the authors and the viewer a block stands. Raises AioRpcError."""
+    sights = {viewer: deps.relations.sight(viewer, authors) for viewer in viewers}
+    unknown = [viewer for viewer, sight in sights.items() if sight is None]
+    asked = await asyncio.gather(*(deps.relations.ask_sight(viewer, authors) for viewer in unknown))
+    sights.update(zip(unknown, asked, strict=True))
+    return {viewer: sight.apart for viewer, sight in sights.items() if sight is not None and sight.apart}
 
 
 def _sees(viewer: bytes, author: bytes, deps: Deps) -> bool | None:
-    """Whether the viewer follows the author, or is; None when no snapshot tells."""
+    """Whether the author's tweets are in the viewer's home; None when no snapshot tells."""
     if viewer == author:
         return True
-    known = deps.follows.cached(viewer)
-    return None if known is None else author in known.followees
+    known = deps.relations.sight(viewer)
+    return None if known is None else _follows(known, author)
 
 
-def _shown(tweet: LiveTweet, viewer: bytes, follows: frozenset[bytes], deps: Deps) -> bool:
+def _follows(sight: Sight, author: bytes) -> bool:
+    return author in sight.follows and author not in sight.muted and author not in sight.apart
+
+
+def _shown(tweet: LiveTweet, viewer: bytes, sight: Sight, deps: Deps) -> bool:
     deleted = deps.statuses.deleted_of([tweet.item.tweet_id])
-    return bool(
-        visible([tweet.item], replace(tweet.state, viewer=viewer, follows=follows, deleted=deleted), HOME_RULES)
-    )
+    state = replace(tweet.state, viewer=viewer, sight=sight, deleted=deleted)
+    return bool(visible([tweet.item], state, HOME_RULES))

@@ -119,15 +119,25 @@ def counted(user: user_pb2.User, standing: Standing) -> user_pb2.User:
     return user
 
 
-def user_view(user: user_pb2.User, relationship: graph_pb2.RelationshipEntry | None) -> user_pb2.User:
-    """An account as a viewer sees it: without what belongs to its owner alone, with how the two stand if there is a viewer."""
+def user_view(account: Author, relationship: graph_pb2.RelationshipEntry | None) -> user_pb2.User:
+    """An account as a viewer sees it: without what belongs to its owner alone, with how the two stand if there is a viewer.
+
+    Of one that is suspended nothing is shown that it said or looked like.
+    """
     seen = user_pb2.User()
-    seen.CopyFrom(user)
+    seen.CopyFrom(account.user)
     for private in ("email", "role", "relationship"):
         seen.ClearField(private)
+    if account.hidden:
+        seen.status = user_pb2.USER_STATUS_SUSPENDED
+        for said in ("bio", "profile_image_url", "banner_image_url"):
+            seen.ClearField(said)
     if relationship is not None:
         seen.relationship.following = relationship.following
         seen.relationship.followed_by = relationship.followed_by
+        seen.relationship.blocking = relationship.blocking
+        seen.relationship.blocked_by = relationship.blocked_by
+        seen.relationship.muting = relationship.muting
     return seen
 
 

@@ -20,7 +20,7 @@ from runtime.ids import Clock
 from views.deps import Deps
 from views.engagement import Engaged
 from views.ids import text_id
-from views.live import visible_now
+from views.live import apart, visible_now
 
 EVERY_MS = 1000
 """Changes of one tweet are sent at most so often."""
@@ -38,8 +38,8 @@ log = telemetry.logger(__name__)
 class Watches:
     """Which socket watches which tweets, and what was last said of each.
 
-    Of every watched tweet its watchers are told at once, then whenever its counts changed, and when it is deleted; what nobody
-    may see is told as deleted, as REST knows no difference either. While svc_engage or svc_tweet is away it stays owed.
+    Of every watched tweet its watchers are told at once, then whenever its counts changed, and when it is deleted; what a reader
+    may not see is told as deleted, as REST knows no difference either. While svc_engage or svc_tweet is away it stays owed.
     """
 
     def __init__(self, views: Deps, bus: Bus, clock: Clock) -> None:
@@ -127,7 +127,9 @@ class Watches:
         try:
             with acting(NOBODY, _ASK_WITHIN_S):
                 visible = await visible_now(list(taken), self._views)
-                found = await self._views.engagement.ask_tweets(b"", visible) if visible else {}
+                found = await self._views.engagement.ask_tweets(b"", visible.keys()) if visible else {}
+                viewers = {socket.viewer for key in visible for socket in self._watchers.get(key, ())}
+                unseen = await apart(viewers, set(visible.values()), self._views)
         except aio.AioRpcError as error:
             log.warning("watched_not_asked", tweets=len(taken), error=repr(error))
             for key, owed in taken.items():
@@ -140,9 +142,20 @@ class Watches:
                 continue
             if key not in visible:
                 self._gone(key, owed)
-            elif key in found:
+                continue
+            for socket in [s for s in self._watchers[key] if visible[key] in unseen.get(s.viewer, ())]:
+                self._lose(key, socket, socket in owed)
+            if key in self._watchers and key in found:
                 self._say(key, found[key], owed, now)
         return True
+
+    def _lose(self, tweet_id: bytes, socket: Socket, owed: bool) -> None:
+        """A block stands between the reader and the author now: to this reader the tweet is gone."""
+        self._of[socket] -= {tweet_id}
+        self._watchers[tweet_id].discard(socket)
+        if not self._watchers[tweet_id]:
+            self._drop(tweet_id)
+        socket.tweet_deleted(tweet_id, tweet_deleted(text_id(tweet_id)), again=owed)
 
     def _say(self, tweet_id: bytes, engaged: Engaged, owed: set[Socket], now: int) -> None:
         before = self._last.get(tweet_id)

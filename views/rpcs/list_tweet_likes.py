@@ -7,28 +7,28 @@ from aviary.view.v1 import view_pb2
 
 from runtime.context import Caller
 from runtime.ids import split_ids
+from views.accounts import find_people
 from views.deps import Deps
 from views.errors import TweetNotFound
-from views.feeds import AUTHOR_RULES
 from views.hydrate import hydrate_named
 from views.ids import raw_id, text_id
 from views.present import user_short
-from views.rules import visible
+from views.rules import NAMED_RULES, shown_people, visible
 
 
 async def list_tweet_likes(
     request: view_pb2.ListTweetLikesRequest, caller: Caller, deps: Deps
 ) -> view_pb2.ListTweetLikesResponse:
-    """People, latest like first; those whose account does not exist are left out. Fails with TWEET_NOT_FOUND, INVALID_CURSOR."""
+    """People whom the caller may see, latest like first. Fails with TWEET_NOT_FOUND, INVALID_CURSOR."""
     key = raw_id(request.tweet_id)
     async with asyncio.TaskGroup() as group:
         group.create_task(_ensure_visible(key, caller, deps))
         listing = group.create_task(_likers(key, request, deps))
     page = listing.result()
     ids = split_ids(page.user_ids)
-    users = await deps.authors.get(ids)
+    users, sight = await find_people(ids, caller, deps)
     return view_pb2.ListTweetLikesResponse(
-        users=[user_short(users[user_id].user) for user_id in ids if user_id in users],
+        users=[user_short(liker.user) for liker in shown_people(ids, users, sight, muted=False)],
         next_cursor=page.next_cursor or None,
         has_more=bool(page.next_cursor),
     )
@@ -36,7 +36,7 @@ async def list_tweet_likes(
 
 async def _ensure_visible(key: bytes, caller: Caller, deps: Deps) -> None:
     items, state = await hydrate_named(caller.user_id, [key], deps)
-    if not visible(items, state, AUTHOR_RULES):
+    if not visible(items, state, NAMED_RULES):
         raise TweetNotFound("no such tweet", tweet_id=text_id(key))
 
 

@@ -2,13 +2,14 @@
 
 import asyncio
 
-from aviary.graph.v1 import events_pb2
 from aviary.tweet.v1.events_pb2 import TweetDeleted
+from aviary.user.v1.events_pb2 import AccountChange, AccountChanged
+from aviary.user.v1.user_pb2 import USER_STATUS_ACTIVE, USER_STATUS_SUSPENDED
 
 from simulation.bus import MemoryBus
-from tests.unit.views.world import Gate, Monotonic, World, ids
+from tests.unit.views.world import Gate, World, ids
 from views.build import listen
-from views.caches import AuthorCache, FollowCache, TweetCache
+from views.caches import AuthorCache, TweetCache
 
 
 async def test_bodies_leave_only_for_want_of_room(world: World) -> None:
@@ -103,68 +104,81 @@ async def test_authors_are_bounded(world: World) -> None:
     assert cache.cached(people[:1]) is None and cache.cached(people[1:]) is not None
 
 
-async def test_snapshots_are_bounded_by_the_ids_they_hold(world: World) -> None:
-    people = [world.user(f"u{n}") for n in range(6)]
-    for other in people[2:]:
-        world.follow(people[0], other)
-        world.follow(people[1], other)
-    cache = FollowCache(world.deps.graph, Monotonic(), room=6)
-    await cache.get(people[0])
-    await cache.get(people[1])
-    assert cache.cached(people[0]) is None and cache.cached(people[1]) is not None
+def changed(world: World, user_id: bytes, version: int = 0) -> AccountChange:
+    return AccountChange(user_id=user_id, version=version, status=world.users[user_id].status)
 
 
-async def test_an_announced_follow_drops_an_older_snapshot_only(world: World) -> None:
-    """P47"""
-    alice, bob = world.user("alice"), world.user("bob")
-    version = world.follow(alice, bob)
-    await world.deps.follows.get(alice)
-    await world.deps.follows.heard(
-        events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=True, version=version)
-    )
-    assert world.deps.follows.cached(alice) is not None
-    await world.deps.follows.heard(
-        events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=True, version=version + 1)
-    )
-    assert world.deps.follows.cached(alice) is None
+async def test_an_account_that_is_told_to_have_changed_is_asked_for_again(world: World) -> None:
+    alice = world.user("alice")
+    await world.warm()
+    await world.deps.authors.get([alice])
+    world.users[alice].display_name = "Alicia"
+    assert (await world.deps.authors.get([alice]))[alice].user.display_name == "Alice"
+    await world.tell_accounts(changed(world, alice))
+    assert (await world.deps.authors.get([alice]))[alice].user.display_name == "Alicia"
+    assert world.deps.authors.cached([alice]) is not None
 
 
-async def test_an_announced_change_that_a_newer_snapshot_lacks_drops_it(world: World) -> None:
-    """Two processes changed follows of one account at once: the later version was stored, and read, before the earlier one."""
-    alice, bob, carol = world.user("alice"), world.user("bob"), world.user("carol")
-    world.follow(alice, bob)
-    newer = world.follow(alice, carol)
-    await world.deps.follows.get(alice)
-    unfollowed = events_pb2.FollowSet(follower_id=alice, followee_id=bob, following=False, version=newer - 1)
-    world.follows.discard((alice, bob))
-    await world.deps.follows.heard(unfollowed)
-    assert bob not in (await world.deps.follows.get(alice, at_least=newer)).followees
+async def test_who_is_told_to_be_suspended_is_hidden_also_while_the_account_cannot_be_asked_for(world: World) -> None:
+    """P20"""
+    alice = world.user("alice")
+    await world.warm()
+    await world.deps.authors.get([alice])
+    world.down.add("GetUsers")
+    world.suspend(alice)
+    await world.tell_accounts(changed(world, alice))
+    assert (await world.deps.authors.get([alice]))[alice].hidden
+    world.down.clear()
+    world.suspend(alice, USER_STATUS_ACTIVE)
+    assert not (await world.deps.authors.get([alice]))[alice].hidden, "what its owner says counts more"
 
 
-async def test_a_snapshot_that_was_on_its_way_when_a_follow_was_announced_is_not_kept(world: World) -> None:
-    alice, bob = world.user("alice"), world.user("bob")
+async def test_an_account_that_was_read_before_it_was_suspended_is_not_believed_afterwards(world: World) -> None:
+    """P20: the answer arrives after the signal, and after the answer to who asked later."""
+    alice = world.user("alice")
+    await world.warm()
     gate = Gate()
-    world.hold["GetFollowSnapshot"] = gate
-    loading = asyncio.ensure_future(world.deps.follows.get(alice))
+    world.hold["GetUsers"] = gate
+    early = asyncio.ensure_future(world.deps.authors.get([alice]))
     await gate.arrived.wait()
-    version = world.follow(alice, bob)
-    await world.deps.follows.heard(events_pb2.FollowSet(follower_id=alice, followee_id=bob, version=version))
+    world.suspend(alice)
+    await world.tell_accounts(changed(world, alice))
     gate.open()
-    await loading
-    assert world.deps.follows.cached(alice) is None
-    assert bob in (await world.deps.follows.get(alice)).followees
+    await early
+    assert (await world.deps.authors.get([alice]))[alice].hidden
 
 
-async def test_who_needs_a_change_does_not_take_a_load_that_began_before_it(world: World) -> None:
-    alice, bob = world.user("alice"), world.user("bob")
-    gate = Gate()
-    world.hold["GetFollowSnapshot"] = gate
-    early = asyncio.ensure_future(world.deps.follows.get(alice))
-    await gate.arrived.wait()
-    version = world.follow(alice, bob)
-    late = asyncio.ensure_future(world.deps.follows.get(alice, at_least=version))
-    gate.open()
-    assert bob not in (await early).followees
-    assert bob in (await late).followees
-    kept = world.deps.follows.cached(alice, version)
-    assert kept is not None and bob in kept.followees
+async def test_a_suspension_that_nobody_told_is_noticed_within_a_second(world: World) -> None:
+    """P20: NATS is away, or a signal was lost."""
+    alice = world.user("alice")
+    await world.warm()
+    await world.deps.authors.get([alice])
+    world.suspend(alice)
+    world.clock.advance(1)
+    assert (await world.deps.authors.get([alice]))[alice].hidden
+    await world.warm()
+    world.suspend(alice, USER_STATUS_ACTIVE)
+    await world.deps.authors.get([alice])
+    world.told_accounts += 1
+    await world.heartbeat()
+    assert not (await world.deps.authors.get([alice]))[alice].hidden, "after a gap all is asked for"
+
+
+async def test_while_signals_are_missing_an_account_is_asked_for_twice_a_second(world: World) -> None:
+    alice = world.user("alice")
+    await world.deps.authors.get([alice])
+    world.clock.advance(0.4)
+    assert world.deps.authors.cached([alice]) is not None
+    world.clock.advance(0.2)
+    assert world.deps.authors.cached([alice]) is None
+
+
+async def test_an_announced_change_that_nobody_signalled_is_known(world: World) -> None:
+    alice = world.user("alice")
+    bus = MemoryBus()
+    await listen(world.deps, bus)
+    await world.warm()
+    await world.deps.authors.get([alice])
+    world.suspend(alice)
+    await bus.publish(AccountChanged(event_id=b"e" * 16, user_id=alice, status=USER_STATUS_SUSPENDED))
+    assert (await world.deps.authors.get([alice]))[alice].hidden

@@ -59,12 +59,13 @@ async def test_a_warm_page_is_two_rpcs(world: World) -> None:
     assert made == {"GetHome": 1, "GetTweetCounts": 1}
 
 
-async def test_a_page_whose_statuses_are_unknown_is_one_rpc_more(world: World) -> None:
+async def test_while_signals_are_missing_all_is_asked_again_in_one_batch(world: World) -> None:
     alice, _, _ = await story(world)
     world.clock.advance(1)
     with world.counting() as made:
         await world.home(alice, limit=20)
-    assert made == {"GetHome": 1, "GetTweets": 1, "GetTweetCounts": 1}
+    assert made == {"GetHome": 1, "GetTweets": 1, "GetUsers": 1, "GetViewerSnapshot": 1, "GetTweetCounts": 1}
+    assert world.unchanged == 1, "what did not change is not sent again"
 
 
 async def test_nobody_has_no_home(world: World) -> None:
@@ -219,7 +220,7 @@ async def test_old_names_serve_while_accounts_do_not_answer(world: World) -> Non
 async def test_old_follows_serve_while_the_graph_does_not_answer(world: World) -> None:
     """P82"""
     alice, _, tweets = await story(world)
-    world.down.add("GetFollowSnapshot")
+    world.down.add("GetViewerSnapshot")
     world.clock.advance(31)
     assert ids(await world.home(alice)) == tweets[::-1]
 
@@ -227,7 +228,7 @@ async def test_old_follows_serve_while_the_graph_does_not_answer(world: World) -
 async def test_follows_older_than_the_readers_own_change_do_not_serve(world: World) -> None:
     alice, bob, _ = await story(world)
     world.recent_versions[alice] = world.follow(alice, bob, following=False)
-    world.down.add("GetFollowSnapshot")
+    world.down.add("GetViewerSnapshot")
     with pytest.raises(aio.AioRpcError) as failure:
         await world.home(alice)
     assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -255,7 +256,7 @@ async def test_identical_loads_in_flight_are_one(world: World) -> None:
     world.hold["GetTweets"] = gate
     pages = [asyncio.ensure_future(world.home(reader)) for reader in readers]
     await gate.arrived.wait()
-    await world.until(lambda: world.calls["GetFollowSnapshot"] == len(readers))
+    await world.until(lambda: world.calls["GetViewerSnapshot"] == len(readers))
     gate.open()
     for page in await asyncio.gather(*pages):
         assert ids(page) == tweets[::-1]

@@ -19,8 +19,8 @@ async def test_everybody_at_once_is_judged_as_one_by_one(deleted: bool, unfollow
     live = await load_live(Item(tweet, author), world.deps)
     assert live is not None
     if known:
-        await world.deps.follows.get(follower)
-        await world.deps.follows.get(stranger)
+        await world.deps.relations.get(follower)
+        await world.deps.relations.get(stranger)
     if unfollowed:
         world.follow(follower, author, following=False)
     if deleted:

@@ -7,37 +7,41 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
-from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
-from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
-from aviary.timeline.v1 import timeline_pb2, timeline_pb2_grpc
+from aviary.engage.v1 import engage_pb2_grpc
+from aviary.graph.v1 import events_pb2 as graph_events_pb2
+from aviary.graph.v1 import graph_pb2_grpc
+from aviary.timeline.v1 import timeline_pb2_grpc
 from aviary.tweet.v1 import events_pb2, tweet_pb2, tweet_pb2_grpc
+from aviary.user.v1 import events_pb2 as user_events_pb2
 from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
 
 from in_process import InProcessChannel
 from runtime.callers import CallerSigner
 from runtime.config import Secret
-from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, current_caller
-from runtime.errors import InvalidCursor, Unavailable
+from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
+from runtime.errors import Unavailable
 from runtime.guard import Guard
 from runtime.ids import SystemClock, uuid7_of
+from tests.monotonic import Monotonic
+from tests.unit.views.services import Engage, Graph, Timelines, Tweets, Users
 from views.build import Channels, build_deps
 from views.servicer import ViewServicer
 
 T0 = 1_700_000_000_000
 
 
-class Monotonic:
-    """Seconds that pass only by `advance`."""
+class WallClock:
+    """The time of day, which passes with the seconds of a Monotonic."""
 
-    def __init__(self) -> None:
-        self.seconds = 1000.0
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
 
-    def __call__(self) -> float:
-        return self.seconds
+    def now_ms(self) -> int:
+        return T0 + int(self._monotonic() * 1000)
 
-    def advance(self, seconds: float) -> None:
-        self.seconds += seconds
+    def now_us(self) -> int:
+        return self.now_ms() * 1000
 
 
 class World:
@@ -51,9 +55,16 @@ class World:
         self.tweets: dict[bytes, tweet_pb2.StoredTweet] = {}
         self.homes: dict[bytes, list[tuple[bytes, bytes]]] = {}
         self.follows: set[tuple[bytes, bytes]] = set()
+        self.blocks: set[tuple[bytes, bytes]] = set()
+        self.mutes: dict[tuple[bytes, bytes], int] = {}
+        self.most_blocked_by = 10_000
+        self.states: Counter[bytes] = Counter()
+        self.unchanged = 0
+        """How often a snapshot was asked for that nothing had happened to."""
         self.versions: dict[bytes, int] = {}
         self.recent_versions: dict[bytes, int] = {}
         self.recent_deletes: dict[bytes, list[bytes]] = {}
+        self.recent_profiles: dict[bytes, int] = {}
         self.recent_unknown = False
         self.marks: dict[str, list[tuple[bytes, bytes]]] = {"like": [], "bookmark": []}
         """Accounts and tweets in the order of marking."""
@@ -66,12 +77,16 @@ class World:
         mesh.register(user_pb2_grpc.add_UserServiceServicer_to_server, Users(self))
         mesh.register(graph_pb2_grpc.add_GraphServiceServicer_to_server, Graph(self))
         mesh.register(engage_pb2_grpc.add_EngageServiceServicer_to_server, Engage(self))
-        self.deps = build_deps(Channels(mesh, mesh, mesh, mesh, mesh), self.clock)
+        self.deps = build_deps(Channels(mesh, mesh, mesh, mesh, mesh), self.clock, WallClock(self.clock))
         front = InProcessChannel(guard)
         front.register(view_pb2_grpc.add_ViewServiceServicer_to_server, ViewServicer(self.deps))
         self.views = view_pb2_grpc.ViewServiceStub(front)
         self._next = 0
         self._sequence = 0
+        self._sequence_of_accounts = 0
+        self.told_relations = 0
+        """Sequence of the signals of svc_graph; raised by hand, one was lost."""
+        self.told_accounts = 0
 
     def user(self, name: str) -> bytes:
         """A new account."""
@@ -95,8 +110,35 @@ class World:
     def follow(self, follower: bytes, followee: bytes, following: bool = True) -> int:
         """Set a follow as the graph knows it; nobody is told. Returns its version."""
         (self.follows.add if following else self.follows.discard)((follower, followee))
-        self.versions[follower] = self.versions.get(follower, 0) + 1
-        return self.versions[follower]
+        return self._changed(follower)
+
+    def block(self, blocker: bytes, blocked: bytes, blocking: bool = True) -> int:
+        """Set a block, which ends follows, as the graph knows it; nobody is told. Returns its version."""
+        (self.blocks.add if blocking else self.blocks.discard)((blocker, blocked))
+        if blocking:
+            self.follows -= {(blocker, blocked), (blocked, blocker)}
+        return self._changed(blocker, blocked)
+
+    def mute(self, muter: bytes, muted: bytes, muting: bool = True, until_ms: int = 0) -> int:
+        """Set a mute as the graph knows it; nobody is told. Returns its version."""
+        if muting:
+            self.mutes[muter, muted] = until_ms
+        else:
+            self.mutes.pop((muter, muted), None)
+        return self._changed(muter)
+
+    def suspend(self, user_id: bytes, status: int = user_pb2.USER_STATUS_SUSPENDED) -> int:
+        """Set the state of an account as its service knows it; nobody is told. Returns its version."""
+        self._sequence_of_accounts += 1
+        self.users[user_id].status = status
+        self.users[user_id].updated_at.FromMicroseconds(self._sequence_of_accounts)
+        return self._sequence_of_accounts
+
+    def _changed(self, user_id: bytes, other: bytes = b"") -> int:
+        self.versions[user_id] = self.versions.get(user_id, 0) + 1
+        self.states[user_id] += 1
+        self.states[other] += 1
+        return self.versions[user_id]
 
     def delete(self, tweet_id: bytes) -> None:
         """Delete as the store knows it; nobody is told."""
@@ -110,14 +152,31 @@ class World:
             self.marks[kind].append((user_id, tweet_id))
 
     async def warm(self) -> None:
-        """Let the statuses be believed."""
+        """Let what was signalled be believed."""
         for _ in range(2):
             await self.heartbeat()
             self.clock.advance(0.4)
         await self.heartbeat()
 
     async def heartbeat(self, publisher: bytes = b"p" * 16) -> None:
+        """Every service shows that it lives."""
         await self.deps.statuses.heard(events_pb2.TweetStatusSignal(publisher_id=publisher, sequence=self._sequence))
+        await self.tell_relations(publisher=publisher)
+        await self.tell_accounts(publisher=publisher)
+
+    async def tell_relations(self, *changes: graph_events_pb2.RelationChange, publisher: bytes = b"p" * 16) -> None:
+        """Tell what changed between people; without any it is a heartbeat."""
+        self.told_relations += bool(changes)
+        await self.deps.relations.heard(
+            graph_events_pb2.RelationSignal(publisher_id=publisher, sequence=self.told_relations, changes=changes)
+        )
+
+    async def tell_accounts(self, *changes: user_events_pb2.AccountChange, publisher: bytes = b"p" * 16) -> None:
+        """Tell which accounts changed; without any it is a heartbeat."""
+        self.told_accounts += bool(changes)
+        await self.deps.authors.heard(
+            user_events_pb2.AccountSignal(publisher_id=publisher, sequence=self.told_accounts, changes=changes)
+        )
 
     async def signal_delete(self, tweet_id: bytes) -> None:
         """Delete, and tell."""
@@ -190,190 +249,3 @@ class Gate:
 
     def open(self) -> None:
         self._open.set()
-
-
-class Timelines(timeline_pb2_grpc.TimelineServiceServicer):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def GetHome(self, request: Any, context: Any) -> timeline_pb2.GetHomeResponse:
-        world = self._world
-        await world.served("GetHome")
-        entries = [
-            e
-            for e in world.homes.get(request.user_id, [])
-            if (not request.max_id or e[0] < request.max_id) and e[0] > request.since_id
-        ]
-        page = entries[: request.limit]
-        return timeline_pb2.GetHomeResponse(
-            tweet_ids=b"".join(e[0] for e in page),
-            author_ids=b"".join(e[1] for e in page),
-            has_more=len(entries) > len(page),
-            graph_version=world.recent_versions.get(request.user_id, 0),
-            deleted_ids=b"".join(world.recent_deletes.get(request.user_id, [])),
-            recent_unknown=world.recent_unknown,
-        )
-
-
-class Tweets(tweet_pb2_grpc.TweetServiceServicer):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def GetTweets(self, request: Any, context: Any) -> tweet_pb2.GetTweetsResponse:
-        copies = [tweet_pb2.StoredTweet.FromString(t.SerializeToString()) for t in self._found(request.tweet_ids)]
-        await self._world.served("GetTweets")
-        return tweet_pb2.GetTweetsResponse(tweets=reversed(copies))
-
-    async def ListAuthorTweets(self, request: Any, context: Any) -> tweet_pb2.ListAuthorTweetsResponse:
-        await self._world.served("ListAuthorTweets")
-        mine = sorted((t.tweet_id for t in self._world.tweets.values() if self._listed(t, request)), reverse=True)
-        page = mine[: request.limit]
-        return tweet_pb2.ListAuthorTweetsResponse(tweet_ids=b"".join(page), has_more=len(mine) > len(page))
-
-    def _found(self, wanted: list[bytes]) -> list[tweet_pb2.StoredTweet]:
-        return [self._world.tweets[i] for i in wanted if i in self._world.tweets]
-
-    def _listed(self, tweet: tweet_pb2.StoredTweet, request: Any) -> bool:
-        within = (not request.max_id or tweet.tweet_id < request.max_id) and tweet.tweet_id > request.since_id
-        return tweet.author_id == request.author_id and not tweet.deleted and within
-
-
-class Users(user_pb2_grpc.UserServiceServicer):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def GetUsers(self, request: Any, context: Any) -> user_pb2.GetUsersResponse:
-        await self._world.served("GetUsers")
-        return user_pb2.GetUsersResponse(users=[u for i in request.user_ids if (u := self._world.users.get(i))])
-
-    async def GetAccount(self, request: Any, context: Any) -> user_pb2.GetAccountResponse:
-        await self._world.served("GetAccount")
-
-        account = user_pb2.User.FromString(self._world.users[current_caller().user_id].SerializeToString())
-        account.email, account.role = "me@example.org", "user"
-        return user_pb2.GetAccountResponse(user=account)
-
-    async def ResolveUsernames(self, request: Any, context: Any) -> user_pb2.ResolveUsernamesResponse:
-        await self._world.served("ResolveUsernames")
-        known = {u.username.lower(): i for i, u in self._world.users.items()}
-        found = [(n, known[n.lower()]) for n in request.usernames if n.lower() in known]
-        return user_pb2.ResolveUsernamesResponse(
-            users=[user_pb2.ResolvedUsername(username=n, user_id=i) for n, i in found]
-        )
-
-
-class Graph(graph_pb2_grpc.GraphServiceServicer):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def GetFollowSnapshot(self, request: Any, context: Any) -> graph_pb2.GetFollowSnapshotResponse:
-        world = self._world
-        snapshot = graph_pb2.GetFollowSnapshotResponse(
-            followee_ids=b"".join(b for a, b in world.follows if a == request.user_id),
-            version=world.versions.get(request.user_id, 0),
-        )
-        await world.served("GetFollowSnapshot")
-        return snapshot
-
-    async def GetRelationships(self, request: Any, context: Any) -> graph_pb2.GetRelationshipsResponse:
-        await self._world.served("GetRelationships")
-        follows, me = self._world.follows, request.user_id
-        return graph_pb2.GetRelationshipsResponse(
-            entries=[
-                graph_pb2.RelationshipEntry(user_id=o, following=(me, o) in follows, followed_by=(o, me) in follows)
-                for o in request.other_ids
-            ]
-        )
-
-    async def ListFollowersByTime(self, request: Any, context: Any) -> graph_pb2.ListFollowersByTimeResponse:
-        await self._world.served("ListFollowersByTime")
-        everybody = sorted(a for a, b in self._world.follows if b == request.user_id)
-        page, cursor = _page(everybody, request)
-        return graph_pb2.ListFollowersByTimeResponse(entries=page, next_cursor=cursor)
-
-    async def ListFollowingByTime(self, request: Any, context: Any) -> graph_pb2.ListFollowingByTimeResponse:
-        await self._world.served("ListFollowingByTime")
-        everybody = sorted(b for a, b in self._world.follows if a == request.user_id)
-        page, cursor = _page(everybody, request)
-        return graph_pb2.ListFollowingByTimeResponse(entries=page, next_cursor=cursor)
-
-
-def _page(everybody: list[bytes], request: Any) -> tuple[list[graph_pb2.FollowEntry], str]:
-    start = _start(request)
-    page = everybody[start : start + request.limit]
-    more = start + len(page) < len(everybody)
-    return [graph_pb2.FollowEntry(user_id=i) for i in page], str(start + len(page)) if more else ""
-
-
-class Engage(engage_pb2_grpc.EngageServiceServicer):
-    """Counts what it is asked for; a cursor is the number of entries before."""
-
-    def __init__(self, world: World) -> None:
-        self._world = world
-
-    async def GetTweetCounts(self, request: Any, context: Any) -> engage_pb2.GetTweetCountsResponse:
-        await self._world.served("GetTweetCounts")
-        counts = [self._counts(tweet_id, request.viewer_id) for tweet_id in request.tweet_ids]
-        return engage_pb2.GetTweetCountsResponse(counts=reversed(counts))
-
-    async def GetUserCounts(self, request: Any, context: Any) -> engage_pb2.GetUserCountsResponse:
-        await self._world.served("GetUserCounts")
-        world = self._world
-        return engage_pb2.GetUserCountsResponse(
-            counts=[
-                engage_pb2.UserCounts(
-                    user_id=user_id,
-                    followers_count=sum(1 for _, b in world.follows if b == user_id),
-                    following_count=sum(1 for a, _ in world.follows if a == user_id),
-                    tweets_count=sum(1 for t in world.tweets.values() if t.author_id == user_id and not t.deleted),
-                )
-                for user_id in request.user_ids
-            ]
-        )
-
-    async def ListLikers(self, request: Any, context: Any) -> engage_pb2.ListLikersResponse:
-        await self._world.served("ListLikers")
-        likers = [user for user, tweet in reversed(self._world.marks["like"]) if tweet == request.tweet_id]
-        start = _start(request)
-        page = likers[start : start + request.limit]
-        more = start + len(page) < len(likers)
-        return engage_pb2.ListLikersResponse(
-            user_ids=b"".join(page), next_cursor=str(start + len(page)) if more else ""
-        )
-
-    async def ListLikes(self, request: Any, context: Any) -> engage_pb2.ListLikesResponse:
-        await self._world.served("ListLikes")
-        page, more = self._marked("like", request)
-        return engage_pb2.ListLikesResponse(tweets=page, has_more=more)
-
-    async def ListBookmarkedTweets(self, request: Any, context: Any) -> engage_pb2.ListBookmarkedTweetsResponse:
-        await self._world.served("ListBookmarkedTweets")
-        page, more = self._marked("bookmark", request)
-        return engage_pb2.ListBookmarkedTweetsResponse(tweets=page, has_more=more)
-
-    def _counts(self, tweet_id: bytes, viewer: bytes) -> engage_pb2.TweetCounts:
-        marks = self._world.marks
-        return engage_pb2.TweetCounts(
-            tweet_id=tweet_id,
-            likes_count=sum(1 for _, tweet in marks["like"] if tweet == tweet_id),
-            liked=(viewer, tweet_id) in marks["like"],
-            bookmarked=(viewer, tweet_id) in marks["bookmark"],
-        )
-
-    def _marked(self, kind: str, request: Any) -> tuple[list[engage_pb2.MarkedTweet], bool]:
-        mine = [tweet for user, tweet in reversed(self._world.marks[kind]) if user == request.user_id]
-        start = _start(request)
-        page = mine[start : start + request.limit]
-        entries = [
-            engage_pb2.MarkedTweet(
-                tweet_id=tweet_id, author_id=self._world.tweets[tweet_id].author_id, cursor=str(start + n)
-            )
-            for n, tweet_id in enumerate(page, 1)
-        ]
-        return entries, start + len(page) < len(mine)
-
-
-def _start(request: Any) -> int:
-    if request.cursor and not request.cursor.isdigit():
-        raise InvalidCursor("not mine")
-    return int(request.cursor or 0)

@@ -225,7 +225,7 @@ async def test_who_cannot_be_told_of_a_deletion_gets_a_gap() -> None:
     rig = Rig()
     alice, bob = rig.world.user("alice"), rig.world.user("bob")
     tweet = rig.world.tweet(bob)
-    rig.world.down.add("GetFollowSnapshot")
+    rig.world.down.add("GetViewerSnapshot")
     _, wire = rig.socket(alice)
     await rig.world.signal_delete(tweet)
     await idle(rig)
@@ -252,7 +252,7 @@ async def test_a_tweet_that_comes_late_shows_each_reader_what_that_reader_did_wi
         rig.world.follow(reader, bob)
     (_, first), (_, second) = rig.socket(alice), rig.socket(carol)
     for reader in (alice, carol):
-        await rig.world.deps.follows.get(reader)
+        await rig.world.deps.relations.get(reader)
     tweet = rig.world.tweet(bob)
     rig.clock.ms += UNTOUCHED_FOR_MS
     rig.world.mark("like", alice, tweet)
