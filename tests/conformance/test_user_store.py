@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
@@ -223,7 +223,7 @@ async def test_a_change_writes_what_differs_with_its_announcement(store: UserSto
 
 
 async def test_of_several_changes_each_field_keeps_the_latest_in_whatever_order_they_come(store: UserStore) -> None:
-    changes = [
+    changes: list[Callable[[User], User]] = [
         lambda user: replace(user, version=user.changed_us + 1, display_name="first", bio="first"),
         lambda user: replace(user, version=user.changed_us + 2, bio="second", username="second"),
         lambda user: replace(user, version=user.changed_us + 3, display_name="third", verified=False),

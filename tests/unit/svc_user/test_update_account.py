@@ -1,0 +1,392 @@
+"""UpdateAccount: profiles, usernames and e-mail addresses, whoever else wants them, and wherever the process dies."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal
+from aviary.user.v1.user_pb2 import LoginRequest, ResolveUsernamesRequest, SetAccountStateRequest, UpdateAccountRequest
+from structlog.testing import capture_logs
+
+from readers.recent import PROFILE
+from runtime.context import acting
+from runtime.errors import Unavailable
+from svc_user.domain.names import username_key
+from tests.unit.svc_user.world import (
+    PASSWORD,
+    SERVICE,
+    TEN_MINUTES_MS,
+    CallAt,
+    World,
+    failure,
+    signed_in,
+)
+
+THIRTY_DAYS_MS = 30 * 24 * 3600 * 1000
+
+
+class Person:
+    """Somebody who has an account."""
+
+    def __init__(self, world: World, user: user_pb2.User) -> None:
+        self.world = world
+        self.user_id = uuid.UUID(user.user_id)
+        self.email = user.email
+
+    async def update(self, **fields: Any) -> user_pb2.User:
+        with acting(signed_in(self.user_id.bytes)):
+            answer: user_pb2.UpdateAccountResponse = await self.world.users.UpdateAccount(
+                UpdateAccountRequest(**fields)
+            )
+        return answer.user
+
+    async def move(self, email: str) -> user_pb2.User:
+        return await self.update(email=email, current_password=PASSWORD)
+
+
+@pytest.fixture
+async def alice(world: World) -> Person:
+    alice = Person(world, (await world.register("alice")).user)
+    world.bus.published.clear()
+    world.clock.ms += 1000
+    return alice
+
+
+async def whose(world: World, *names: str) -> dict[str, str]:
+    """Ids by name."""
+    with acting(SERVICE):
+        answer = await world.users.ResolveUsernames(ResolveUsernamesRequest(usernames=names))
+    return {found.username: str(uuid.UUID(bytes=found.user_id)) for found in answer.users}
+
+
+async def can_log_in(world: World, login: str) -> bool:
+    try:
+        await world.users.Login(LoginRequest(login=login, password=PASSWORD))
+    except Exception:
+        return False
+    return True
+
+
+async def test_what_is_given_changes_and_what_is_absent_stays(world: World, alice: Person) -> None:
+    changed = await alice.update(display_name="Alice Ä", bio="two\nlines")
+    assert (changed.username, changed.display_name, changed.bio) == ("alice", "Alice Ä", "two\nlines")
+    assert (changed.email, changed.role) == (alice.email, "user")
+    assert (await alice.update(bio="")).display_name == "Alice Ä"
+    (stored,) = await world.store.get_users([alice.user_id])
+    assert (stored.display_name, stored.bio) == ("Alice Ä", "")
+
+
+async def test_updated_at_is_when_it_changed_and_rises_although_the_clock_does_not(world: World, alice: Person) -> None:
+    first = await alice.update(bio="1")
+    assert first.updated_at.ToMicroseconds() == world.clock.now_us()
+    assert first.created_at.ToMilliseconds() == world.clock.ms - 1000
+    world.clock.ms -= 500
+    second = await alice.update(bio="2")
+    assert second.updated_at.ToMicroseconds() == first.updated_at.ToMicroseconds() + 1
+
+
+async def test_nothing_given_changes_nothing(world: World, alice: Person) -> None:
+    same = await alice.update()
+    assert same.updated_at == same.created_at
+    assert await alice.update(display_name="alice", username="alice") == same
+    assert not world.bus.published
+
+
+async def test_a_change_is_announced_and_told_to_caches_without_anything_personal(world: World, alice: Person) -> None:
+    with capture_logs() as logs:
+        changed = await alice.update(username="liddell", display_name="Alice Liddell", bio="rabbits")
+        await alice.move("rabbit@example.org")
+    announced, *_ = [event for event in world.bus.published if isinstance(event, AccountChanged)]
+    assert (announced.user_id, announced.version) == (alice.user_id.bytes, changed.updated_at.ToMicroseconds())
+    told = [signal for signal in world.bus.signals if isinstance(signal, AccountSignal) and signal.changes]
+    assert told[0].changes[0].version == announced.version
+    assert world.recent.seen[0] == (alice.user_id.bytes, PROFILE, announced.version.to_bytes(8))
+    everything = str(logs).encode() + b"".join(message.SerializeToString() for message in [*world.bus.published, *told])
+    for personal in (b"liddell", b"Liddell", b"rabbit", b"example.org", PASSWORD.encode()):
+        assert personal not in everything
+
+
+async def test_a_change_of_which_caches_could_not_be_told_shows_them_a_gap(world: World, alice: Person) -> None:
+    def die() -> None:
+        raise RuntimeError("killed")
+
+    before = world.signals._sequence
+    world.change(faults=CallAt("user.change.after_batch", die))
+    await failure(alice.update(bio="stored"))
+    assert world.signals._sequence == before + 1
+
+
+async def test_a_repetition_tells_caches_although_nothing_differs_any_more(world: World, alice: Person) -> None:
+    await alice.update(bio="stored")
+    world.bus.signals.clear()
+    world.recent.seen.clear()
+    await alice.update(bio="stored")
+    assert [bool(signal.changes) for signal in world.bus.signals] == [True]
+    assert [kind for _, kind, _ in world.recent.seen] == [PROFILE]
+
+
+async def test_a_refused_change_shows_nobody_a_gap(world: World, alice: Person) -> None:
+    await world.register("bobby")
+    before = world.signals._sequence
+    assert (await failure(alice.update(username="bobby"))).reason == "USERNAME_TAKEN"
+    assert world.signals._sequence == before
+
+
+async def test_parallel_changes_of_different_fields_all_stay(world: World, alice: Person) -> None:
+    await asyncio.gather(alice.update(display_name="A"), alice.update(bio="B"), alice.update(username="carol"))
+    (stored,) = await world.store.get_users([alice.user_id])
+    assert (stored.display_name, stored.bio, stored.username) == ("A", "B", "carol")
+
+
+async def test_a_new_username_is_the_accounts_at_once_and_the_old_one_nobodys(world: World, alice: Person) -> None:
+    await alice.update(username="Carol")
+    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
+    assert await can_log_in(world, "CAROL")
+    assert not await can_log_in(world, "alice")
+
+
+async def test_the_old_username_is_held_for_thirty_days(world: World, alice: Person) -> None:
+    await alice.update(username="carol")
+    world.clock.ms += THIRTY_DAYS_MS - 1
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    world.clock.ms += 1
+    other = await world.register("alice", email="other@example.org")
+    assert await whose(world, "alice", "carol") == {"alice": other.user.user_id, "carol": str(alice.user_id)}
+
+
+async def test_an_import_does_not_take_a_held_username_for_its_account(world: World, alice: Person) -> None:
+    await alice.update(username="carol")
+    with acting(SERVICE):
+        request = user_pb2.ImportUserRequest(username="alice", display_name="Alice")
+        assert (await failure(world.users.ImportUser(request))).reason == "USERNAME_TAKEN"
+
+
+async def test_the_owner_may_go_back_and_keep_the_name_for_ever(world: World, alice: Person) -> None:
+    await alice.update(username="carol")
+    world.clock.ms += 1000
+    assert (await alice.update(username="alice")).username == "alice"
+    world.clock.ms += 2 * THIRTY_DAYS_MS
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    assert await world.register("carol")
+
+
+async def test_another_case_of_the_own_username_is_no_other_name(world: World, alice: Person) -> None:
+    assert (await alice.update(username="ALICE")).username == "ALICE"
+    assert await whose(world, "alice") == {"alice": str(alice.user_id)}
+    world.clock.ms += 2 * THIRTY_DAYS_MS
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+
+
+async def test_of_two_who_want_one_username_one_gets_it(world: World, alice: Person) -> None:
+    bobby = Person(world, (await world.register("bobby")).user)
+    wants = [alice.update(username="wanted"), bobby.update(username="wanted"), world.register("wanted")]
+    answers = await asyncio.gather(*wants, return_exceptions=True)
+    assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["admin", "ADM1N", "a_d_m_i_n", "adrnin", "r00t", "aviary", "Av1ary", "5upport", "m_e", "a_p_i"]
+)
+async def test_a_reserved_username_and_what_looks_like_one_is_refused(world: World, alice: Person, name: str) -> None:
+    for refused in (alice.update(username=name), world.register(name, email="other@example.org")):
+        error = await failure(refused)
+        assert (error.reason, [field.field for field in error.fields]) == ("USERNAME_RESERVED", ["username"])
+
+
+@pytest.mark.parametrize("name", ["administer", "roots", "badmin", "supper", "tom", "_alice_"])
+async def test_a_username_that_only_resembles_a_reserved_one_is_free(alice: Person, name: str) -> None:
+    assert (await alice.update(username=name)).username == name
+
+
+async def test_an_import_may_have_a_reserved_username(world: World) -> None:
+    with acting(SERVICE):
+        assert (await world.users.ImportUser(user_pb2.ImportUserRequest(username="admin", display_name="x"))).created
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("display_name", ""),
+        ("display_name", "x" * 51),
+        ("display_name", "two\nlines"),
+        ("bio", "x" * 161),
+        ("bio", "a\x00b"),
+        ("username", "al"),
+        ("username", "sixteen_letters_"),
+        ("username", "аdmin"),
+        ("username", "ad\u200bmin"),
+        ("username", "ａｄｍｉｎ"),
+        ("email", "nowhere"),
+        ("email", ""),
+    ],
+)
+async def test_a_field_out_of_bounds_is_named(alice: Person, field: str, value: str) -> None:
+    error = await failure(alice.update(**{field: value, "current_password": PASSWORD}))
+    assert (error.reason, [f.field for f in error.fields]) == ("INVALID_REQUEST", [field])
+
+
+async def test_another_email_address_needs_the_password(world: World, alice: Person) -> None:
+    error = await failure(alice.update(email="new@example.org"))
+    assert (error.reason, [f.field for f in error.fields]) == ("INVALID_REQUEST", ["current_password"])
+    assert (await failure(alice.update(email="new@example.org", current_password="another"))).reason == "PASSWORD_WRONG"
+    assert (await alice.move("new@example.org")).email == "new@example.org"
+    assert await can_log_in(world, "NEW@example.org")
+    assert not await can_log_in(world, alice.email)
+
+
+async def test_an_email_address_that_was_given_up_is_free_at_once(world: World, alice: Person) -> None:
+    await alice.move("new@example.org")
+    assert await world.register("bobby", email=alice.email)
+    assert (await failure(alice.move(alice.email))).reason == "EMAIL_TAKEN"
+
+
+async def test_an_email_address_may_change_its_case(world: World, alice: Person) -> None:
+    assert (await alice.move(alice.email.upper())).email == alice.email.upper()
+    assert (await failure(world.register("bobby", email=alice.email))).reason == "EMAIL_TAKEN"
+
+
+@pytest.mark.parametrize(
+    "email", ["o'brien+tag/x=y@sub.example.org", "a@xn--bcher-kva.example", "!#$%&*?^_`{|}~@example.org", "1@1.example"]
+)
+async def test_an_odd_but_legal_email_address_is_taken(world: World, alice: Person, email: str) -> None:
+    assert (await alice.move(email)).email == email
+    assert await can_log_in(world, email)
+
+
+async def test_a_taken_username_leaves_the_email_address_to_be_tried_again(world: World, alice: Person) -> None:
+    await world.register("bobby")
+    both = {"email": "new@example.org", "current_password": PASSWORD}
+    assert (await failure(alice.update(username="bobby", **both))).reason == "USERNAME_TAKEN"
+    assert not await can_log_in(world, "new@example.org")
+    world.clock.ms += 1
+    changed = await alice.update(username="carol", **both)
+    assert (changed.username, changed.email) == ("carol", "new@example.org")
+
+
+async def test_an_email_address_claimed_in_vain_is_free_after_ten_minutes(world: World, alice: Person) -> None:
+    await world.register("bobby")
+    await failure(alice.update(username="bobby", email="new@example.org", current_password=PASSWORD))
+    assert (await failure(world.register("other", email="new@example.org"))).reason == "EMAIL_TAKEN"
+    world.clock.ms += TEN_MINUTES_MS
+    assert await world.register("other", email="new@example.org")
+
+
+async def test_a_suspended_account_is_not_changed_by_its_owner(world: World, alice: Person) -> None:
+    with acting(SERVICE):
+        state = SetAccountStateRequest(user_id=alice.user_id.bytes, status=user_pb2.USER_STATUS_SUSPENDED)
+        await world.users.SetAccountState(state)
+    assert (await failure(alice.update(bio="still here"))).reason == "ACCOUNT_SUSPENDED"
+
+
+class Killed(Exception):
+    """The process ended here."""
+
+
+def die() -> None:
+    raise Killed
+
+
+@pytest.mark.parametrize("point", ["user.rename.after_claims", "user.rename.after_holds"])
+async def test_a_rename_that_dies_before_the_row_leaves_the_old_name_and_is_done_by_the_next_try(
+    world: World, alice: Person, point: str
+) -> None:
+    faults = world.deps.faults
+    world.change(faults=CallAt(point, die))
+    await failure(alice.update(username="carol"))
+    world.change(faults=faults)
+    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id)}
+    assert (await failure(world.register("carol"))).reason == "USERNAME_TAKEN"
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    assert (await alice.update(username="carol")).username == "carol"
+    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
+    world.clock.ms += THIRTY_DAYS_MS - 1
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+
+
+@pytest.mark.parametrize("point", ["user.rename.after_claims", "user.rename.after_holds"])
+async def test_a_name_claimed_by_a_rename_that_died_is_free_after_ten_minutes_and_the_old_one_kept_for_ever(
+    world: World, alice: Person, point: str
+) -> None:
+    faults = world.deps.faults
+    world.change(faults=CallAt(point, die))
+    await failure(alice.update(username="carol"))
+    world.change(faults=faults)
+    world.clock.ms += TEN_MINUTES_MS - 1
+    assert (await failure(world.register("carol"))).reason == "USERNAME_TAKEN"
+    world.clock.ms += 1
+    carol = await world.register("carol")
+    world.clock.ms += 2 * THIRTY_DAYS_MS
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
+
+
+@pytest.mark.parametrize("point", ["user.change.after_batch", "user.change.before_answer"])
+async def test_a_rename_that_dies_after_the_row_is_done(world: World, alice: Person, point: str) -> None:
+    faults = world.deps.faults
+    world.change(faults=CallAt(point, die))
+    await failure(alice.update(username="carol"))
+    world.change(faults=faults)
+    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
+    world.clock.ms += THIRTY_DAYS_MS - 1
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    world.clock.ms += 1
+    assert await world.register("alice", email="other@example.org")
+
+
+async def test_the_batch_of_a_rename_that_died_and_arrives_late_gives_no_name_twice(
+    world: World, alice: Person
+) -> None:
+    late: list[Any] = []
+
+    async def lost(*args: Any, **kwargs: Any) -> None:
+        late.append((args, kwargs))
+        raise Unavailable("not acknowledged")
+
+    write = world.store.update_account
+    world.store.update_account = lost  # type: ignore[method-assign]
+    await failure(alice.update(username="carol"))
+    world.store.update_account = write  # type: ignore[method-assign]
+    world.clock.ms += TEN_MINUTES_MS
+    carol = await world.register("carol")
+    ((args, kwargs),) = late
+    await write(*args, **kwargs)
+    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
+
+
+async def test_a_row_is_not_written_under_claims_older_than_thirty_seconds(world: World, alice: Person) -> None:
+    def stand_still() -> None:
+        world.clock.ms += 30_000
+
+    world.change(faults=CallAt("user.rename.after_holds", stand_still))
+    assert (await failure(alice.update(username="carol"))).reason == "DEPENDENCY_UNAVAILABLE"
+    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id)}
+
+
+async def test_whoever_writes_a_name_again_is_not_let_go_of_by_a_slower_rename(world: World, alice: Person) -> None:
+    """A rename stands still before it lets go of the old name; meanwhile the owner takes it back. It is not left to expire."""
+    slow, going_back = asyncio.Event(), asyncio.Event()
+    tell = world.signals.tell
+
+    async def waiting(**fields: Any) -> None:
+        await tell(**fields)
+        if not slow.is_set():
+            slow.set()
+            await going_back.wait()
+
+    world.signals.tell = waiting  # type: ignore[method-assign]
+    renaming = asyncio.create_task(alice.update(username="carol"))
+    await slow.wait()
+    world.clock.ms += 1
+    await alice.update(username="Alice")
+    left: list[bytes] = []
+
+    async def expire(key: bytes, held: Any, after_s: int) -> None:
+        if (await world.store.claims([key])).get(key) == held:
+            left.append(key)
+
+    world.store.expire = expire  # type: ignore[method-assign]
+    going_back.set()
+    await renaming
+    assert username_key("alice") not in left
