@@ -42,14 +42,18 @@ class Epochs:
         self._since = monotonic()
         self._epoch = 1
         self._silent: set[bytes] = set()
+        self._sure_until = 0.0
+        """Nobody can be found silent before."""
         self._watchers: list[Lost] = []
 
     def epoch(self) -> int | None:
         """The epoch in which what is learned now is true; None while nothing may be believed."""
         now = self._now()
-        self._notice_silence(now)
-        if self._silent or not self._publishers or now - self._since < SILENCE_S:
-            return None
+        if now >= self._sure_until:
+            self._notice_silence(now)
+            if self._silent or not self._publishers or now - self._since < SILENCE_S:
+                return None
+            self._sure_until = SILENCE_S + min(publisher.heard_at for publisher in self._publishers.values())
         return self._epoch
 
     def watch_lost(self, tell: Lost) -> Callable[[], None]:
@@ -76,6 +80,7 @@ class Epochs:
                     tell()
         if signal.goodbye:
             del self._publishers[signal.publisher_id]
+            self._sure_until = 0.0
 
     def move(self, why: str) -> None:
         """From now on nothing that was learned before is believed: also for who forgot what it had heard. `why` is for the log."""
