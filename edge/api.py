@@ -11,10 +11,10 @@ from grpc import aio
 from edge import openapi, pages
 from edge.addresses import Proxies
 from edge.app import App, Target
-from edge.auth import TokenVerifier
 from edge.cors import Cors
 from edge.json_codec.encode import Cached, Encoder
 from edge.routes import Route, RouteTable, routes_of
+from edge.sessions import Sessions
 from edge.transcoder import Endpoint, Finish
 from runtime.http import OpsApp
 
@@ -37,7 +37,7 @@ def tweet_renderer(encoder: Encoder) -> Callable[[view_pb2.Tweet], bytes]:
 
 def endpoints_of(
     contracts: Sequence[tuple[FileDescriptor, aio.Channel]],
-    tokens: TokenVerifier,
+    sessions: Sessions,
     encoder: Encoder,
     finisher: Callable[[Route], Finish | None] = lambda _route: None,
 ) -> list[Endpoint]:
@@ -46,7 +46,7 @@ def endpoints_of(
     `finisher` says what is to be done with the answers of a route before they are shown.
     """
     return [
-        Endpoint(route, channel, encoder, tokens, finisher(route))
+        Endpoint(route, channel, encoder, sessions, finisher(route))
         for file, channel in contracts
         for route in routes_of(service.full_name for service in file.services_by_name.values())
     ]

@@ -10,6 +10,8 @@ from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub, MeshServiceStub, 
 from aviary.timeline.v1 import timeline_pb2
 from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
+from aviary.user.v1.events_pb2 import AccountSignal
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 
@@ -21,6 +23,7 @@ from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
 from edge.json_codec.encode import Encoder
+from edge.sessions import Sessions
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from in_process import InProcessChannel
@@ -48,7 +51,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
     engage = process.open_channel(config.engage_address, engage_pb2.DESCRIPTOR)
 
     channels = Channels(timeline=timeline, tweet=tweet, user=user, graph=graph, engage=engage)
-    deps = build_deps(channels, time.monotonic)
+    deps = build_deps(channels, time.monotonic, process.clock)
     process.on_close(await listen(deps, bus))
     servicer = ViewServicer(deps)
     view = InProcessChannel(process.guard)
@@ -56,7 +59,10 @@ async def build(process: Process, config: EdgeConfig) -> None:
     process.serve(add_ViewServiceServicer_to_server, servicer)
     process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
 
-    tokens, encoder = TokenVerifier(config.token_keys, process.clock), public_encoder()
+    sessions = Sessions(TokenVerifier(config.token_keys, process.clock), UserServiceStub(user), time.monotonic)
+    process.on_close(await bus.listen(AccountSignal, sessions.heard))
+    process.background("sessions", sessions.run)
+    encoder = public_encoder()
     contracts = [
         (user_pb2.DESCRIPTOR, user),
         (graph_pb2.DESCRIPTOR, graph),
@@ -65,7 +71,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
         (view_pb2.DESCRIPTOR, view),
     ]
     app = build_app(
-        endpoints_of(contracts, tokens, encoder, partial(finisher, deps=deps)),
+        endpoints_of(contracts, sessions, encoder, partial(finisher, deps=deps)),
         process.ops,
         cors_origins=config.cors_origins,
         max_in_flight=config.max_in_flight,
@@ -73,7 +79,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
         trusted_proxies=config.trusted_proxies,
     )
     backlogs = {"svc_tweet": MeshServiceStub(tweet), "svc_timeline": MeshServiceStub(timeline)}
-    stream = await start_stream(process, config, deps, encoder, tokens, backlogs, bus, redis)
+    stream = await start_stream(process, config, deps, encoder, sessions, backlogs, bus, redis)
     http = HttpServer(app, config.http_host, config.http_port, stream.upgrades)
     process.background("http", http.run)
 
@@ -90,7 +96,7 @@ async def start_stream(
     config: EdgeConfig,
     views: Deps,
     encoder: Encoder,
-    tokens: TokenVerifier,
+    sessions: Sessions,
     backlogs: Mapping[str, MeshServiceAsyncStub],
     bus: Bus,
     redis: Redis,
@@ -101,7 +107,7 @@ async def start_stream(
         views=views,
         render=tweet_renderer(encoder),
         attendees=Presence(redis, config.mesh.namespace, clock),
-        tokens=tokens,
+        sessions=sessions,
         cursors=Cursors(dict(config.cursor_keys), clock),
         backlogs=backlogs,
         bus=bus,

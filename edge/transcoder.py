@@ -9,10 +9,11 @@ from aviary.options.v1 import options_pb2
 from google.protobuf.message import Message
 from grpc import aio
 
-from edge.auth import TokenVerifier, bearer
+from edge.auth import bearer
 from edge.binding import Binding, parse_query, refusal
 from edge.json_codec.encode import Encoder
 from edge.routes import Route
+from edge.sessions import Sessions
 from edge.web import Header, Request, Response
 from runtime.context import NOBODY, Caller, acting
 from runtime.contract import field_options
@@ -33,7 +34,7 @@ class Endpoint:
         route: Route,
         channel: aio.Channel,
         encoder: Encoder,
-        tokens: TokenVerifier,
+        sessions: Sessions,
         finish: Finish | None = None,
     ) -> None:
         """`finish`: what is to be done with an answer before it is shown."""
@@ -45,7 +46,7 @@ class Endpoint:
         self.policy = rpc
         self.binding = Binding(route)
         self._rpc = rpc
-        self._tokens = tokens
+        self._sessions = sessions
         self._call = channel.unary_unary(
             rpc.path,
             request_serializer=rpc.request.SerializeToString,
@@ -59,7 +60,7 @@ class Endpoint:
 
     async def __call__(self, request: Request, values: Sequence[str]) -> Response:
         """Answer a request; `values` are those of the path's variables. Raises ServiceError."""
-        caller = self._caller(request)
+        caller = await self._caller(request)
         message = await self.binding.message(request, values)
         try:
             with acting(caller, self._rpc.deadline_s, request.trace):
@@ -70,11 +71,11 @@ class Endpoint:
             raise self._in_http_words(from_rpc(error)) from error
         return self._present(request, caller, answer)
 
-    def _caller(self, request: Request) -> Caller:
+    async def _caller(self, request: Request) -> Caller:
         authorization = request.headers.get(b"authorization")
         if authorization is None or not self.looks_at_token:
             return NOBODY
-        return self._tokens.verify(bearer(authorization)).caller
+        return (await self._sessions.admit(bearer(authorization))).caller
 
     def _in_http_words(self, error: ServiceError) -> ServiceError:
         """The failure with headers named as the client sent them."""

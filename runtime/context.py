@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 APP_SCOPES = ("read", "write", "follow", "notifications")
 """What a third-party app may be granted."""
-ALL_SCOPES = (*APP_SCOPES, "account")
-"""What a login of one's own may: `account` is the account itself, which no app may touch."""
+OWN_SCOPE = "account"
+"""The account itself, which no app may touch."""
+ALL_SCOPES = (*APP_SCOPES, OWN_SCOPE)
+"""What a login of one's own may."""
 TOKENS_OF = "aviary"
 """Issuer and audience of access tokens."""
 

@@ -10,7 +10,7 @@ from aviary.timeline.v1 import events_pb2
 from aviary.view.v1 import view_pb2
 
 from cursors import Cursors
-from edge.auth import TokenVerifier
+from edge.sessions import Sessions
 from edge.stream.attendance import Attendance
 from edge.stream.catchup import CatchUp
 from edge.stream.doorkeeper import Doorkeeper, StreamLimits
@@ -40,6 +40,7 @@ class Stream:
     attendance: Attendance
     horizon: BacklogHorizon
     watches: Watches
+    sessions: Sessions
     bus: Bus
     edge_id: bytes
 
@@ -54,6 +55,7 @@ class Stream:
         unwatch = [
             self.statuses.watch(self.watches.deleted, self.watches.uncertain),
             self.statuses.watch(self.hub.deleted, self.hub.deletions_lost),
+            self.sessions.watch(self.doorkeeper.refused),
         ]
         stop = await self.bus.listen(events_pb2.HomeSignal, self.hub.heard, receiver=self.edge_id)
         # Before the first reader comes: the edge must be known to live, or nobody signals to it; and how far fan-out is.
@@ -82,7 +84,7 @@ def build_stream(
     views: Deps,
     render: Callable[[view_pb2.Tweet], bytes],
     attendees: Attendees,
-    tokens: TokenVerifier,
+    sessions: Sessions,
     cursors: Cursors,
     backlogs: Mapping[str, MeshServiceAsyncStub],
     bus: Bus,
@@ -100,8 +102,18 @@ def build_stream(
     attendance = Attendance(attendees, edge_id, clock, hub.missed)
     watches = Watches(views, bus, clock)
     doorkeeper = Doorkeeper(
-        tokens, StreamCursors(cursors), horizon, hub, catch_up, tasks, attendance, watches, clock, limits
+        sessions, StreamCursors(cursors), horizon, hub, catch_up, tasks, attendance, watches, clock, limits
     )
     return Stream(
-        upgrades(doorkeeper), hub, tasks, views.statuses, doorkeeper, attendance, horizon, watches, bus, edge_id
+        upgrades(doorkeeper),
+        hub,
+        tasks,
+        views.statuses,
+        doorkeeper,
+        attendance,
+        horizon,
+        watches,
+        sessions,
+        bus,
+        edge_id,
     )

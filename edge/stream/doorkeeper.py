@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from aviary.mesh.v1 import reason_pb2
 
-from edge.auth import Grant, TokenInvalid, TokenVerifier
+from edge.auth import Grant, TokenInvalid
 from edge.policies import STREAM
+from edge.sessions import Sessions
 from edge.stream.attendance import Attendance
 from edge.stream.catchup import CatchUp
 from edge.stream.hub import Hub
@@ -37,7 +38,7 @@ class Doorkeeper:
 
     def __init__(
         self,
-        tokens: TokenVerifier,
+        sessions: Sessions,
         cursors: StreamCursors,
         horizon: Horizon,
         hub: Hub,
@@ -49,12 +50,12 @@ class Doorkeeper:
         limits: StreamLimits,
     ) -> None:
         self.limits = limits
-        self._tokens = tokens
+        self._sessions = sessions
         self._cursors = cursors
         self._horizon = horizon
         self._hub = hub
         self._catch_up = catch_up
-        self._tasks = tasks
+        self.tasks = tasks
         self._attendance = attendance
         self._watches = watches
         # What sockets want to watch that have not been greeted yet: the first message is the greeting.
@@ -63,14 +64,24 @@ class Doorkeeper:
         self._sweeps = 0
         self._slots = itertools.count()
         self._slot_of: dict[Socket, int] = {}
+        # By login and by account: both are ids that nothing else has.
+        self._standing_on: dict[bytes, set[Socket]] = {}
 
-    def grant(self, token: str) -> Grant:
-        """Whose token it is. Raises TokenInvalid, TokenExpired, Unauthenticated for none, InsufficientScope."""
+    def identify(self, token: str) -> Grant:
+        """Whose token it is, before anybody is asked. Raises TokenInvalid, TokenExpired, Unauthenticated for none, InsufficientScope."""
         if not token:
             raise Unauthenticated("a stream needs an access token")
-        grant = self._tokens.verify(token)
+        grant = self._sessions.verify(token)
         ensure_may_call(STREAM, grant.caller)
         return grant
+
+    async def admit(self, token: str) -> Grant:
+        """The right to a stream. Raises what `identify` raises, and what Sessions.admit does.
+
+        It must be used before the next await: from `enter` or `renew` on an end of the login is an end of the stream.
+        """
+        self.identify(token)
+        return await self._sessions.admit(token)
 
     def resume_ms(self, cursor: str, grant: Grant) -> int | None:
         """The time to continue from, None for no cursor. Raises InvalidCursor."""
@@ -80,7 +91,8 @@ class Doorkeeper:
         """Open the stream of a reader. The first message follows as soon as the mesh knows that the reader is here."""
         socket = Socket(wire, grant, self._cursors, self._horizon)
         self._slot_of[socket] = next(self._slots)
-        self._tasks.spawn(self._arrive(socket, since_ms))
+        self._stand(socket)
+        self.tasks.spawn(self._arrive(socket, since_ms))
         return socket
 
     def leave(self, socket: Socket) -> None:
@@ -89,15 +101,22 @@ class Doorkeeper:
         self._early.pop(socket, None)
         self._watches.forget(socket)
         if self._slot_of.pop(socket, None) is not None:
+            self._unstand(socket)
             self._hub.remove(socket)
-            self._tasks.spawn(self._attendance.leave(socket.viewer))
+            self.tasks.spawn(self._attendance.leave(socket.viewer))
 
-    def renew(self, socket: Socket, token: str) -> None:
-        """Another token for a stream that is open; raises what `grant` raises, and TokenInvalid for another user's."""
-        grant = self.grant(token)
+    def renew(self, socket: Socket, grant: Grant) -> None:
+        """Another token, of another login perhaps, for a stream that is open. Raises TokenInvalid for another user's."""
         if grant.caller.user_id != socket.viewer:
             raise TokenInvalid("the token is another user's")
-        socket.expires_at_ms = grant.expires_at_ms
+        self._unstand(socket)
+        socket.session_id, socket.expires_at_ms = grant.caller.session_id, grant.expires_at_ms
+        self._stand(socket)
+
+    def refused(self, who: bytes, reason: str) -> None:
+        """A login or an account may do nothing any more: the streams that stand on it end."""
+        for socket in list(self._standing_on.get(who, ())):
+            socket.revoke(reason)
 
     def watch(self, socket: Socket, tweet_ids: Collection[bytes]) -> None:
         """The tweets whose counts a reader wants from now on."""
@@ -117,8 +136,11 @@ class Doorkeeper:
                 socket.close(CLOSE_GOING_AWAY, "RESTARTING")
 
     def sweep(self) -> None:
-        """End streams whose token expired or whose other end is silent, and send the heartbeats that are due."""
+        """End streams whose token expired or whose other end is silent, send the heartbeats that are due, and have logins asked about
+        that no signal vouches for.
+        """
         self._hub.still_linked()
+        self._sessions.check({socket.session_id for socket in self._slot_of})
         now_ms = self._clock.now_ms()
         self._sweeps += 1
         due = self._sweeps % self.limits.heartbeat_s
@@ -130,6 +152,17 @@ class Doorkeeper:
                     socket.ping()
                 else:
                     socket.close(CLOSE_GOING_AWAY, "NO_SIGN_OF_LIFE")
+
+    def _stand(self, socket: Socket) -> None:
+        for base in (socket.session_id, socket.viewer):
+            self._standing_on.setdefault(base, set()).add(socket)
+
+    def _unstand(self, socket: Socket) -> None:
+        for base in (socket.session_id, socket.viewer):
+            sockets = self._standing_on[base]
+            sockets.discard(socket)
+            if not sockets:
+                del self._standing_on[base]
 
     async def _arrive(self, socket: Socket, since_ms: int | None) -> None:
         arrived = await self._attendance.arrive(socket.viewer)

@@ -48,6 +48,7 @@ class Socket:
 
     def __init__(self, wire: Wire, grant: Grant, cursors: StreamCursors, horizon: Horizon) -> None:
         self.viewer = grant.caller.user_id
+        self.session_id = grant.caller.session_id
         self.expires_at_ms = grant.expires_at_ms
         self.heard = True
         self.closed = False

@@ -23,15 +23,16 @@ from edge.problems import http_status, render
 from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.handshake import SUBPROTOCOL, Opening, read_opening
 from edge.stream.requests import Auth, Watch, WatchRefused, read_message
-from edge.stream.socket import CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, Socket
+from edge.stream.socket import CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER, Socket
 from runtime.context import new_trace
-from runtime.errors import ServiceError, Unauthenticated
+from runtime.errors import InvalidArgument, ServiceError, Unauthenticated, Unavailable
 
 MAX_FRAME_BYTES = 16 * 1024
 LINGER_S = 5.0
 _CALM_BYTES = 64 * 1024
 _DRAIN_WITHIN_S = 30.0
 _UNSUPPORTED = 1003
+_EARLY_AT_MOST = 8
 
 _CLIENTS_FAULT = "WS parser error"
 
@@ -103,14 +104,15 @@ class PicowsWire:
 class StreamListener(WSListener):
     """One connection: waits for its token, then hands it to the doorkeeper."""
 
-    def __init__(
-        self, doorkeeper: Doorkeeper, opening: Opening, grant: Grant | None, refused: ServiceError | None
-    ) -> None:
+    def __init__(self, doorkeeper: Doorkeeper, opening: Opening, token: str, refused: ServiceError | None) -> None:
         super().__init__()
         self._doorkeeper = doorkeeper
         self._opening = opening
-        self._grant = grant
+        self._token = token
         self._refused = refused
+        # What the client said while its login was asked about.
+        self._early: list[bytes] | None = None
+        self._left = False
         self._wire: PicowsWire | None = None
         self._socket: Socket | None = None
         self._waiting: asyncio.TimerHandle | None = None
@@ -120,8 +122,8 @@ class StreamListener(WSListener):
         self._wire = PicowsWire(transport)
         if self._refused is not None:
             self._close(CLOSE_POLICY, self._refused.reason)
-        elif self._grant is not None:
-            self._enter(self._grant)
+        elif self._token:
+            self._come_in(self._token)
         else:
             within = self._doorkeeper.limits.token_within_s
             self._waiting = asyncio.get_running_loop().call_later(
@@ -136,18 +138,13 @@ class StreamListener(WSListener):
             self._close(CLOSE_NORMAL, "")
             transport.disconnect()
         elif frame.msg_type == WSMsgType.TEXT and frame.fin:
-            try:
-                self._read(frame.get_payload_as_bytes())
-            except ServiceError as error:
-                if isinstance(error, WatchRefused) and self._socket is not None:
-                    self._socket.refuse(error)
-                else:
-                    self._close(CLOSE_POLICY, error.reason)
+            self._take(frame.get_payload_as_bytes())
         elif frame.msg_type not in (WSMsgType.PONG, WSMsgType.PING):
             self._close(_UNSUPPORTED, "only whole text messages")
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """The connection is gone."""
+        self._left = True
         if self._waiting is not None:
             self._waiting.cancel()
         if self._wire is not None:
@@ -169,26 +166,64 @@ class StreamListener(WSListener):
         """The server is stopping."""
         self._close(CLOSE_GOING_AWAY, "RESTARTING")
 
+    def _take(self, payload: bytes) -> None:
+        """Take a message of the client, or tell what is wrong with it."""
+        try:
+            if self._early is None:
+                self._read(payload)
+            elif len(self._early) < _EARLY_AT_MOST:
+                self._early.append(payload)
+            else:
+                raise InvalidArgument("so much is not said before the first message of the stream")
+        except WatchRefused as refused:
+            if self._socket is not None:
+                self._socket.refuse(refused)
+            else:
+                self._refuse(refused)
+        except ServiceError as error:
+            self._refuse(error)
+
     def _read(self, payload: bytes) -> None:
-        """Take a message of the client. Raises ServiceError."""
+        """Act on a message of the client. Raises ServiceError."""
         match read_message(payload):
-            case Auth(token) if self._socket is None:
-                self._enter(self._doorkeeper.grant(token))
-            case Auth(token) if self._socket is not None:
-                self._doorkeeper.renew(self._socket, token)
+            case Auth(token):
+                self._come_in(token)
             case Watch(tweet_ids) if self._socket is not None:
                 self._doorkeeper.watch(self._socket, tweet_ids)
             case Watch():
                 raise Unauthenticated("a stream needs an access token before anything else")
 
-    def _enter(self, grant: Grant) -> None:
+    def _come_in(self, token: str) -> None:
         if self._waiting is not None:
             self._waiting.cancel()
-        if self._wire is not None:
+        self._early = []
+        self._doorkeeper.tasks.spawn(self._ask(token))
+
+    async def _ask(self, token: str) -> None:
+        """Let the reader in, or stay, as soon as its login is known to stand; then hear what it said meanwhile."""
+        try:
+            self._enter(await self._doorkeeper.admit(token))
+        except ServiceError as error:
+            self._refuse(error)
+        finally:
+            early, self._early = self._early or [], None
+        for payload in early:
+            self._take(payload)
+
+    def _enter(self, grant: Grant) -> None:
+        if self._left:
+            return
+        if self._socket is not None:
+            self._doorkeeper.renew(self._socket, grant)
+        elif self._wire is not None:
             since_ms = self._doorkeeper.resume_ms(self._opening.cursor, grant)
             self._socket = self._doorkeeper.enter(self._wire, grant, since_ms)
 
+    def _refuse(self, error: ServiceError) -> None:
+        self._close(CLOSE_TRY_LATER if isinstance(error, Unavailable) else CLOSE_POLICY, error.reason)
+
     def _close(self, code: int, reason: str) -> None:
+        self._left = True
         if self._socket is not None:
             self._socket.close(code, reason)
         elif self._wire is not None:
@@ -200,7 +235,7 @@ def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeRespon
     request_id = new_trace()[3:35]
     try:
         opening = read_opening(request.path, {name.lower(): value for name, value in request.headers.items()})
-        grant, refused = _grant(doorkeeper, opening)
+        grant, token, refused = _identify(doorkeeper, opening)
         if grant is not None:
             doorkeeper.resume_ms(opening.cursor, grant)
     except ServiceError as error:
@@ -212,17 +247,18 @@ def accept(doorkeeper: Doorkeeper, request: WSUpgradeRequest) -> WSUpgradeRespon
     headers = {"X-Request-Id": request_id}
     if opening.subprotocol:
         headers["Sec-WebSocket-Protocol"] = SUBPROTOCOL
-    listener = StreamListener(doorkeeper, opening, grant, refused)
+    listener = StreamListener(doorkeeper, opening, token, refused)
     return WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(headers), listener)
 
 
-def _grant(doorkeeper: Doorkeeper, opening: Opening) -> tuple[Grant | None, ServiceError | None]:
+def _identify(doorkeeper: Doorkeeper, opening: Opening) -> tuple[Grant | None, str, ServiceError | None]:
     if not (opening.authorization or opening.access_token):
-        return None, None
+        return None, "", None
     try:
-        return doorkeeper.grant(opening.token()), None
+        token = opening.token()
+        return doorkeeper.identify(token), token, None
     except ServiceError as error:
-        return None, error
+        return None, "", error
 
 
 class StreamProtocol(asyncio.Protocol):

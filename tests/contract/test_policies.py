@@ -1,18 +1,21 @@
 """Promise 10: every rpc and every route has a policy, one function judges it, and no way of serving goes round it."""
 
 import re
+import time
 import uuid
 from typing import Any
 
 import httpx
 import pytest
 from aviary.options.v1 import options_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import StatusCode, aio
 
 from edge.api import build_app, endpoints_of, public_encoder, public_routes
 from edge.auth import TokenVerifier
 from edge.pages import Page
 from edge.policies import STREAM
+from edge.sessions import Sessions
 from edge.transcoder import Endpoint
 from in_process import InProcessChannel
 from runtime import contract
@@ -50,7 +53,8 @@ def behind_the_guard() -> InProcessChannel:
 
 
 CHANNEL = behind_the_guard()
-ENDPOINTS = endpoints_of([(file, CHANNEL) for file in files()], TokenVerifier({}, SystemClock()), public_encoder())
+SESSIONS = Sessions(TokenVerifier({}, SystemClock()), UserServiceStub(CHANNEL), time.monotonic)
+ENDPOINTS = endpoints_of([(file, CHANNEL) for file in files()], SESSIONS, public_encoder())
 OPS = OpsApp(lambda: {})
 ROUTES = list(public_routes(ENDPOINTS, OPS))
 

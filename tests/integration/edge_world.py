@@ -1,13 +1,13 @@
 """A public port on uvicorn over fake services in the same process: what the edge tests talk to."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-import jwt
 from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.mesh.v1 import reason_pb2
@@ -15,13 +15,11 @@ from aviary.tweet.v1 import reason_pb2 as tweet_reason_pb2
 from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
 from edge.addresses import Proxies, parse_proxies
 from edge.api import build_app, endpoints_of, public_encoder
-from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from in_process import InProcessChannel
 from runtime import errors
@@ -34,13 +32,14 @@ from runtime.http import OpsApp
 from runtime.ids import SystemClock
 from stack.ports import pick_free
 from svc_tweet.errors import IdempotencyKeyReused
+from tests.unit.edge.logins import KEY, Logins, asking
+from tests.unit.edge.tokens import signed
 
 ALICE = uuid.UUID("0192f4a0-0000-7000-8000-00000000000a")
 BOB = uuid.UUID("0192f4a0-0000-7000-8000-00000000000b")
 TWEET = uuid.UUID("0192f4a0-0000-7000-8000-0000000000ff")
 CREATED_MS = 1_700_000_000_123
 ORIGIN = "https://app.example"
-KEY = Ed25519PrivateKey.generate()
 
 
 class TweetTooLong(errors.FailedPrecondition):
@@ -89,6 +88,7 @@ class Fakes(
         self.traces: list[str] = []
         self.asked = asyncio.Event()
         self.hold: asyncio.Event | None = None
+        self.logins = Logins()
 
     async def _note(self, request: Any) -> None:
         self.requests.append(request)
@@ -220,9 +220,7 @@ class World:
 
 
 def token(user: uuid.UUID = ALICE, scopes: tuple[str, ...] = ALL_SCOPES, expires_in: int = 60) -> str:
-    now = SystemClock().now_ms() // 1000
-    claims = {"iss": "aviary", "aud": "aviary", "sub": str(user), "sid": str(uuid.uuid4()), "scope": " ".join(scopes)}
-    return jwt.encode({**claims, "iat": now, "exp": now + expires_in}, KEY, algorithm="EdDSA", headers={"kid": "k1"})
+    return signed(KEY, user.bytes, uuid.uuid4().bytes, scopes, expires_in)
 
 
 def as_alice(**headers: str) -> dict[str, str]:
@@ -272,7 +270,8 @@ async def serving(
     proxies: Proxies = (),
 ) -> AsyncIterator[World]:
     """Start the port, stop it at the end."""
-    endpoints = endpoints_of(contracts, TokenVerifier({"k1": KEY.public_key()}, SystemClock()), public_encoder())
+    sessions = fakes.logins.sessions(SystemClock(), time.monotonic)
+    endpoints = endpoints_of(contracts, sessions, public_encoder())
     app = build_app(
         endpoints,
         OpsApp(lambda: {"nats": "ok"}),
@@ -287,7 +286,8 @@ async def serving(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20) as client:
+    client = httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=20)
+    async with asking(sessions), client:
         yield World(client, fakes, server.port, stop)
     await stop()
 

@@ -6,17 +6,18 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from aviary.graph.v1 import events_pb2 as graph_events_pb2
 from aviary.mesh.v1 import mesh_pb2, mesh_pb2_grpc
 from aviary.timeline.v1 import events_pb2 as timeline_events_pb2
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
+from aviary.user.v1.events_pb2 import AccountSignal
 from websockets.asyncio.client import ClientConnection, connect
 
 from cursors import Cursors
 from edge.api import build_app, public_encoder, tweet_renderer
-from edge.auth import TokenVerifier
 from edge.http_server import HttpServer
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
@@ -28,7 +29,8 @@ from runtime.guard import Guard
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
 from runtime.redis import Redis, connect_redis
-from tests.integration.edge_world import KEY, signer, token
+from tests.integration.edge_world import signer, token
+from tests.unit.edge.logins import Logins
 from tests.unit.views.world import World
 from views.build import listen
 
@@ -49,13 +51,23 @@ class Backlogs(mesh_pb2_grpc.MeshServiceServicer):
 class StreamWorld:
     """Everything around one edge process."""
 
-    def __init__(self, world: World, bus: NatsBus, presence: Presence, stream: Stream, port: int, redis: Redis) -> None:
+    def __init__(
+        self,
+        world: World,
+        bus: NatsBus,
+        presence: Presence,
+        stream: Stream,
+        port: int,
+        redis: Redis,
+        logins: Logins,
+    ) -> None:
         self.world = world
         self.bus = bus
         self.presence = presence
         self.stream = stream
         self.port = port
         self.redis = redis
+        self.logins = logins
         self.cursors = Cursors({1: Secret(b"c" * 32)}, CLOCK)
         self._fanout = uuid.uuid4().bytes
         self._fanout_sequence = 0
@@ -182,12 +194,14 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
     mesh = InProcessChannel(Guard(signer()), "edge")
     backlogs = Backlogs()
     mesh.register(mesh_pb2_grpc.add_MeshServiceServicer_to_server, backlogs)
+    logins = Logins()
+    sessions = logins.sessions(CLOCK, time.monotonic)
     presence = Presence(redis, config.namespace, CLOCK)
     stream = build_stream(
         views=world.deps,
         render=tweet_renderer(public_encoder()),
         attendees=presence,
-        tokens=TokenVerifier({"k1": KEY.public_key()}, CLOCK),
+        sessions=sessions,
         cursors=Cursors({1: Secret(b"c" * 32)}, CLOCK),
         backlogs={"all": mesh_pb2_grpc.MeshServiceStub(mesh)},
         bus=bus,
@@ -195,10 +209,12 @@ async def stream_world(config: MeshConfig, limits: StreamLimits | None = None) -
         clock=CLOCK,
         limits=limits or StreamLimits(),
     )
-    stops = [await listen(world.deps, bus), await stream.listen()]
+    stops = [await listen(world.deps, bus), await stream.listen(), await bus.listen(AccountSignal, sessions.heard)]
     http = HttpServer(build_app([], OpsApp(lambda: {})), "127.0.0.1", 0, stream.upgrades)
-    it = StreamWorld(world, bus, presence, stream, http.port, redis)
-    tasks = [asyncio.create_task(work()) for work in (stream.run, http.run, it.beat)]
+    it = StreamWorld(world, bus, presence, stream, http.port, redis, logins)
+    tasks = [
+        asyncio.create_task(work()) for work in (stream.run, http.run, it.beat, sessions.run, partial(logins.beat, bus))
+    ]
     try:
         await it.until(lambda: world.deps.statuses.epoch() is not None)
         yield it

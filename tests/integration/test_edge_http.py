@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
+from aviary.mesh.v1 import mesh_pb2
+from aviary.user.v1 import user_pb2
 
 from tests.integration.edge_world import (
     ALICE,
@@ -25,6 +27,14 @@ from tests.waiting import until
 
 # Longer than any call may take; nothing here is timed more closely.
 BOUND_S = 10
+EVERYWHERE = [
+    ("GET", f"/api/v1/tweets/{TWEET}"),
+    ("GET", "/api/v1/timeline/home"),
+    ("GET", "/api/v1/users/me"),
+    ("POST", "/api/v1/tweets"),
+    ("DELETE", f"/api/v1/tweets/{TWEET}"),
+    ("POST", "/api/v1/auth/logout"),
+]
 LOGIN = {"login": "alice", "password": "correct horse"}
 
 
@@ -387,6 +397,39 @@ class TestTokens:
     async def test_an_expired_token_is_401(self, world: World) -> None:
         answer = await world.client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {token(expires_in=-1)}"})
         problem(answer, 401, "TOKEN_EXPIRED")
+
+    async def test_a_login_that_has_ended_is_401_everywhere(self, world: World) -> None:
+        """P42, promise 10: public pages included, or its owner would not learn of it."""
+        access, login = world.fakes.logins.token(ALICE.bytes)
+        world.fakes.logins.end(login)
+        for method, path in EVERYWHERE:
+            answer = await world.client.request(method, path, headers={"Authorization": f"Bearer {access}"})
+            problem(answer, 401, "TOKEN_INVALID")
+
+    async def test_a_suspended_account_is_403_everywhere(self, world: World) -> None:
+        """Promise 10"""
+        carol = uuid.uuid4().bytes
+        access, _ = world.fakes.logins.token(carol)
+        world.fakes.logins.change(carol, user_pb2.USER_STATUS_SUSPENDED)
+        for method, path in EVERYWHERE:
+            answer = await world.client.request(method, path, headers={"Authorization": f"Bearer {access}"})
+            problem(answer, 403, "ACCOUNT_SUSPENDED")
+
+    async def test_a_role_is_the_accounts_and_not_the_tokens(self, world: World) -> None:
+        dora = uuid.uuid4().bytes
+        access, _ = world.fakes.logins.token(dora)
+        world.fakes.logins.change(dora, role=mesh_pb2.ROLE_MODERATOR)
+        await world.client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {access}"})
+        assert world.fakes.callers[-1].role == mesh_pb2.ROLE_MODERATOR
+
+    async def test_a_login_that_nobody_can_vouch_for_is_503_and_not_401(self) -> None:
+        """P17: a client that is told 401 throws its login away."""
+        async with edge_world() as world:
+            world.fakes.logins.away = True
+            answer = await world.client.get(f"/api/v1/tweets/{TWEET}", headers=as_alice())
+            problem(answer, 503, "DEPENDENCY_UNAVAILABLE")
+            assert answer.headers["retry-after"] == "1"
+            assert (await world.client.get(f"/api/v1/tweets/{TWEET}")).status_code == 200
 
     async def test_a_missing_scope_is_403(self, world: World) -> None:
         headers = {"Authorization": f"Bearer {token(scopes=('read',))}"}

@@ -4,7 +4,7 @@ from aviary.tweet.v1.events_pb2 import TweetStatusChange, TweetStatusSignal
 from aviary.user.v1.events_pb2 import AccountSignal
 
 from signals.epochs import FORGET_S, Epochs
-from tests.unit.views.world import Monotonic
+from tests.monotonic import Monotonic
 
 P1, P2 = b"1" * 16, b"2" * 16
 CHANGE = TweetStatusChange(tweet_id=b"t" * 16, author_id=b"a" * 16, deleted=True)

@@ -3,7 +3,7 @@
 from aviary.tweet.v1 import events_pb2
 
 from statuses import Statuses
-from tests.unit.views.world import Monotonic
+from tests.monotonic import Monotonic
 
 P1, P2, TWEET, AUTHOR = b"1" * 16, b"2" * 16, b"t" * 16, b"a" * 16
 

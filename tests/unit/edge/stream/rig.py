@@ -5,7 +5,7 @@ from typing import Any
 
 from cursors import Cursors
 from edge.api import tweet_renderer
-from edge.auth import Grant, TokenVerifier
+from edge.auth import Grant
 from edge.json_codec.encode import Encoder
 from edge.stream.attendance import Attendance
 from edge.stream.catchup import CatchUp
@@ -19,6 +19,7 @@ from runtime.config import Secret
 from runtime.errors import Unavailable
 from simulation.bus import MemoryBus
 from simulation.presence import MemoryPresence
+from tests.unit.edge.logins import Logins
 from tests.unit.views.world import T0, World, caller
 from views import feeds
 
@@ -120,6 +121,8 @@ class Rig:
         self.world.deps.statuses.watch(self.hub.deleted, self.hub.deletions_lost)
         self.presence = FailingPresence()
         self.attendance = Attendance(self.presence, EDGE, self.clock, self.hub.missed)
+        self.logins = Logins()
+        self.sessions = self.logins.sessions(self.clock, self.world.clock)
         self.cursors = StreamCursors(Cursors({1: Secret(b"c" * 32)}, self.clock))
 
     def socket(self, viewer: bytes) -> tuple[Socket, FakeWire]:
@@ -136,7 +139,7 @@ class Rig:
     def doorkeeper(self, heartbeat_s: int = 2) -> Doorkeeper:
         """Who lets readers in."""
         return Doorkeeper(
-            TokenVerifier({}, self.clock),
+            self.sessions,
             self.cursors,
             StillHorizon(self.clock),
             self.hub,

@@ -1,13 +1,21 @@
 """The doorkeeper: greeting, heartbeats, silence, expiry, and arrivals while presence cannot be written."""
 
+from dataclasses import replace
+
 import pytest
 
 from edge.auth import Grant
 from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.socket import Socket
 from runtime.errors import Unauthenticated
+from tests.unit.edge.logins import asking
 from tests.unit.edge.stream.rig import EDGE, FakeWire, Rig
 from tests.unit.views.world import caller, text
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
 
 
 def doorkeeper(rig: Rig, heartbeat_s: int = 2) -> Doorkeeper:
@@ -56,6 +64,49 @@ async def test_an_expired_token_ends_the_stream_at_the_next_sweep() -> None:
     assert wire.types()[-1] == "revoked" and wire.ended == (1008, "TOKEN_EXPIRED")
 
 
+async def test_a_login_that_ends_takes_its_own_streams_along_and_an_account_all(rig: Rig) -> None:
+    """P42"""
+    door, alice, bob = doorkeeper(rig), rig.world.user("alice"), rig.world.user("bob")
+    wires = [await standing(rig, door, viewer, login) for viewer, login in ((alice, b"1"), (alice, b"2"), (bob, b"3"))]
+    door.refused(b"1" * 16, "TOKEN_INVALID")
+    assert [wire.ended for wire in wires] == [(1008, "TOKEN_INVALID"), None, None]
+    assert wires[0].sent[-1]["type"] == "revoked" and wires[0].sent[-1]["data"] == {"reason": "TOKEN_INVALID"}
+    door.refused(alice, "ACCOUNT_SUSPENDED")
+    assert [wire.ended for wire in wires[1:]] == [(1008, "ACCOUNT_SUSPENDED"), None]
+
+
+async def test_a_stream_that_was_renewed_stands_on_the_new_login(rig: Rig) -> None:
+    door, alice = doorkeeper(rig), rig.world.user("alice")
+    socket, wire = await entered(rig, door, alice)
+    door.renew(socket, Grant(replace(caller(alice), session_id=b"n" * 16), rig.clock.ms + 60_000))
+    door.refused(caller(alice).session_id, "TOKEN_INVALID")
+    assert wire.ended is None
+    door.refused(b"n" * 16, "TOKEN_INVALID")
+    assert wire.ended == (1008, "TOKEN_INVALID")
+    door.leave(socket)
+    assert not door._standing_on
+
+
+async def test_a_sweep_asks_about_the_logins_of_streams_that_no_signal_vouches_for(rig: Rig) -> None:
+    """P42: sockets that say nothing would be asked about by no request."""
+    door = doorkeeper(rig)
+    rig.sessions.watch(door.refused)
+    wires = [await standing(rig, door, rig.world.user(name), name.encode()) for name in "abc"]
+    rig.logins.end(b"b" * 16)
+    async with asking(rig.sessions):
+        door.sweep()
+        await rig.world.until(lambda: wires[1].ended is not None)
+    assert [wire.ended for wire in wires] == [None, (1008, "TOKEN_INVALID"), None]
+
+
+async def standing(rig: Rig, door: Doorkeeper, viewer: bytes, login: bytes) -> FakeWire:
+    """An open stream on the login."""
+    wire = FakeWire()
+    door.enter(wire, Grant(replace(caller(viewer), session_id=login * 16), rig.clock.ms + 60_000), None)
+    await rig.world.until(lambda: not rig.tasks)
+    return wire
+
+
 async def test_a_reader_who_comes_while_redis_is_away_is_caught_up_with_later() -> None:
     rig = Rig()
     alice, bob = rig.world.user("alice"), rig.world.user("bob")
@@ -85,4 +136,4 @@ async def test_who_leaves_is_forgotten_even_before_having_arrived() -> None:
 
 async def test_nobody_comes_in_without_a_token() -> None:
     with pytest.raises(Unauthenticated):
-        doorkeeper(Rig()).grant("")
+        await doorkeeper(Rig()).admit("")
