@@ -1,0 +1,71 @@
+"""The promises of AppStore in memory, for unit tests and simulation; nothing here survives the process."""
+
+import uuid
+from collections.abc import Collection
+from dataclasses import replace
+
+from svc_user.domain.apps import App, Code, CodeState, Consent
+
+
+class MemoryAppStore:
+    """AppStore in dictionaries. No method awaits between reading and writing, so each is atomic; codes are kept for ever."""
+
+    def __init__(self) -> None:
+        self._apps: dict[str, App] = {}
+        self._consents: dict[tuple[uuid.UUID, str], Consent] = {}
+        self._codes: dict[bytes, Code] = {}
+        self._used_by: dict[bytes, uuid.UUID] = {}
+
+    async def insert_app(self, app: App) -> None:
+        """See AppStore."""
+        self._apps[app.client_id] = app
+
+    async def get_apps(self, client_ids: Collection[str]) -> dict[str, App]:
+        """See AppStore."""
+        return {client_id: self._apps[client_id] for client_id in client_ids if client_id in self._apps}
+
+    async def get_consent(self, user_id: uuid.UUID, client_id: str) -> Consent | None:
+        """See AppStore."""
+        return self._consents.get((user_id, client_id))
+
+    async def list_consents(self, user_id: uuid.UUID) -> list[Consent]:
+        """See AppStore."""
+        return [consent for consent in self._consents.values() if consent.user_id == user_id]
+
+    async def put_consent(self, before: Consent | None, after: Consent) -> bool:
+        """See AppStore."""
+        if not self._is_at(before, after):
+            return False
+        self._consents[after.user_id, after.client_id] = after
+        return True
+
+    async def delete_consent(self, consent: Consent) -> None:
+        """See AppStore."""
+        if self._is_at(consent, consent):
+            del self._consents[consent.user_id, consent.client_id]
+
+    async def insert_code(self, code: Code) -> None:
+        """See AppStore."""
+        self._codes.setdefault(code.code_hash, code)
+
+    async def get_code(self, code_hash: bytes) -> Code | None:
+        """See AppStore."""
+        return self._codes.get(code_hash)
+
+    async def use_code(self, code_hash: bytes, use_id: uuid.UUID) -> bool:
+        """See AppStore."""
+        code = self._codes.get(code_hash)
+        if code is not None and code.state == CodeState.GRANTED:
+            self._codes[code_hash] = replace(code, state=CodeState.USED)
+            self._used_by[code_hash] = use_id
+        return self._used_by.get(code_hash) == use_id
+
+    async def repeat_code(self, code_hash: bytes) -> None:
+        """See AppStore."""
+        code = self._codes.get(code_hash)
+        if code is not None and code.state == CodeState.USED:
+            self._codes[code_hash] = replace(code, state=CodeState.REPEATED)
+
+    def _is_at(self, before: Consent | None, of: Consent) -> bool:
+        stored = self._consents.get((of.user_id, of.client_id))
+        return (stored and stored.revision) == (before and before.revision)
