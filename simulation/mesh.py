@@ -6,7 +6,7 @@ from typing import Any
 
 from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
-from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
@@ -42,9 +42,11 @@ from simulation.presence import MemoryPresence
 from simulation.servers import Announcing, Cache, Database, Disk, Remote, RemoteOwnWrites, RemoteTable
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps as GraphDeps
+from svc_graph.limits import FollowLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
+from svc_graph.workers import end_blocked_follows, end_void_follow
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
 from svc_timeline.deps import Deps as TimelineDeps
@@ -59,7 +61,10 @@ from svc_tweet.servicer import TweetServicer
 from svc_tweet.store_memory import MemoryTweetStore
 from svc_user.deps import Deps as UserDeps
 from svc_user.emails import Emails
+from svc_user.guess_counts import LocalCounts
+from svc_user.guesses import Guesses
 from svc_user.servicer import UserServicer
+from svc_user.store_apps_memory import MemoryAppStore
 from svc_user.store_memory import MemoryUserStore
 from svc_user.store_sessions_memory import MemorySessionStore
 from svc_user.tokens import TokenIssuer
@@ -188,9 +193,11 @@ class Mesh:
         deps = UserDeps(
             store=store,
             logins=logins,
+            apps=MemoryAppStore(),
             outbox=outbox,
             recent=self._recent(),
             passwords=passwords,
+            guesses=Guesses(LocalCounts(), logins, Secret(b"g" * 32), node.clock),
             emails=_EMAILS,
             tokens=TokenIssuer(_SIGNING_KEY, Secret(b"r" * 32), node.clock, 900),
             signals=signals,
@@ -205,19 +212,28 @@ class Mesh:
 
     async def _build_graph(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_graph")
-        await bus.declare([FollowSet, FollowerSet])
+        await bus.declare([FollowSet, FollowerSet, BlockSet])
+        user = UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR))
+        accounts = KnownAccounts(user, 1000, node.loop.time)
+        await bus.listen(AccountSignal, accounts.heard)
+        signals = Publisher(bus, RelationSignal, publisher_id=node.ids.next().bytes)
         outbox, store = self._outbox(node, bus, self.graph)
         deps = GraphDeps(
             store=store,
             outbox=outbox,
             recent=self._recent(),
-            accounts=KnownAccounts(UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR)), 1000),
+            signals=signals,
+            accounts=accounts,
+            limits=FollowLimits(store, 5000),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
             clock=node.clock,
             faults=node.faults,
         )
+        consumers = Consumers(bus, [end_void_follow, end_blocked_follows], deps, look_s=_NEVER_S)
         node.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
+        node.background("relation-heartbeat", signals.beat)
+        node.background("consumers", consumers.run)
 
     async def _build_tweet(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_tweet")

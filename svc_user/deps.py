@@ -9,8 +9,10 @@ from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from signals.publisher import Publisher
 from svc_user.emails import Emails
+from svc_user.guesses import Guesses
 from svc_user.passwords import Passwords
 from svc_user.store import UserStore
+from svc_user.store_apps import AppStore
 from svc_user.store_sessions import SessionStore
 from svc_user.tokens import TokenIssuer
 
@@ -21,9 +23,11 @@ class Deps:
 
     store: UserStore
     logins: SessionStore
+    apps: AppStore
     outbox: Announcer
     recent: OwnWrites
     passwords: Passwords
+    guesses: Guesses
     emails: Emails
     tokens: TokenIssuer
     signals: Publisher

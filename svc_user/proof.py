@@ -29,19 +29,29 @@ async def authenticate(login: str, password: str, address: str, deps: Deps) -> P
     """
     key = deps.emails.claim_key(login) if is_email(login) else username_key(login)
     user = (await bearers([key], deps)).get(key)
-    # Who does not exist has a password, too, as far as looking and hashing go.
-    known = await deps.logins.password(user.user_id if user else NO_ACCOUNT)
-    if not await _matches(known, password, deps) or not user or not known or user.status == USER_STATUS_DELETED:
+    async with deps.guesses.attempt(key, user.user_id if user else None, address) as attempt:
+        # Who does not exist has a password, too, as far as looking and hashing go.
+        known = await deps.logins.password(user.user_id if user else NO_ACCOUNT)
+        attempt.right = await _matches(known, password, deps) and user is not None
+    if not attempt.right or not user or not known or user.status == USER_STATUS_DELETED:
         raise CredentialsWrong("no account has this name and password")
     if user.status == USER_STATUS_SUSPENDED:
         raise AccountSuspended("the account is suspended")
     return Proven(user, known.changed_us)
 
 
+async def prove(user_id: uuid.UUID, password: str, address: str, deps: Deps) -> Password | None:
+    """The password of an account if this is it, None when it is another one. Raises TooManyLogins, TooManyGuesses."""
+    async with deps.guesses.attempt(b"user:" + user_id.bytes, user_id, address) as attempt:
+        known = await deps.logins.password(user_id)
+        attempt.right = await _matches(known, password, deps)
+    return known if attempt.right else None
+
+
 async def ensure_password(user_id: uuid.UUID, password: str, address: str, deps: Deps) -> Password:
-    """The password of an account, which this is. Fails with PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES."""
-    known = await deps.logins.password(user_id)
-    if not await _matches(known, password, deps) or not known:
+    """As `prove`, but another password fails with PASSWORD_WRONG."""
+    known = await prove(user_id, password, address, deps)
+    if known is None:
         raise PasswordWrong("the current password is another one")
     return known
 

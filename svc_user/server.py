@@ -1,6 +1,7 @@
 """Builds a process of svc_user, in order; nothing but construction here."""
 
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
+from aviary.user.v1.apps_pb2_grpc import add_AppServiceServicer_to_server
 from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal, UserRegistered
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
@@ -14,12 +15,16 @@ from runtime.ids import Uuid7Ids
 from runtime.redis import connect_redis
 from runtime.service import Process, main
 from signals.publisher import Publisher
+from svc_user.apps.servicer import AppServicer
 from svc_user.config import Config
 from svc_user.deps import Deps
 from svc_user.emails import Emails
+from svc_user.guess_counts import RedisCounts
+from svc_user.guesses import Guesses
 from svc_user.passwords import Passwords, argon2id, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store import SCHEMA, CqlUserStore
+from svc_user.store_apps import CqlAppStore
 from svc_user.store_sessions import CqlSessionStore
 from svc_user.tokens import TokenIssuer
 
@@ -44,12 +49,15 @@ async def build(process: Process, config: Config) -> None:
     process.on_close(passwords.close)
     signals = Publisher(bus, AccountSignal, publisher_id=ids.next().bytes)
     process.on_close(signals.goodbye)
+    logins = CqlSessionStore(cql, config.session_s)
     deps = Deps(
         store=CqlUserStore(cql, outbox),
-        logins=CqlSessionStore(cql, config.session_s),
+        logins=logins,
+        apps=CqlAppStore(cql),
         outbox=outbox,
         recent=RecentWrites(redis, mesh.namespace),
         passwords=passwords,
+        guesses=Guesses(RedisCounts(redis, mesh.namespace), logins, config.email_key, clock),
         emails=Emails(config.email_key),
         tokens=TokenIssuer(config.signing_key, config.refresh_key, clock, config.access_token_s),
         signals=signals,
@@ -60,6 +68,7 @@ async def build(process: Process, config: Config) -> None:
         claim_abandoned_ms=config.claim_abandoned_s * 1000,
     )
     process.serve(add_UserServiceServicer_to_server, UserServicer(deps))
+    process.serve(add_AppServiceServicer_to_server, AppServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
     process.background("relay", outbox.relay)
     process.background("account-heartbeat", signals.beat)

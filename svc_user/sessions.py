@@ -138,6 +138,12 @@ async def end_own(session_id: uuid.UUID, caller: Caller, deps: Deps) -> bool:
     return own
 
 
+async def end_others(user_id: uuid.UUID, kept: uuid.UUID, deps: Deps) -> None:
+    """End all logins of an account but one, as `end_sessions` does."""
+    sessions = await deps.logins.list_sessions(user_id)
+    await end_sessions(user_id, [s.session_id for s in sessions if s.session_id != kept], deps)
+
+
 async def live_sessions(user_id: uuid.UUID, deps: Deps) -> list[Session]:
     """The logins of an account that have not ended, latest used first."""
     async with asyncio.TaskGroup() as group:

@@ -20,6 +20,9 @@ ROTATIONS_A_GRACE = 30
 LOGINS_AN_ACCOUNT = 200
 """So many logins an account has at most; one more ends the one that was used longest ago."""
 
+NO_LOGIN = bytes(16)
+"""The id of no login: of a service that acts for a user who has none."""
+
 _CLIENT = 200
 _ADDRESS = 64
 
@@ -148,6 +151,20 @@ def no_own_login() -> InvalidArgument:
 def latest_used_first(session: Session) -> tuple[int, bytes]:
     """The sort key of lists of logins."""
     return -session.last_seen_ms, session.session_id.bytes
+
+
+def session_view(session: Session, caller: Caller) -> user_pb2.Session:
+    """A login as its owner sees it; what is not known of it is absent."""
+    view = user_pb2.Session(
+        session_id=str(session.session_id),
+        client=session.client or None,
+        ip=session.address or None,
+        current=session.session_id.bytes == caller.session_id,
+        client_id=session.client_id or None,
+    )
+    view.created_at.FromMilliseconds(session.created_at_ms)
+    view.last_seen_at.FromMilliseconds(session.last_seen_ms)
+    return view
 
 
 def shown(text: str, most: int) -> str:

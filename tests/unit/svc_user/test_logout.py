@@ -77,7 +77,7 @@ async def test_nobody_and_a_service_for_itself_have_no_login(world: World) -> No
 async def test_an_app_may_not_end_a_login(world: World) -> None:
     alice = await world.register("alice")
     error = await failure(logout(world, owner(alice, *APP_SCOPES)))
-    assert error.reason == "SCOPE_MISSING"
+    assert error.reason == "INSUFFICIENT_SCOPE"
     assert not await refused(world, alice.refresh_token)
 
 

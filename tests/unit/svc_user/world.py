@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
+from aviary.user.v1.apps_pb2_grpc import AppServiceStub, add_AppServiceServicer_to_server
 from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
@@ -26,10 +27,14 @@ from signals.publisher import Publisher
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from simulation.recent import RecordedWrites
+from svc_user.apps.servicer import AppServicer
 from svc_user.deps import Deps
 from svc_user.emails import Emails
+from svc_user.guess_counts import LocalCounts
+from svc_user.guesses import Guesses
 from svc_user.passwords import Passwords, common_passwords
 from svc_user.servicer import UserServicer
+from svc_user.store_apps_memory import MemoryAppStore
 from svc_user.store_memory import MemoryUserStore
 from svc_user.store_sessions_memory import MemorySessionStore
 from svc_user.tokens import TokenIssuer
@@ -74,14 +79,17 @@ class World:
         self.outbox = MemoryOutbox(self.bus, self.clock)
         self.store = MemoryUserStore(self.outbox.write)
         self.logins = MemorySessionStore(self.store)
+        self.app_store = MemoryAppStore()
         self.recent = RecordedWrites()
         # A fake that forgets nothing: a signal that the bus does not take costs no second, and none is too late.
         self.signals = Publisher(self.bus, AccountSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)
         self.deps = Deps(
             store=self.store,
             logins=self.logins,
+            apps=self.app_store,
             outbox=self.outbox,
             recent=self.recent,
+            guesses=Guesses(LocalCounts(), self.logins, Secret(b"g" * 32), self.clock),
             passwords=Passwords(cheap_hasher(), COMMON, threads=1, waiting=100),
             emails=Emails(Secret(b"e" * 32)),
             tokens=TokenIssuer(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
@@ -108,6 +116,8 @@ class World:
     def _serve(self) -> Any:
         channel = InProcessChannel(Guard(CallerSigner(Secret(b"m" * 32), "user", self.clock)))
         channel.register(add_UserServiceServicer_to_server, UserServicer(self.deps))
+        channel.register(add_AppServiceServicer_to_server, AppServicer(self.deps))
+        self.apps: Any = AppServiceStub(channel)
         return UserServiceStub(channel)
 
 

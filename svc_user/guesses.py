@@ -1,0 +1,111 @@
+"""Who may try another password: tries are counted before they are judged, and right ones are taken back. Passwords are in passwords.py."""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from prometheus_client import Counter
+
+from runtime.config import Secret
+from runtime.ids import Clock
+from svc_user.errors import TooManyGuesses, TooManyLogins
+from svc_user.guess_counts import Counts, Limit
+from svc_user.store_sessions import SessionStore
+
+AT_ONE = Limit(10, 15 * 60_000)
+"""Wrong passwords for one name from one address."""
+
+FROM_ONE = Limit(100, 3600_000)
+"""Wrong passwords from one address, whatever the names."""
+
+BY_STRANGERS = Limit(100, 3600_000)
+"""Wrong passwords for one name, after which only addresses may try from which its owner came within 30 days."""
+
+GUESSES = Counter("aviary_user_guesses_total", "Passwords that were tried, by what became of it.", ["outcome"])
+
+
+class Attempt:
+    """A try of a password: wrong until it is said to be right."""
+
+    def __init__(self) -> None:
+        self.right = False
+
+
+class Guesses:
+    """Limits how often passwords are guessed.
+
+    Names that nobody has are counted as all others, so being refused says nothing about a name. Addresses and names are known to the
+    counts as keyed hashes alone. What is counted here does not depend on AVIARY_RATE_LIMIT_SCALE.
+    """
+
+    def __init__(self, counts: Counts, logins: SessionStore, secret: Secret, clock: Clock) -> None:
+        self._counts = counts
+        self._logins = logins
+        self._secret = secret.value
+        self._clock = clock
+
+    @asynccontextmanager
+    async def attempt(self, name: bytes, user_id: uuid.UUID | None, address: str) -> AsyncIterator[Attempt]:
+        """Around the judging of a password: `name` as it is claimed, `user_id` whose it is, if anybody's. Raises TooManyGuesses.
+
+        A try that nobody judged, because too many were being judged, is not counted; one that was cut off is.
+        """
+        origin = origin_of(address)
+        taken = await self._take(name, user_id, origin)
+        attempt = Attempt()
+        try:
+            yield attempt
+        except TooManyLogins:
+            await self._give_back(taken)
+            raise
+        GUESSES.labels("right" if attempt.right else "wrong").inc()
+        if attempt.right:
+            await self._give_back(taken)
+            if user_id and origin:
+                await self._logins.remember_address(user_id, self._digest(b"known", origin))
+
+    async def _take(self, name: bytes, user_id: uuid.UUID | None, origin: bytes) -> list[tuple[str, Limit]]:
+        now = self._clock.now_ms()
+        limited = [
+            (self._digest(b"one", name, origin).hex(), AT_ONE),
+            (self._digest(b"name", name).hex(), BY_STRANGERS),
+        ]
+        if origin:
+            limited.append((self._digest(b"from", origin).hex(), FROM_ONE))
+        waits = await asyncio.gather(*(self._counts.take(key, limit, now) for key, limit in limited))
+        taken = [counted for counted, wait in zip(limited, waits, strict=True) if not wait]
+        if (
+            waits[1]
+            and user_id
+            and origin
+            and await self._logins.knows_address(user_id, self._digest(b"known", origin))
+        ):
+            waits[1] = 0
+        if any(waits):
+            await self._give_back(taken)
+            GUESSES.labels("refused").inc()
+            raise TooManyGuesses("too many wrong passwords were tried", retry_after_s=max(waits) / 1000)
+        return taken
+
+    async def _give_back(self, taken: list[tuple[str, Limit]]) -> None:
+        now = self._clock.now_ms()
+        await asyncio.gather(*(self._counts.give_back(key, limit, now) for key, limit in taken))
+
+    def _digest(self, kind: bytes, *parts: bytes) -> bytes:
+        text = b"\0".join((b"guess:" + kind, *parts))
+        return hmac.digest(self._secret, text, hashlib.sha256)[:16]
+
+
+def origin_of(address: str) -> bytes:
+    """What counts as one address: of IPv6 the network of 64 bits, which one subscriber has whole; empty for what is no address."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return b""
+    if isinstance(parsed, ipaddress.IPv6Address):
+        return parsed.ipv4_mapped.packed if parsed.ipv4_mapped else parsed.packed[:8]
+    return parsed.packed
