@@ -3,13 +3,17 @@
 import asyncio
 
 import grpc
+import pytest
+from aviary.graph.v1.events_pb2 import RELATION_BLOCK, RELATION_FOLLOW, RELATION_MUTE, RelationChange
 from aviary.timeline.v1.events_pb2 import HomeSignal
+from aviary.user.v1.events_pb2 import AccountChange
+from aviary.user.v1.user_pb2 import USER_STATUS_SUSPENDED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.stream.hub import UNTOUCHED_FOR_MS
 from tests.unit.edge.stream.rig import EDGE, Rig
-from tests.unit.views.world import Gate, ids, text
+from tests.unit.views.world import Gate, World, ids, text
 
 P1, P2 = b"1" * 16, b"2" * 16
 
@@ -23,6 +27,28 @@ def signal(sequence: int, tweet: bytes, author: bytes, *readers: bytes, publishe
         author_id=author,
         reader_ids=b"".join(readers),
     )
+
+
+HIDES = ("block", "blocked by", "mute", "suspend", "unfollow")
+
+
+async def hides(world: World, what: str, viewer: bytes, author: bytes, tell: bool = True) -> None:
+    """Hide the author from the viewer, as the services do it."""
+    if what == "suspend":
+        version = world.suspend(author)
+        if tell:
+            await world.tell_accounts(AccountChange(user_id=author, version=version, status=USER_STATUS_SUSPENDED))
+        return
+    one, other = (author, viewer) if what == "blocked by" else (viewer, author)
+    if what == "unfollow":
+        relation, version = RELATION_FOLLOW, world.follow(one, other, following=False)
+    elif what == "mute":
+        relation, version = RELATION_MUTE, world.mute(one, other)
+    else:
+        relation, version = RELATION_BLOCK, world.block(one, other)
+    if tell:
+        change = RelationChange(user_id=one, other_id=other, relation=relation, set=what != "unfollow", version=version)
+        await world.tell_relations(change)
 
 
 async def idle(rig: Rig) -> None:
@@ -186,12 +212,14 @@ async def test_a_tweet_that_is_deleted_while_it_waits_its_turn_is_not_sent() -> 
     follows=st.sets(st.integers(0, 3)),
     unfollow=st.sets(st.integers(0, 3)),
     delete=st.sets(st.integers(0, 7)),
+    hide=st.lists(st.tuples(st.sampled_from(HIDES), st.integers(0, 3)), max_size=4),
+    told=st.booleans(),
 )
 @settings(deadline=None, max_examples=60)
 async def test_the_stream_shows_exactly_what_the_home_shows(
-    follows: set[int], unfollow: set[int], delete: set[int]
+    follows: set[int], unfollow: set[int], delete: set[int], hide: list[tuple[str, int]], told: bool
 ) -> None:
-    """P48: whatever was delivered, followed, unfollowed and deleted, both judge alike."""
+    """P48: whatever was delivered, followed, unfollowed, blocked, muted, suspended and deleted, both judge alike."""
     rig = Rig()
     world = rig.world
     alice, authors = world.user("alice"), [world.user(f"a{n}") for n in range(4)]
@@ -203,11 +231,99 @@ async def test_the_stream_shows_exactly_what_the_home_shows(
         world.follow(alice, authors[n], following=False)
     for n in delete:
         await world.signal_delete(tweets[n][0])
+    for what, n in hide:
+        await hides(world, what, alice, authors[n], told)
+    if not told:
+        world.clock.advance(1)
     _, wire = rig.socket(alice)
     for sequence, (tweet, author) in enumerate(tweets, 1):
         await rig.hub.heard(signal(sequence, tweet, author, alice))
     await idle(rig)
     assert set(wire.tweets()) == {text(t) for t in ids(await world.home(alice))}
+
+
+@pytest.mark.parametrize("what", HIDES)
+async def test_who_is_hidden_while_the_reader_is_connected_is_hidden_from_the_next_tweet_on(what: str) -> None:
+    """P47"""
+    rig = Rig()
+    world = rig.world
+    alice, bob, carol = (world.user(name) for name in ("alice", "bob", "carol"))
+    for reader in (alice, carol):
+        world.follow(reader, bob)
+    await world.warm()
+    (_, wire), (_, others) = rig.socket(alice), rig.socket(carol)
+    first = world.tweet(bob)
+    await rig.hub.heard(signal(1, first, bob, alice, carol))
+    await idle(rig)
+    await hides(world, what, alice, bob)
+    second = world.tweet(bob, "second", alice, carol)
+    await rig.hub.heard(signal(2, second, bob, alice, carol))
+    await idle(rig)
+    assert wire.tweets() == [text(first)]
+    assert others.tweets() == [text(t) for t in ([first] if what == "suspend" else [first, second])]
+
+
+@pytest.mark.parametrize("what", HIDES)
+async def test_who_is_hidden_while_a_tweet_waits_its_turn_is_hidden(what: str) -> None:
+    """P47: judged when it is sent, not when it is loaded."""
+    rig = Rig()
+    world = rig.world
+    alice, bob = world.user("alice"), world.user("bob")
+    world.follow(alice, bob)
+    await world.warm()
+    await world.deps.relations.get(alice)
+    await world.deps.authors.get([bob])
+    _, wire = rig.socket(alice)
+    gate = Gate()
+
+    async def hold_the_first() -> None:
+        if not gate.arrived.is_set():
+            await gate()
+
+    world.hold["GetTweets"] = hold_the_first
+    tweets = [world.tweet(bob), world.tweet(bob)]
+    await rig.hub.heard(signal(1, tweets[0], bob, alice))
+    await gate.arrived.wait()
+    await rig.hub.heard(signal(2, tweets[1], bob, alice))
+    await world.until(lambda: world.calls["GetTweets"] == 2)
+    for _ in range(100):
+        await asyncio.sleep(0)
+    await hides(world, what, alice, bob)
+    gate.open()
+    await idle(rig)
+    assert wire.tweets() == []
+
+
+@pytest.mark.parametrize("what", HIDES)
+async def test_a_resume_shows_nobody_who_is_hidden_by_now(what: str) -> None:
+    """P47"""
+    rig = Rig()
+    world = rig.world
+    alice, bob = world.user("alice"), world.user("bob")
+    world.follow(alice, bob)
+    world.follow(alice, carol := world.user("carol"))
+    missed, shown = world.tweet(bob), world.tweet(carol)
+    await world.warm()
+    socket, wire = rig.socket(alice)
+    await hides(world, what, alice, bob)
+    rig.catch_up.start(socket, rig.clock.ms - 5000)
+    await idle(rig)
+    assert wire.tweets() == [text(shown)] and text(missed) not in wire.tweets()
+
+
+@pytest.mark.parametrize("what", ["block", "blocked by", "mute", "unfollow"])
+async def test_deletions_of_who_is_hidden_are_not_told(what: str) -> None:
+    """P47"""
+    rig = Rig()
+    alice, bob = rig.world.user("alice"), rig.world.user("bob")
+    rig.world.follow(alice, bob)
+    tweet = rig.world.tweet(bob)
+    await rig.world.warm()
+    _, wire = rig.socket(alice)
+    await hides(rig.world, what, alice, bob)
+    await rig.world.signal_delete(tweet)
+    await idle(rig)
+    assert wire.sent == []
 
 
 async def test_many_deletions_reach_only_who_follows() -> None:

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 from aviary.engage.v1.events_pb2 import CountsChanged
+from aviary.graph.v1.events_pb2 import RELATION_BLOCK, RelationChange
+from aviary.user.v1.events_pb2 import AccountChange
+from aviary.user.v1.user_pb2 import USER_STATUS_SUSPENDED
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -353,3 +356,45 @@ def likes_of(rig: Rig, tweet: bytes) -> int:
         return (marked for _, marked in rig.world.marks["like"])
 
     return sum(1 for marked in marks() if marked == tweet)
+
+
+@pytest.mark.parametrize("blocker", ["reader", "author"])
+async def test_counts_of_who_is_behind_a_block_are_told_as_gone_to_that_reader_alone(blocker: str) -> None:
+    """P47"""
+    rig, bob, (tweet, other) = await story(2)
+    world = rig.world
+    alice, carol = world.user("alice"), world.user("carol")
+    (first, wire), (second, others) = rig.socket(alice), rig.socket(carol)
+    for socket in (first, second):
+        rig.watches.watch(socket, {tweet, other})
+    await rig.watches.round()
+    assert len(told(wire)) == len(told(others)) == 2
+    one, two = (alice, bob) if blocker == "reader" else (bob, alice)
+    change = RelationChange(user_id=one, other_id=two, relation=RELATION_BLOCK, set=True, version=world.block(one, two))
+    await world.tell_relations(change)
+    rig.clock.ms += 5000
+    world.mark("like", carol, tweet)
+    await changed(rig, tweet)
+    await rig.watches.round()
+    assert told(wire) == [(text(tweet), "gone")] and told(others) == [(text(tweet), 1)]
+    rig.clock.ms += 5000
+    world.mark("like", carol, other)
+    await changed(rig, tweet, other)
+    await rig.watches.round()
+    assert told(wire) == [(text(other), "gone")] and told(others) == [(text(other), 1)]
+    assert len(rig.watches) == 2
+
+
+async def test_counts_of_who_is_suspended_are_told_as_gone() -> None:
+    """P20"""
+    rig, bob, (tweet,) = await story()
+    socket, wire = rig.socket(rig.world.user("alice"))
+    rig.watches.watch(socket, {tweet})
+    await rig.watches.round()
+    told(wire)
+    version = rig.world.suspend(bob)
+    await rig.world.tell_accounts(AccountChange(user_id=bob, version=version, status=USER_STATUS_SUSPENDED))
+    rig.clock.ms += 5000
+    await changed(rig, tweet)
+    await rig.watches.round()
+    assert told(wire) == [(text(tweet), "gone")]
