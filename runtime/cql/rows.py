@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from cassandra.query import BatchStatement, BatchType
 
@@ -11,7 +11,8 @@ _ROWS_PER_BATCH = 100
 _BATCHES_IN_FLIGHT = 8
 _NEVER = object()
 
-
+Write = tuple[Any, Sequence[Any]]
+"""A prepared statement and a row."""
 SendBatch = Callable[[Any, int | None], Awaitable[None]]
 """Sends one batch with a timestamp; returns when it is acknowledged, or raises OutcomeUnknown."""
 
@@ -25,9 +26,9 @@ class BatchedByReplicaSet:
         self._send = send
         self._free = asyncio.Semaphore(_BATCHES_IN_FLIGHT)
 
-    async def write(self, prepared: Any, rows: Iterable[Sequence[Any]], timestamp_us: int | None) -> None:
+    async def write(self, writes: Iterable[Write], timestamp_us: int | None) -> None:
         """Returns when every row is acknowledged; raises the first failure after all batches ended."""
-        batches = [self._one(batch, timestamp_us) for batch in self._batches(prepared, rows)]
+        batches = [self._one(batch, timestamp_us) for batch in self._batches(writes)]
         results = await asyncio.gather(*batches, return_exceptions=True)
         for result in results:
             if result is not None:
@@ -37,10 +38,10 @@ class BatchedByReplicaSet:
         async with self._free:
             await self._send(batch, timestamp_us)
 
-    def _batches(self, prepared: Any, rows: Iterable[Sequence[Any]]) -> Iterator[Any]:
+    def _batches(self, writes: Iterable[Write]) -> Iterator[Any]:
         alone = len(self._metadata.all_hosts()) <= 1
         open_batches: dict[Any, Any] = {}
-        for values in serialized(prepared, rows):
+        for prepared, values in serialized(writes):
             key = routing_key(prepared, values)
             group = None if alone or key is None else self._replicas(key)
             batch = open_batches.get(group)
@@ -58,20 +59,19 @@ class BatchedByReplicaSet:
         return tuple(host.endpoint for host in self._metadata.get_replicas(self._keyspace, key))
 
 
-def serialized(prepared: Any, rows: Iterable[Sequence[Any]]) -> Iterator[list[bytes | None]]:
+def serialized(writes: Iterable[Write]) -> Iterator[tuple[Any, list[bytes | None]]]:
     """The rows as the protocol wants them; a value that is the same object as in the row before is serialized once."""
-    types = [column.type for column in prepared.column_metadata]
-    version = prepared.protocol_version
-    last: list[Any] = [_NEVER] * len(types)
-    raw: list[bytes | None] = [None] * len(types)
-    for row in rows:
+    statement: Any = None
+    for prepared, row in writes:
+        if prepared is not statement:
+            statement, types = prepared, [column.type for column in prepared.column_metadata]
+            last, raw = [_NEVER] * len(types), cast(list[bytes | None], [None] * len(types))
         if len(row) != len(types):
             raise ValueError(f"{len(row)} values for {len(types)} columns")
         for i, value in enumerate(row):
             if value is not last[i]:
-                last[i] = value
-                raw[i] = None if value is None else types[i].serialize(value, version)
-        yield list(raw)
+                last[i], raw[i] = value, None if value is None else types[i].serialize(value, prepared.protocol_version)
+        yield prepared, list(raw)
 
 
 def routing_key(prepared: Any, values: Sequence[bytes | None]) -> bytes | None:

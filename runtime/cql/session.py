@@ -30,7 +30,7 @@ class Cql:
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
         self._bridge = Bridge(asyncio.get_running_loop())
-        self._rows = BatchedByReplicaSet(opened.cluster.metadata, opened.keyspace, self._send_batch)
+        self._rows = BatchedByReplicaSet(opened.cluster.metadata, opened.keyspace, self._send)
         self._breaker = Breaker("cql")
         self._ping = Statement("SELECT key FROM system.local WHERE key = 'local'")
 
@@ -47,17 +47,17 @@ class Cql:
         """The rows of a read, all of them; an empty list for a write. `timestamp_us` is the write's CQL timestamp."""
         bound = (await self._prepared(statement)).bind(params)
         profile = READ if statement.reads else WRITE
-        return cast(Rows, await self._send(bound, profile, statement.reads, timestamp_us) or [])
+        return cast(Rows, await self._send(bound, timestamp_us, profile, statement.reads) or [])
 
     async def read_serial(self, statement: Statement, params: Params = ()) -> Rows:
         """As `execute`, but sees every conditional write that was acknowledged, and finishes one that was cut off (LOCAL_SERIAL)."""
         bound = (await self._prepared(statement)).bind(params)
-        return cast(Rows, await self._send(bound, SERIAL_READ, True, None) or [])
+        return cast(Rows, await self._send(bound, None, SERIAL_READ, True) or [])
 
     async def apply_lwt(self, statement: Statement, params: Params = ()) -> Applied:
         """Run a statement with IF. After `OutcomeUnknown` the same statement again tells, by the row it finds, what happened."""
         bound = (await self._prepared(statement)).bind(params)
-        answer: list[dict[str, Any]] = await self._send(bound, CONDITIONAL, False, None)
+        answer: list[dict[str, Any]] = await self._send(bound, None, CONDITIONAL)
         row = dict(answer[0])
         applied = bool(row.pop(_APPLIED))
         return Applied(applied, None if applied else row or None)
@@ -70,13 +70,17 @@ class Cql:
         batch.is_idempotent = True
         for statement, params in statements:
             batch.add(await self._prepared(statement), params)
-        await self._send_batch(batch, timestamp_us)
+        await self._send(batch, timestamp_us)
 
     async def write_rows(
         self, statement: Statement, rows: Iterable[Params], *, timestamp_us: int | None = None
     ) -> None:
         """Run one INSERT, UPDATE or DELETE for many rows, batched. Returns when all are acknowledged; otherwise some may be."""
-        await self._rows.write(await self._prepared(statement), rows, timestamp_us)
+        await self.write_all(((statement, row) for row in rows), timestamp_us)
+
+    async def write_all(self, writes: Iterable[tuple[Statement, Params]], timestamp_us: int | None = None) -> None:
+        """As `write_rows`, of several statements. Of up to 100 those of one partition are written all or none."""
+        await self._rows.write([(await self._prepared(statement), row) for statement, row in writes], timestamp_us)
 
     async def ping(self) -> None:
         """Raises Unavailable within 2 s when no server answers."""
@@ -97,10 +101,7 @@ class Cql:
                     statement.prepared = prepared
         return statement.prepared
 
-    async def _send_batch(self, batch: Any, timestamp_us: int | None) -> None:
-        await self._send(batch, WRITE, False, timestamp_us)
-
-    async def _send(self, query: Any, profile: str, reads: bool, timestamp_us: int | None) -> Any:
+    async def _send(self, query: Any, timestamp_us: int | None, profile: str = WRITE, reads: bool = False) -> Any:
         fixed = self._opened.timestamps.fixed
 
         async def sent() -> Any:

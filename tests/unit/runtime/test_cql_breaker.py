@@ -34,10 +34,10 @@ async def refused_at_once(failure: Exception) -> bool:
     cql = cql_over(failure)
     for _ in range(LEAST):
         with pytest.raises(errors.Unavailable):
-            await cql._send_batch(None, None)
+            await cql._send(None, None)
     try:
         async with asyncio.timeout(10):
-            await cql._send_batch(None, None)
+            await cql._send(None, None)
     except errors.Unavailable as error:
         return "cql does not answer" in error.detail
     raise AssertionError

@@ -76,7 +76,8 @@ def prepared(*types: Any, key: list[int]) -> Any:
 
 def test_rows_are_serialized_with_nulls_and_repeated_values() -> None:
     rows = [("a", 1), ("a", None), ("b", None), ("b", 2)]
-    encoded = list(serialized(prepared(UTF8Type, Int32Type, key=[0]), rows))
+    statement = prepared(UTF8Type, Int32Type, key=[0])
+    encoded = [values for _, values in serialized((statement, row) for row in rows)]
     assert encoded == [[b"a", b"\0\0\0\1"], [b"a", None], [b"b", None], [b"b", b"\0\0\0\2"]]
 
 
@@ -84,6 +85,12 @@ def test_a_compound_routing_key_is_length_value_zero_of_each_part() -> None:
     assert routing_key(prepared(UTF8Type, key=[0]), [b"ab"]) == b"ab"
     assert routing_key(prepared(UTF8Type, UTF8Type, key=[1, 0]), [b"ab", b"c"]) == b"\0\1c\0\0\2ab\0"
     assert routing_key(prepared(UTF8Type, key=[]), [b"ab"]) is None
+
+
+def test_rows_of_several_statements_keep_their_order_and_forget_nothing_of_one_another() -> None:
+    one, other = prepared(UTF8Type, Int32Type, key=[0]), prepared(UTF8Type, key=[0])
+    encoded = list(serialized([(one, ("a", 1)), (other, ("a",)), (one, ("b", 1))]))
+    assert encoded == [(one, [b"a", b"\0\0\0\1"]), (other, [b"a"]), (one, [b"b", b"\0\0\0\1"])]
 
 
 class Replicas:
@@ -104,7 +111,8 @@ async def test_rows_are_batched_by_replica_set_and_no_batch_is_longer_than_a_hun
         sent.append([values[0] for _, _, values in batch._statements_and_parameters])
 
     rows = [(f"{'xy'[n % 2]}{n}",) for n in range(250)]
-    await BatchedByReplicaSet(Replicas(), "k", send).write(prepared(UTF8Type, key=[0]), rows, 5)
+    statement = prepared(UTF8Type, key=[0])
+    await BatchedByReplicaSet(Replicas(), "k", send).write([(statement, row) for row in rows], 5)
     assert sorted(len(batch) for batch in sent) == [25, 25, 100, 100]
     assert all(len({key[:1] for key in batch}) == 1 for batch in sent)
 
@@ -119,7 +127,8 @@ async def test_a_batch_that_fails_is_raised_after_the_others_were_sent() -> None
 
     rows = [(f"{'xy'[n % 2]}{n}",) for n in range(10)]
     with pytest.raises(OutcomeUnknown):
-        await BatchedByReplicaSet(Replicas(), "k", send).write(prepared(UTF8Type, key=[0]), rows, None)
+        statement = prepared(UTF8Type, key=[0])
+        await BatchedByReplicaSet(Replicas(), "k", send).write([(statement, row) for row in rows], None)
     assert len(sent) == 2
 
 
