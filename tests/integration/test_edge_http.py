@@ -23,10 +23,13 @@ from tests.integration.edge_world import (
     remote_tweets,
     token,
 )
+from tests.unit.edge.logins import KEY
+from tests.unit.edge.tokens import claims, forgeries
 from tests.waiting import until
 
 # Longer than any call may take; nothing here is timed more closely.
 BOUND_S = 10
+FORGERIES = forgeries(KEY, claims())
 EVERYWHERE = [
     ("GET", f"/api/v1/tweets/{TWEET}"),
     ("GET", "/api/v1/timeline/home"),
@@ -391,6 +394,12 @@ class TestTokens:
     @pytest.mark.parametrize("value", ["Bearer nonsense", "Bearer", "Basic YTpi", "Bearer a.b.c", "x"])
     async def test_a_bad_token_is_401_even_where_none_is_needed(self, world: World, value: str) -> None:
         answer = await world.client.get(f"/api/v1/tweets/{TWEET}", headers={"Authorization": value})
+        problem(answer, 401, "TOKEN_INVALID")
+        assert 'error="invalid_token"' in answer.headers["www-authenticate"]
+
+    @pytest.mark.parametrize("wrong", FORGERIES)
+    async def test_a_forged_token_is_401(self, world: World, wrong: str) -> None:
+        answer = await world.client.get("/api/v1/users/me", headers={"Authorization": f"Bearer {FORGERIES[wrong]}"})
         problem(answer, 401, "TOKEN_INVALID")
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
 

@@ -13,6 +13,8 @@ from aviary.user.v1 import user_pb2
 from edge.stream.doorkeeper import StreamLimits
 from runtime.config import MeshConfig
 from tests.integration.stream_world import Client, StreamWorld, stream_world
+from tests.unit.edge.logins import KEY
+from tests.unit.edge.tokens import claims, forgeries
 
 WITHIN_S = 5.0
 
@@ -131,3 +133,9 @@ async def test_nobody_talks_without_end_before_the_first_message(it: StreamWorld
         assert await client.closed() == (1008, "INVALID_REQUEST")
     it.logins.hold.set()
     it.logins.hold = None
+
+
+async def test_a_forged_token_opens_no_stream(it: StreamWorld) -> None:
+    for wrong, access in forgeries(KEY, claims()).items():
+        async with it.connect("", bearer(access)) as client:
+            assert await client.closed() == (1008, "TOKEN_INVALID"), wrong
