@@ -18,7 +18,7 @@ from runtime.tls import DOMAIN
 HOLDERS = {
     **{service.area: (service.area,) for service in SERVICES},
     EDGE: (EDGE, "view"),
-    OPERATOR: ("seed", "audit"),
+    OPERATOR: ("seed", "audit", "admin"),
 }
 """Which services each certificate makes its holder."""
 _FOLDER = "tls"

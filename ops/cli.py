@@ -36,6 +36,7 @@ COMMANDS = (
     Command("logs", "ops.logs.command", "show the logs of all units, in the order of time"),
     Command("seed", "ops.seed.command", "bring real accounts, follows and tweets into a running stack"),
     Command("audit", "ops.audit.command", "hold every home against follows and tweets, and name what is wrong"),
+    Command("admin", "ops.admin.command", "make accounts with a role; suspend, limit or verify others"),
     Command("dlq", "ops.dlq.command", "look at what consumers set aside, and hand it back to them"),
     Command("stack", "ops.servers", "only the servers: Cassandra, Redis, NATS"),
 )

@@ -1,4 +1,4 @@
-"""Calls into a running stack as a service of the mesh, through the contracts alone; used by seed and audit."""
+"""Calls into a running stack as a service of the mesh, through the contracts alone; used by seed, audit and admin."""
 
 from collections.abc import Mapping
 from types import TracebackType
@@ -26,14 +26,8 @@ class Mesh:
 
     def __init__(self, environment: Mapping[str, str], service: str) -> None:
         self.service = service
-        signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), service, SystemClock())
-        tls = _certificate(environment, service)
-
-        def channel(area: str) -> aio.Channel:
-            address = environment[f"AVIARY_{area.upper()}_ADDRESS"]
-            return open_channel(address, signer, _CONTRACTS[area], mesh_pb2.DESCRIPTOR, tls=tls)
-
-        self._channels = {area: channel(area) for area in ("user", "graph", "tweet", "timeline", "engage", "view")}
+        areas = ("user", "graph", "tweet", "timeline", "engage", "view")
+        self._channels = {area: open_to(environment, area, service) for area in areas}
         self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
         self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
         self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
@@ -57,6 +51,15 @@ class Mesh:
         """Close the channels."""
         for channel in self._channels.values():
             await channel.close()
+
+
+def open_to(environment: Mapping[str, str], area: str, service: str) -> aio.Channel:
+    """A channel to an area, by which `service` calls. Raises StackError when the stack wants a certificate that is not there."""
+    signer = CallerSigner(Secret(bytes.fromhex(environment["AVIARY_MESH_KEY"])), service, SystemClock())
+    tls = _certificate(environment, service)
+    return open_channel(
+        environment[f"AVIARY_{area.upper()}_ADDRESS"], signer, _CONTRACTS[area], mesh_pb2.DESCRIPTOR, tls=tls
+    )
 
 
 def _certificate(environment: Mapping[str, str], service: str) -> Tls | None:

@@ -5,15 +5,22 @@ from aviary.user.v1.user_pb2_grpc import UserServiceServicer
 
 from runtime.context import current_caller
 from svc_user.deps import Deps
+from svc_user.rpcs.change_password import change_password
+from svc_user.rpcs.create_admin import create_admin
+from svc_user.rpcs.end_session import end_session
 from svc_user.rpcs.get_account import get_account
+from svc_user.rpcs.get_sessions import get_sessions
 from svc_user.rpcs.get_users import get_users
 from svc_user.rpcs.import_user import import_user
+from svc_user.rpcs.list_sessions import list_sessions
 from svc_user.rpcs.list_users import list_users
 from svc_user.rpcs.login import login
 from svc_user.rpcs.logout import logout
 from svc_user.rpcs.refresh_token import refresh_token
 from svc_user.rpcs.register import register
 from svc_user.rpcs.resolve_usernames import resolve_usernames
+from svc_user.rpcs.set_account_state import set_account_state
+from svc_user.rpcs.update_account import update_account
 
 
 class UserServicer(UserServiceServicer):
@@ -38,6 +45,22 @@ class UserServicer(UserServiceServicer):
         """See rpcs/logout.py."""
         return await logout(request, current_caller(), self._deps)
 
+    async def ListSessions(self, request: pb.ListSessionsRequest, context: object) -> pb.ListSessionsResponse:
+        """See rpcs/list_sessions.py."""
+        return await list_sessions(request, current_caller(), self._deps)
+
+    async def EndSession(self, request: pb.EndSessionRequest, context: object) -> pb.EndSessionResponse:
+        """See rpcs/end_session.py."""
+        return await end_session(request, current_caller(), self._deps)
+
+    async def ChangePassword(self, request: pb.ChangePasswordRequest, context: object) -> pb.ChangePasswordResponse:
+        """See rpcs/change_password.py."""
+        return await change_password(request, current_caller(), self._deps)
+
+    async def GetSessions(self, request: pb.GetSessionsRequest, context: object) -> pb.GetSessionsResponse:
+        """See rpcs/get_sessions.py."""
+        return await get_sessions(request, current_caller(), self._deps)
+
     async def GetUsers(self, request: pb.GetUsersRequest, context: object) -> pb.GetUsersResponse:
         """See rpcs/get_users.py."""
         return await get_users(request, current_caller(), self._deps)
@@ -59,3 +82,15 @@ class UserServicer(UserServiceServicer):
     async def ImportUser(self, request: pb.ImportUserRequest, context: object) -> pb.ImportUserResponse:
         """See rpcs/import_user.py."""
         return await import_user(request, current_caller(), self._deps)
+
+    async def UpdateAccount(self, request: pb.UpdateAccountRequest, context: object) -> pb.UpdateAccountResponse:
+        """See rpcs/update_account.py."""
+        return await update_account(request, current_caller(), self._deps)
+
+    async def SetAccountState(self, request: pb.SetAccountStateRequest, context: object) -> pb.SetAccountStateResponse:
+        """See rpcs/set_account_state.py."""
+        return await set_account_state(request, current_caller(), self._deps)
+
+    async def CreateAdmin(self, request: pb.CreateAdminRequest, context: object) -> pb.CreateAdminResponse:
+        """See rpcs/create_admin.py."""
+        return await create_admin(request, current_caller(), self._deps)

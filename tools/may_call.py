@@ -12,6 +12,7 @@ MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "edge": ("user", "graph", "tweet", "timeline", "engage"),
     "seed": ("user", "graph", "tweet", "timeline", "engage", "view"),
     "audit": ("user", "graph", "tweet", "timeline", "engage", "view"),
+    "admin": ("user",),
 }
 """By the name under which a process signs its calls. `view` is served by the edge; MeshService belongs to each service."""
 

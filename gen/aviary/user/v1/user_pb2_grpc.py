@@ -123,7 +123,7 @@ class UserServiceServicer:
 
     def Register(self, request, context):
         """Makes an account and logs it in.
-        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -177,7 +177,8 @@ class UserServiceServicer:
 
     def UpdateAccount(self, request, context):
         """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+        ACCOUNT_SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,7 +201,8 @@ class UserServiceServicer:
 
     def CreateAdmin(self, request, context):
         """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
-        For `aviary admin create`. Fails with what Register fails with.
+        Reserved usernames are its to give. For `aviary admin create`. Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON,
+        TOO_MANY_LOGINS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

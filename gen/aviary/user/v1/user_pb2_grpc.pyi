@@ -35,7 +35,7 @@ class UserServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UserServiceAsyncStub: ...
     Register: _grpc.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]
     """Makes an account and logs it in.
-    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
@@ -58,7 +58,8 @@ class UserServiceStub:
     """
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]
     """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+    ACCOUNT_SUSPENDED.
     """
     GetSessions: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]
     """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer."""
@@ -68,7 +69,8 @@ class UserServiceStub:
     """
     CreateAdmin: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateAdminRequest, _user_pb2.CreateAdminResponse]
     """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
-    For `aviary admin create`. Fails with what Register fails with.
+    Reserved usernames are its to give. For `aviary admin create`. Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON,
+    TOO_MANY_LOGINS.
     """
     GetUsers: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
@@ -89,7 +91,7 @@ class UserServiceAsyncStub(UserServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Register: _aio.UnaryUnaryMultiCallable[_user_pb2.RegisterRequest, _user_pb2.RegisterResponse]  # type: ignore[assignment]
     """Makes an account and logs it in.
-    Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     Login: _aio.UnaryUnaryMultiCallable[_user_pb2.LoginRequest, _user_pb2.LoginResponse]  # type: ignore[assignment]
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
@@ -112,7 +114,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]  # type: ignore[assignment]
     """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+    ACCOUNT_SUSPENDED.
     """
     GetSessions: _aio.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]  # type: ignore[assignment]
     """What stands behind up to 400 logins now: asked by whoever lets their access tokens in. Ended ones are absent from the answer."""
@@ -122,7 +125,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     CreateAdmin: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateAdminRequest, _user_pb2.CreateAdminResponse]  # type: ignore[assignment]
     """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
-    For `aviary admin create`. Fails with what Register fails with.
+    Reserved usernames are its to give. For `aviary admin create`. Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON,
+    TOO_MANY_LOGINS.
     """
     GetUsers: _aio.UnaryUnaryMultiCallable[_user_pb2.GetUsersRequest, _user_pb2.GetUsersResponse]  # type: ignore[assignment]
     """Public data of up to 400 accounts. Unknown ids are absent from the answer."""
@@ -147,7 +151,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.RegisterResponse, _abc.Awaitable[_user_pb2.RegisterResponse]]:
         """Makes an account and logs it in.
-        Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
         """
 
     @_abc_1.abstractmethod
@@ -212,7 +216,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.UpdateAccountResponse, _abc.Awaitable[_user_pb2.UpdateAccountResponse]]:
         """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES.
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+        ACCOUNT_SUSPENDED.
         """
 
     @_abc_1.abstractmethod
@@ -240,7 +245,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.CreateAdminResponse, _abc.Awaitable[_user_pb2.CreateAdminResponse]]:
         """Makes an account that can log in and has a role, or gives the role to the one that has username, e-mail address and password already.
-        For `aviary admin create`. Fails with what Register fails with.
+        Reserved usernames are its to give. For `aviary admin create`. Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON,
+        TOO_MANY_LOGINS.
         """
 
     @_abc_1.abstractmethod
