@@ -8,14 +8,14 @@ from aviary.graph.v1 import graph_pb2
 from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
-from relations.snapshot import Sight
+from relations.snapshot import EVERYTHING, Sight
 from runtime.context import Caller
 from views.deps import Deps
 from views.engagement import UNKNOWN
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
 from views.items import Author
-from views.present import counted, follow_view, user_view
+from views.present import counted, follow_view, user_short, user_view
 from views.rules import shown_people
 
 
@@ -61,12 +61,18 @@ async def find_people(ids: Collection[bytes], caller: Caller, deps: Deps) -> Peo
 
 
 async def follow_page(
-    entries: Iterable[graph_pb2.FollowEntry], caller: Caller, deps: Deps
+    entries: Iterable[graph_pb2.FollowEntry], caller: Caller, deps: Deps, muted: bool = True
 ) -> list[view_pb2.FollowView]:
-    """The accounts of a list of follows that the caller may see, in its order."""
+    """The accounts of a list of follows that the caller may see, in its order; `muted`: with those whom the caller mutes."""
     since = {entry.user_id: entry for entry in entries}
     users, sight = await find_people(since, caller, deps)
-    return [follow_view(a.user, since[raw_id(a.user.user_id)]) for a in shown_people(since, users, sight, muted=True)]
+    return [follow_view(a.user, since[raw_id(a.user.user_id)]) for a in shown_people(since, users, sight, muted)]
+
+
+async def own_list(entries: Iterable[graph_pb2.FollowEntry], deps: Deps) -> list[view_pb2.UserShort]:
+    """The accounts of a list that its owner made and alone sees, in its order: blocks hide nobody here, for here they are undone."""
+    ids = [entry.user_id for entry in entries]
+    return [user_short(a.user) for a in shown_people(ids, await deps.authors.get(ids), EVERYTHING, muted=True)]
 
 
 async def relationship(user_id: bytes, caller: Caller, deps: Deps) -> graph_pb2.RelationshipEntry | None:

@@ -133,12 +133,19 @@ def user_view(account: Author, relationship: graph_pb2.RelationshipEntry | None)
         for said in ("bio", "profile_image_url", "banner_image_url"):
             seen.ClearField(said)
     if relationship is not None:
-        seen.relationship.following = relationship.following
-        seen.relationship.followed_by = relationship.followed_by
-        seen.relationship.blocking = relationship.blocking
-        seen.relationship.blocked_by = relationship.blocked_by
-        seen.relationship.muting = relationship.muting
+        seen.relationship.CopyFrom(relationship_view(relationship))
     return seen
+
+
+def relationship_view(entry: graph_pb2.RelationshipEntry) -> user_pb2.Relationship:
+    """How a viewer stands to an account."""
+    return user_pb2.Relationship(
+        following=entry.following,
+        followed_by=entry.followed_by,
+        blocking=entry.blocking,
+        blocked_by=entry.blocked_by,
+        muting=entry.muting,
+    )
 
 
 def follow_view(user: user_pb2.User, entry: graph_pb2.FollowEntry) -> view_pb2.FollowView:

@@ -9,13 +9,17 @@ from runtime.context import current_caller
 from views.deps import Deps
 from views.rpcs.get_home_timeline import get_home_timeline
 from views.rpcs.get_me import get_me
+from views.rpcs.get_relationship import get_relationship
 from views.rpcs.get_tweet import get_tweet
 from views.rpcs.get_user import get_user
 from views.rpcs.get_user_by_username import get_user_by_username
 from views.rpcs.get_user_timeline import get_user_timeline
+from views.rpcs.list_blocks import list_blocks
 from views.rpcs.list_bookmarks import list_bookmarks
 from views.rpcs.list_followers import list_followers
 from views.rpcs.list_following import list_following
+from views.rpcs.list_mutes import list_mutes
+from views.rpcs.list_suggestions import list_suggestions
 from views.rpcs.list_tweet_likes import list_tweet_likes
 from views.rpcs.list_tweets import list_tweets
 from views.rpcs.list_user_likes import list_user_likes
@@ -90,3 +94,23 @@ class ViewServicer(ViewServiceServicer):
     ) -> view_pb2.ListBookmarksResponse:
         """See the contract."""
         return await list_bookmarks(request, current_caller(), self._deps)
+
+    async def ListBlocks(self, request: view_pb2.ListBlocksRequest, context: Any) -> view_pb2.ListBlocksResponse:
+        """See the contract."""
+        return await list_blocks(request, current_caller(), self._deps)
+
+    async def ListMutes(self, request: view_pb2.ListMutesRequest, context: Any) -> view_pb2.ListMutesResponse:
+        """See the contract."""
+        return await list_mutes(request, current_caller(), self._deps)
+
+    async def GetRelationship(
+        self, request: view_pb2.GetRelationshipRequest, context: Any
+    ) -> view_pb2.GetRelationshipResponse:
+        """See the contract."""
+        return await get_relationship(request, current_caller(), self._deps)
+
+    async def ListSuggestions(
+        self, request: view_pb2.ListSuggestionsRequest, context: Any
+    ) -> view_pb2.ListSuggestionsResponse:
+        """See the contract."""
+        return await list_suggestions(request, current_caller(), self._deps)

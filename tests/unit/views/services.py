@@ -140,6 +140,29 @@ class Graph(graph_pb2_grpc.GraphServiceServicer):
         page, cursor = _page(everybody, request)
         return graph_pb2.ListFollowingByTimeResponse(entries=page, next_cursor=cursor)
 
+    async def ListBlocksByTime(self, request: Any, context: Any) -> graph_pb2.ListBlocksByTimeResponse:
+        await self._world.served("ListBlocksByTime")
+        page, cursor = _page(sorted(b for a, b in self._world.blocks if a == request.user_id), request)
+        return graph_pb2.ListBlocksByTimeResponse(entries=page, next_cursor=cursor)
+
+    async def ListMutesByTime(self, request: Any, context: Any) -> graph_pb2.ListMutesByTimeResponse:
+        await self._world.served("ListMutesByTime")
+        page, cursor = _page(sorted(b for a, b in self._world.mutes if a == request.user_id), request)
+        return graph_pb2.ListMutesByTimeResponse(entries=page, next_cursor=cursor)
+
+    async def ListKnownFollowers(self, request: Any, context: Any) -> graph_pb2.ListKnownFollowersResponse:
+        await self._world.served("ListKnownFollowers")
+        follows = self._world.follows
+        known = sorted(a for a, b in follows if b == request.user_id and (request.viewer_id, a) in follows)
+        page, cursor = _page(known, request)
+        return graph_pb2.ListKnownFollowersResponse(entries=page, next_cursor=cursor)
+
+    async def SuggestAccounts(self, request: Any, context: Any) -> graph_pb2.SuggestAccountsResponse:
+        """Everybody else, in the order of their ids: whom the caller follows, too, as if svc_graph's answer were old."""
+        await self._world.served("SuggestAccounts")
+        others = [user for user in self._world.users if user != request.user_id][: request.limit]
+        return graph_pb2.SuggestAccountsResponse(suggestions=[graph_pb2.Suggestion(user_id=user) for user in others])
+
 
 def _page(everybody: list[bytes], request: Any) -> tuple[list[graph_pb2.FollowEntry], str]:
     start = _start(request)

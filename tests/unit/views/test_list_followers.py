@@ -4,8 +4,9 @@ import pytest
 from aviary.view.v1 import view_pb2
 from grpc import aio
 
+from runtime.context import acting
 from runtime.errors import from_rpc
-from tests.unit.views.world import World, text
+from tests.unit.views.world import World, caller, text
 
 
 async def test_it_shows_the_other_end_and_skips_lost_accounts(world: World) -> None:
@@ -43,3 +44,20 @@ async def test_a_bad_cursor_is_refused(world: World) -> None:
     with pytest.raises(aio.AioRpcError) as failure:
         await world.views.ListFollowers(request)
     assert from_rpc(failure.value).reason == "INVALID_CURSOR"
+
+
+async def test_known_followers_are_those_whom_the_caller_follows_and_does_not_mute(world: World) -> None:
+    """P44"""
+    alice, star, friend, muted, stranger = (world.user(n) for n in ("alice", "star", "friend", "muted", "stranger"))
+    for follower in (friend, muted, stranger):
+        world.follow(follower, star)
+    for known in (friend, muted):
+        world.follow(alice, known)
+    world.mutes[(alice, muted)] = 0
+    request = view_pb2.ListFollowersRequest(user_id=text(star), known=True)
+    with acting(caller(alice)):
+        answer = await world.views.ListFollowers(request)
+    assert [f.username for f in answer.followers] == ["friend"]
+    with pytest.raises(aio.AioRpcError) as failure:
+        await world.views.ListFollowers(request)
+    assert from_rpc(failure.value).reason == "TOKEN_MISSING"
