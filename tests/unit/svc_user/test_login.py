@@ -112,8 +112,9 @@ class HeldHasher(PasswordHasher):
     def __init__(self) -> None:
         cheap = cheap_hasher()
         super().__init__(cheap.time_cost, cheap.memory_cost, cheap.parallelism)
-        self.go = threading.Event()
+        self.begun, self.go = threading.Event(), threading.Event()
 
     def verify(self, *args: Any) -> Any:
+        self.begun.set()
         self.go.wait(60)
         return super().verify(*args)

@@ -1,14 +1,13 @@
 """Logout ends one login of the caller's own: its refresh tokens are refused from then on, everything else goes on."""
 
 import uuid
-from typing import Any
 
 import grpc
-import jwt
 import pytest
 from aviary.user.v1.user_pb2 import LoginRequest, LogoutRequest, RefreshTokenRequest
 
 from runtime.context import ALL_SCOPES, APP_SCOPES, NOBODY, Caller, acting
+from tests.unit.svc_user.logins import owner
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, failure
 
 
@@ -79,13 +78,6 @@ async def test_an_app_may_not_end_a_login(world: World) -> None:
     error = await failure(logout(world, owner(alice, *APP_SCOPES)))
     assert error.reason == "INSUFFICIENT_SCOPE"
     assert not await refused(world, alice.refresh_token)
-
-
-def owner(answer: Any, *scopes: str) -> Caller:
-    """Whoever holds the access token, as the edge would say it."""
-    claims = jwt.decode(answer.access_token, options={"verify_signature": False})
-    ids = {name: uuid.UUID(claims[claim]).bytes for name, claim in (("user_id", "sub"), ("session_id", "sid"))}
-    return Caller(**ids, scopes=scopes or ALL_SCOPES, service="edge")
 
 
 async def logout(world: World, caller: Caller, refresh_token: str | None = None) -> bytes:

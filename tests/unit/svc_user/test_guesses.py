@@ -1,0 +1,160 @@
+"""Who guesses passwords is slowed down, and learns nothing by it; the owner logs in from a known address whatever others do."""
+
+import asyncio
+import math
+from typing import Any
+
+import pytest
+from aviary.user.v1.user_pb2 import ChangePasswordRequest, LoginRequest
+
+from runtime.config import Secret
+from runtime.context import acting
+from runtime.errors import ServiceError
+from svc_user.guess_counts import Limit, LocalCounts
+from svc_user.guesses import AT_ONE, BY_STRANGERS, FROM_ONE, Guesses, origin_of
+from svc_user.passwords import Passwords
+from tests.unit.svc_user.logins import log_in, owner
+from tests.unit.svc_user.test_login import HeldHasher
+from tests.unit.svc_user.world import PASSWORD, World, failure
+
+HERE, THERE = "192.0.2.1", "192.0.2.2"
+
+
+async def guess(world: World, login: str = "alice", address: str = THERE) -> ServiceError:
+    """A wrong password."""
+    return await failure(log_in(world, login, password="not the password", client_address=address))
+
+
+async def guesses(world: World, many: int, **where: str) -> set[str]:
+    """What that many wrong passwords are answered."""
+    return {(await guess(world, **where)).reason for _ in range(many)}
+
+
+async def test_after_ten_wrong_passwords_the_right_one_must_wait_too(world: World) -> None:
+    await world.register("alice")
+    assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
+    refused = await failure(log_in(world, client_address=THERE))
+    assert (refused.status.name, refused.reason) == ("RESOURCE_EXHAUSTED", "TOO_MANY_GUESSES")
+    assert refused.retry_after_s == pytest.approx(AT_ONE.window_ms / AT_ONE.most / 1000)
+    world.clock.ms += math.ceil(refused.retry_after_s or 0) * 1000
+    assert await log_in(world, client_address=THERE)
+
+
+async def test_the_limit_says_nothing_about_whether_the_account_exists(world: World) -> None:
+    await world.register("alice", email="alice@example.org")
+    answers = [
+        [(error.status, error.reason, error.detail, error.retry_after_s) for error in [await guess(world, name)]]
+        for name in ("alice", "nobody", "alice@example.org", "nobody@example.org")
+        for _ in range(AT_ONE.most + 2)
+    ]
+    runs = [answers[at : at + AT_ONE.most + 2] for at in range(0, len(answers), AT_ONE.most + 2)]
+    assert all(run == runs[0] for run in runs)
+
+
+async def test_right_passwords_are_not_counted(world: World) -> None:
+    await world.register("alice")
+    for _ in range(3 * AT_ONE.most):
+        await log_in(world, client_address=HERE)
+    assert await guesses(world, AT_ONE.most, address=HERE) == {"CREDENTIALS_WRONG"}
+
+
+async def test_a_hundred_guesses_at_once_are_ten_guesses(world: World) -> None:
+    """Tries are counted before they are judged."""
+    await world.register("alice")
+    answers = await asyncio.gather(*(guess(world) for _ in range(100)))
+    assert sum(error.reason == "CREDENTIALS_WRONG" for error in answers) == AT_ONE.most
+
+
+async def test_one_address_guesses_a_hundred_times_whatever_the_names(world: World) -> None:
+    await world.register("bob")
+    for number in range(FROM_ONE.most):
+        assert (await guess(world, f"user{number}")).reason == "CREDENTIALS_WRONG"
+    assert (await failure(log_in(world, "bob", client_address=THERE))).reason == "TOO_MANY_GUESSES"
+    assert await log_in(world, "bob", client_address=HERE)
+
+
+async def test_others_guess_a_hundred_times_and_the_owner_logs_in_where_the_owner_did_before(world: World) -> None:
+    await world.register("alice")
+    await log_in(world, client_address=HERE)
+    for number in range(BY_STRANGERS.most):
+        assert (await guess(world, address=f"198.51.100.{number}")).reason == "CREDENTIALS_WRONG"
+    assert (await guess(world, address="203.0.113.1")).reason == "TOO_MANY_GUESSES"
+    assert await log_in(world, client_address=HERE)
+    assert (await failure(log_in(world, client_address="203.0.113.1"))).reason == "TOO_MANY_GUESSES"
+
+
+async def test_a_known_address_of_another_account_does_not_help(world: World) -> None:
+    await world.register("alice")
+    await world.register("mallory")
+    await log_in(world, "mallory", client_address=THERE)
+    for number in range(BY_STRANGERS.most):
+        await guess(world, address=f"198.51.100.{number}")
+    assert (await guess(world)).reason == "TOO_MANY_GUESSES"
+
+
+async def test_changing_the_password_is_no_way_around(world: World) -> None:
+    alice = await world.register("alice")
+
+    async def change(current: str) -> ServiceError:
+        with acting(owner(alice)):
+            return await failure(
+                world.users.ChangePassword(
+                    ChangePasswordRequest(current_password=current, new_password="a new battery", client_address=THERE)
+                )
+            )
+
+    assert [(await change("wrong")).reason for _ in range(AT_ONE.most)] == ["PASSWORD_WRONG"] * AT_ONE.most
+    assert (await change(PASSWORD)).reason == "TOO_MANY_GUESSES"
+
+
+async def test_a_try_that_nobody_judged_is_not_counted(world: World) -> None:
+    await world.register("alice")
+    hasher = HeldHasher()
+    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=0))
+    held = asyncio.ensure_future(log_in(world, client_address=HERE))
+    await asyncio.to_thread(hasher.begun.wait, 60)
+    assert await guesses(world, 5 * AT_ONE.most) == {"TOO_MANY_LOGINS"}
+    hasher.go.set()
+    assert await held
+    assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
+
+
+async def test_counts_know_neither_names_nor_addresses(world: World) -> None:
+    class Seen(LocalCounts):
+        """Remembers what it was asked."""
+
+        keys: set[str] = set()  # noqa: RUF012 - one test, one class
+
+        async def take(self, key: str, limit: Limit, now_ms: int) -> int:
+            self.keys.add(key)
+            return await super().take(key, limit, now_ms)
+
+    counts = Seen()
+    world.change(guesses=Guesses(counts, world.logins, Secret(b"g" * 32), world.clock))
+    await guess(world)
+    assert len(counts.keys) == 3
+    assert not any(part in key for key in counts.keys for part in ("alice", THERE, THERE.encode().hex()))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("192.0.2.1", "192.0.2.1", True),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("2001:db8::1", "2001:db8::ffff:1", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("fe80::1%eth0", "fe80::1", True),
+        ("", "unknown", True),
+    ],
+)
+def test_an_address_is_what_one_subscriber_has(one: str, other: str, same: bool) -> None:
+    assert (origin_of(one) == origin_of(other)) is same
+
+
+async def test_a_caller_without_an_address_is_limited_by_name_alone(world: World) -> None:
+    await world.register("alice")
+    for number in range(FROM_ONE.most + 10):
+        answer: Any = await failure(world.users.Login(LoginRequest(login=f"user{number}", password="wrong")))
+        assert answer.reason == "CREDENTIALS_WRONG"
+    assert await guesses(world, AT_ONE.most + 1, address="") == {"CREDENTIALS_WRONG", "TOO_MANY_GUESSES"}
