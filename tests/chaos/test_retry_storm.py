@@ -53,7 +53,7 @@ async def crowd(person: Person, paths: Sequence[str]) -> AsyncIterator[Counter[i
 async def failed(aviary: Aviary, client: httpx.AsyncClient) -> list[float]:
     """How often follows and accounts were asked for in vain because of the database, each."""
     reasons = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
-    asked = (("svc_graph", "GetFollowSnapshot"), ("svc_user", "GetUsers"))
+    asked = (("svc_graph", "GetViewerSnapshot"), ("svc_user", "GetUsers"))
     sample = "aviary_mesh_rpcs_total"
     return [
         sum([await number(aviary, client, service, sample, rpc=rpc, reason=reason) for reason in reasons])
@@ -69,10 +69,10 @@ async def test_a_database_that_hangs_is_not_stormed_warm_homes_go_on_and_it_reco
 
         async def warm() -> bool:
             """Also of own writes nothing is asked: for a minute after Redis was emptied nobody knows whether it holds them all."""
-            asked = await number(aviary, client, "svc_graph", "aviary_mesh_rpcs_total", rpc="GetFollowSnapshot")
+            asked = await number(aviary, client, "svc_graph", "aviary_mesh_rpcs_total", rpc="GetViewerSnapshot")
             read = await home_is(bob, tweets)
             return read and asked == await number(
-                aviary, client, "svc_graph", "aviary_mesh_rpcs_total", rpc="GetFollowSnapshot"
+                aviary, client, "svc_graph", "aviary_mesh_rpcs_total", rpc="GetViewerSnapshot"
             )
 
         await until_async(warm, "the home did not become warm")

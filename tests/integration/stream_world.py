@@ -110,6 +110,15 @@ class StreamWorld:
     async def follow(self, follower: bytes, followee: bytes, following: bool = True) -> None:
         """Follow or unfollow as svc_graph does."""
         version = self.world.follow(follower, followee, following)
+        self.world.told_relations += 1
+        change = graph_events_pb2.RelationChange(
+            user_id=follower,
+            other_id=followee,
+            relation=graph_events_pb2.RELATION_FOLLOW,
+            set=following,
+            version=version,
+        )
+        await self._tell_relations(change)
         await self.bus.publish(
             graph_events_pb2.FollowSet(
                 event_id=uuid.uuid4().bytes,
@@ -121,9 +130,10 @@ class StreamWorld:
         )
 
     async def beat(self) -> None:
-        """Heartbeats of svc_tweet, until cancelled."""
+        """Heartbeats of svc_tweet and svc_graph, until cancelled."""
         while True:
             await self._tell()
+            await self._tell_relations()
             await asyncio.sleep(0.25)
 
     @asynccontextmanager
@@ -149,6 +159,13 @@ class StreamWorld:
         async with asyncio.timeout(WITHIN_S):
             while not condition():  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
+
+    async def _tell_relations(self, *changes: graph_events_pb2.RelationChange) -> None:
+        await self.bus.signal(
+            graph_events_pb2.RelationSignal(
+                publisher_id=self._tweets, sequence=self.world.told_relations, changes=changes
+            )
+        )
 
     async def _tell(self, *changes: tweet_events_pb2.TweetStatusChange) -> None:
         await self.bus.signal(

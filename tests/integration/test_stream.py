@@ -87,7 +87,7 @@ async def test_an_unfollow_while_connected_hides_the_next_event(it: StreamWorld)
         assert await it.post(bob) == await client.tweet()
         late = it.world.tweet(bob, "on its way")
         await it.follow(alice, bob, following=False)
-        await it.until(lambda: it.world.deps.follows.cached(alice) is None)
+        await it.until(lambda: (sight := it.world.deps.relations.sight(alice)) is not None and bob not in sight.follows)
         await it.signal(it.stream.edge_id, late, bob, [alice])
         mine = await it.post(alice, "mine")
         assert await client.tweet() == mine
