@@ -1,4 +1,4 @@
-"""The `audit` subcommand: prints each wrong entry, or with --counts each wrong count, by name and exits 1 when there is one."""
+"""The `audit` subcommand: prints each wrong entry of a home, count or list of follows, by name and exits 1 when there is one."""
 
 import argparse
 import asyncio
@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ops import running
+from ops.audit import graph
 from ops.audit.audit import Report, audit
 from ops.audit.count_facts import CountFacts
 from ops.audit.counts import CountReport, audit_counts, described
 from ops.audit.facts import Facts
+from ops.audit.graph_facts import GraphFacts
 from ops.mesh import Mesh
 from runtime.errors import from_rpc
 from runtime.ids import SystemClock
@@ -26,9 +28,11 @@ from stack.errors import StackError
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the subcommand's arguments."""
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
-    parser.add_argument("--counts", action="store_true", help="judge the counts of tweets and accounts, not the homes")
+    judged = parser.add_mutually_exclusive_group()
+    judged.add_argument("--counts", action="store_true", help="judge the counts of tweets and accounts, not the homes")
+    judged.add_argument("--graph", action="store_true", help="judge the lists of follows by the follows, not the homes")
     parser.add_argument(
-        "--sample", type=percentage, default=100.0, metavar="P", help="judge P percent of the homes or counts"
+        "--sample", type=percentage, default=100.0, metavar="P", help="judge P percent of the homes, counts or lists"
     )
 
 
@@ -45,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     stack = running.load()
     if stack.http_url is None:
         raise StackError("only the servers run in this home: start the services with `aviary up`")
-    judge = _counts if arguments.counts else _homes
+    judge = _counts if arguments.counts else _graph if arguments.graph else _homes
     try:
         clean, text, whole = asyncio.run(judge(stack.environment(), arguments.sample))
     except aio.AioRpcError as error:
@@ -73,6 +77,13 @@ async def _counts(environment: Mapping[str, str], sample: float) -> Judged:
         with _progress("lists") as advance:
             report = await audit_counts(CountFacts(mesh), sample, advance)
     return report.clean, counts_as_text(report), counts_as_json(report)
+
+
+async def _graph(environment: Mapping[str, str], sample: float) -> Judged:
+    async with Mesh(environment, "audit") as mesh:
+        with _progress("lists") as advance:
+            report = await graph.audit_graph(GraphFacts(mesh), sample, advance)
+    return report.clean, graph.as_text(report), graph.as_json(report)
 
 
 @contextlib.contextmanager
