@@ -16,7 +16,11 @@ class Config:
     user_address: str
     cursor_keys: dict[int, Secret]
     known_accounts: int
+    follow_limit: int
     levels: LevelLimits
+    repair_rows_a_second: int
+    repair_again_s: int
+    repair_settled_s: int
 
     @staticmethod
     def from_env(values: Mapping[str, str]) -> "Config":
@@ -26,11 +30,15 @@ class Config:
             mesh=MeshConfig.read("graph", env),
             user_address=address(env, "user"),
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
+            follow_limit=env.number("AVIARY_GRAPH_FOLLOW_LIMIT", 5000),
             known_accounts=env.number("AVIARY_GRAPH_KNOWN_ACCOUNTS", 100_000),
             levels=LevelLimits(
                 partition_followers=env.number("AVIARY_GRAPH_LEVEL0", 50_000),
                 believed_s=env.number("AVIARY_GRAPH_LEVEL_BELIEVED_MS", 30_000) / 1000,
             ),
+            repair_rows_a_second=max(1, env.number("AVIARY_GRAPH_REPAIR_ROWS_PER_S", 100)),
+            repair_again_s=env.number("AVIARY_GRAPH_REPAIR_AGAIN_S", 3600),
+            repair_settled_s=env.number("AVIARY_GRAPH_REPAIR_SETTLED_S", 1200),
         )
         env.done()
         return config

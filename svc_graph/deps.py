@@ -7,7 +7,9 @@ from outbox import Announcer
 from readers.recent import OwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock
+from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
+from svc_graph.limits import FollowLimits
 from svc_graph.store import GraphStore
 from svc_graph.turns import Turns
 
@@ -19,7 +21,9 @@ class Deps:
     store: GraphStore
     outbox: Announcer
     recent: OwnWrites
+    signals: Publisher
     accounts: KnownAccounts
+    limits: FollowLimits
     turns: Turns
     cursors: Cursors
     clock: Clock

@@ -1,17 +1,32 @@
-"""The one way in which follows are changed: read, decide, store with the announcement, publish; what a change is, is in domain.py."""
+"""How follows are changed: read, decide, store with the announcement, publish, tell; what a change is, is in domain.py."""
 
 import asyncio
 import uuid
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
-from readers.recent import FOLLOW, GRAPH_VERSION, KEPT_S, OwnFollow
+from readers.recent import FOLLOW, KEPT_S, OwnFollow
 from svc_graph.deps import Deps
-from svc_graph.domain import Change, Edge, Pair, changed_together
-from svc_graph.events import announcements
+from svc_graph.domain import Change, Edge, Pair, changed_together, ended_under
+from svc_graph.events import announcements, block_set
+from svc_graph.stances import BLOCK, Stance
+from svc_graph.telling import follow_change, newest_of, settled, show_own, stance_change, tell
 
 EDGES_A_BATCH = 25
 """At about 1,000 bytes for all rows of an edge a batch stays far below the 128 KiB at which servers begin to warn."""
+
+NOTHING: Mapping[uuid.UUID, int] = MappingProxyType({})
+Check = Callable[[Mapping[uuid.UUID, int]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was stored: the edges as they are now, the changes among them, and each follower's newest version."""
+
+    edges: Sequence[Edge]
+    changes: Sequence[Change]
+    versions: dict[uuid.UUID, int]
 
 
 async def set_edges(pairs: Sequence[Pair], following: bool, deps: Deps) -> int:
@@ -19,53 +34,90 @@ async def set_edges(pairs: Sequence[Pair], following: bool, deps: Deps) -> int:
 
     The followers' own reads see the state from the return on: after a retry, too, whose first try was stored but not answered.
     """
-    _, changes, newest = await _set(pairs, following, deps)
-    await deps.outbox.publish_soon(*announcements(changes))
-    await _show_to_followers(newest, deps)
+    async with deps.turns.of(pair.follower_id for pair in pairs):
+        written = await write_edges(pairs, following, deps)
+    await deps.outbox.publish_soon(*announcements(written.changes))
+    await asyncio.gather(
+        show_own(written.versions, deps), tell([follow_change(change.after) for change in written.changes], deps)
+    )
     deps.faults.at("graph.follow.before_answer")
-    return len(changes)
+    return len(written.changes)
 
 
-async def set_own_edge(pair: Pair, following: bool, deps: Deps) -> None:
-    """As set_edges, for a change that the follower makes: the counts that the follower sees have it from the return on, too."""
-    [edge], changes, newest = await _set([pair], following, deps)
-    changes = changes or _lately_changed(edge, deps)
+async def unfollow(pair: Pair, deps: Deps) -> None:
+    """End a follow, as its follower wants: counts that the follower sees are without it from the return on, too."""
+    with deps.signals.doubted_unless_told():
+        async with deps.turns.of([pair.follower_id]):
+            written = await write_edges([pair], False, deps)
+        await make_known([written], deps)
+    deps.faults.at("graph.follow.before_answer")
+
+
+async def write_edges(pairs: Sequence[Pair], following: bool, deps: Deps, check: Check | None = None) -> Written:
+    """Store what is to be changed, unless `check`, which is given the followers' versions, refuses. The caller has the followers' turns."""
+    edges, newest = await _read(pairs, deps)
+    changes: list[Change] = []
+    # One batch after another: a follower's versions rise in the order in which they are stored, so that a snapshot
+    # that holds one version holds every earlier change.
+    different = [edge for edge in edges if edge.following != following]
+    if different and check is not None:
+        await check(newest)
+    for start in range(0, len(different), EDGES_A_BATCH):
+        batch = different[start : start + EDGES_A_BATCH]
+        least = max(deps.clock.now_us(), *(newest[edge.pair.follower_id] + 1 for edge in batch))
+        changes += await _store(changed_together(batch, following, least), deps)
+        newest |= {edge.pair.follower_id: changes[-1].after.version for edge in batch}
+    return await _written(edges, changes, newest, deps)
+
+
+async def end_edges(pairs: Sequence[Pair], since: int, deps: Deps) -> Written:
+    """End those of the follows that stand, because of a block of version `since`. The caller has the turns of the followers.
+
+    The versions follow from edge and block alone. So whoever ends a follow under a block writes the same, and a follow that
+    was set after the block had ended is never touched, however late this is done.
+    """
+    edges, newest = await _read(pairs, deps)
+    changes = [Change(edge, ended_under(edge, since)) for edge in edges if edge.following]
+    for change in changes:
+        await _store([change], deps)
+        newest[change.after.pair.follower_id] = change.after.version
+    return await _written(edges, changes, newest, deps)
+
+
+async def make_known(
+    written: Sequence[Written],
+    deps: Deps,
+    stance: Stance | None = None,
+    versions: Mapping[uuid.UUID, int] = NOTHING,
+) -> None:
+    """Publish what was stored, follows and a stance; show it to the accounts' own reads, up to their `versions`, and to all caches.
+
+    What a first try stored is shown, too.
+    """
+    changes = [change for one in written for change in one.changes or _lately_changed(one.edges, deps)]
     places = await deps.outbox.publish_soon(*announcements(changes))
+    if stance is not None and stance.relation == BLOCK:
+        await deps.outbox.publish_soon(block_set(stance))
+    states = {edge.pair: edge for one in written for edge in one.edges}
+    told = [follow_change(edge) for edge in states.values() if edge.version]
+    told += [] if stance is None else [stance_change(stance)]
     async with asyncio.TaskGroup() as records:
-        records.create_task(_show_to_followers(newest, deps))
-        for change in changes:
-            in_own, in_other = places
-            own = OwnFollow(pair.followee_id.bytes, 1 if following else -1, in_own, in_other, change.after.version)
+        records.create_task(show_own(newest_of(versions, *(one.versions for one in written)), deps))
+        records.create_task(tell(told, deps))
+        for change, in_own, in_other in zip(changes, places[::2], places[1::2], strict=True):
+            pair, delta = change.after.pair, 1 if change.after.following else -1
+            own = OwnFollow(pair.followee_id.bytes, delta, in_own, in_other, change.after.version)
             records.create_task(deps.recent.record(pair.follower_id.bytes, FOLLOW, own.packed()))
-    deps.faults.at("graph.follow.before_answer")
 
 
-def _lately_changed(edge: Edge, deps: Deps) -> list[Change]:
-    """The change that brought an edge into its state, while own reads may miss it.
+def _lately_changed(edges: Sequence[Edge], deps: Deps) -> list[Change]:
+    """The changes that brought edges into their states, while own reads may miss them.
 
     A first try may have died before it published: nobody counts the change before that, and a relay takes its time. Published
     again under the same ids it is counted once, and the places are those of the first.
     """
-    young = edge.version > deps.clock.now_us() - KEPT_S * 1_000_000
-    return [Change(replace(edge, following=not edge.following), edge)] if edge.version and young else []
-
-
-async def _set(
-    pairs: Sequence[Pair], following: bool, deps: Deps
-) -> tuple[list[Edge], list[Change], dict[uuid.UUID, int]]:
-    """Store what is to be changed; the edges before, what changed, and each follower's newest version."""
-    async with deps.turns.of(pair.follower_id for pair in pairs):
-        edges, newest = await _read(pairs, deps)
-        changes: list[Change] = []
-        # One batch after another: a follower's versions rise in the order in which they are stored, so that a snapshot
-        # that holds one version holds every earlier change.
-        different = [edge for edge in edges if edge.following != following]
-        for start in range(0, len(different), EDGES_A_BATCH):
-            batch = different[start : start + EDGES_A_BATCH]
-            least = max(deps.clock.now_us(), *(newest[edge.pair.follower_id] + 1 for edge in batch))
-            changes += await _store(changed_together(batch, following, least), deps)
-            newest |= {edge.pair.follower_id: changes[-1].after.version for edge in batch}
-    return edges, changes, newest
+    oldest = deps.clock.now_us() - KEPT_S * 1_000_000
+    return [Change(replace(edge, following=not edge.following), edge) for edge in edges if edge.version > oldest]
 
 
 async def _read(pairs: Sequence[Pair], deps: Deps) -> tuple[list[Edge], dict[uuid.UUID, int]]:
@@ -75,14 +127,15 @@ async def _read(pairs: Sequence[Pair], deps: Deps) -> tuple[list[Edge], dict[uui
     return edges.result(), newest.result()
 
 
+async def _written(edges: list[Edge], changes: list[Change], newest: dict[uuid.UUID, int], deps: Deps) -> Written:
+    after = {change.after.pair: change.after for change in changes}
+    stored = {edge.pair.follower_id: newest[edge.pair.follower_id] for edge in after.values()}
+    versions = newest | (await settled(stored, deps) if stored else {})
+    return Written([after.get(edge.pair, edge) for edge in edges], changes, versions)
+
+
 async def _store(changes: list[Change], deps: Deps) -> list[Change]:
     deps.faults.at("graph.follow.before_batch")
     await deps.store.apply(changes, announce=announcements(changes))
     deps.faults.at("graph.follow.after_batch")
     return changes
-
-
-async def _show_to_followers(newest: dict[uuid.UUID, int], deps: Deps) -> None:
-    async with asyncio.TaskGroup() as records:
-        for follower_id, version in newest.items():
-            records.create_task(deps.recent.record(follower_id.bytes, GRAPH_VERSION, version.to_bytes(8)))

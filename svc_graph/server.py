@@ -1,28 +1,37 @@
 """Builds a process of svc_graph, in order; nothing else constructs adapters."""
 
-from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+import time
+
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
 from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
+from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from backlog import Backlog
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
-from runtime.bus import NatsBus
+from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
+from runtime.ids import Uuid7Ids
 from runtime.redis import connect_redis
 from runtime.service import Process, check_peer, main
+from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.config import Config
 from svc_graph.deps import Deps
 from svc_graph.growth import Growth
 from svc_graph.levels_cql import CqlLevels
+from svc_graph.limits import FollowLimits
+from svc_graph.mirrors_cql import CqlMirrors
+from svc_graph.repair import Repair
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.turns import Turns
+from svc_graph.workers import end_blocked_follows, end_void_follow
 
 
 async def build(process: Process, config: Config) -> None:
@@ -34,12 +43,16 @@ async def build(process: Process, config: Config) -> None:
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
-    await bus.declare([FollowSet, FollowerSet])
+    await bus.declare([FollowSet, FollowerSet, BlockSet])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
     user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
     process.on_close(user.close)
     process.check("user", lambda: check_peer(user))
+    accounts = KnownAccounts(UserServiceStub(user), config.known_accounts, time.monotonic)
+    process.on_close(await bus.listen(AccountSignal, accounts.heard))
+    signals = Publisher(bus, RelationSignal, publisher_id=Uuid7Ids(clock).next().bytes)
+    process.on_close(signals.goodbye)
 
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     levels = CqlLevels(cql, config.levels)
@@ -49,16 +62,31 @@ async def build(process: Process, config: Config) -> None:
         store=store,
         outbox=outbox,
         recent=RecentWrites(redis, mesh.namespace),
-        accounts=KnownAccounts(UserServiceStub(user), config.known_accounts),
+        signals=signals,
+        accounts=accounts,
+        limits=FollowLimits(store, config.follow_limit),
         turns=Turns(),
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
         faults=process.faults,
     )
+    consumers = Consumers(bus, [end_void_follow, end_blocked_follows], deps)
     process.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
-    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], []))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], [consumers]))
     process.background("relay", outbox.relay)
+    process.background("relation-heartbeat", signals.beat)
+    process.background("consumers", consumers.run)
+    process.check("consumers", consumers.check)
     process.background("growth", lambda: growth.run(store))
+    repair = Repair(
+        CqlMirrors(cql, levels),
+        store,
+        clock,
+        rows_a_second=config.repair_rows_a_second,
+        again_s=config.repair_again_s,
+        settled_s=config.repair_settled_s,
+    )
+    process.background("repair", repair.run)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from aviary.graph.v1 import events_pb2
 
 from svc_graph.domain import Pair, follow_id, version_saying
+from svc_graph.errors import CannotBlockSelf, CannotMuteSelf
 
 Relation: TypeAlias = events_pb2.Relation.ValueType
 BLOCK = events_pb2.RELATION_BLOCK
@@ -59,6 +60,14 @@ class Ties:
     mutes: Sequence[Stance]
     blocked_by_ids: Sequence[uuid.UUID]
     more_blocked_by: bool
+
+
+def ensure_other(relation: Relation, user_id: uuid.UUID, other_id: uuid.UUID) -> None:
+    """Raise CannotBlockSelf, CannotMuteSelf when both are one account."""
+    if user_id == other_id:
+        if relation == BLOCK:
+            raise CannotBlockSelf("an account cannot block itself", user_id=user_id)
+        raise CannotMuteSelf("an account cannot mute itself", user_id=user_id)
 
 
 def changed_stance(before: Stance, stands: bool, until_ms: int, least_us: int) -> Stance:

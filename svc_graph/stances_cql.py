@@ -10,9 +10,9 @@ from runtime.cql import Cql, Statement, until_acknowledged
 from runtime.errors import Unavailable
 from svc_graph.domain import version_of
 from svc_graph.events import Announcement
+from svc_graph.slots_cql import Row
 from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions
 from svc_graph.store import BEFORE_ALL, EXPIRED_KEPT_MS, READ_BLOCKERS, parts
-from svc_graph.slots_cql import Row
 from svc_graph.time_lists import AFTER_ALL
 
 ACKNOWLEDGED_WITHIN_S = 2.5
@@ -46,7 +46,9 @@ class CqlStances:
             " WHERE user_id = ? AND relation = ? AND stance_id < ? LIMIT ?"
         )
         # Which of these block an account?
-        self._among_blockers = prepare("SELECT blocker_id FROM blocked_by WHERE blocked_id = ? AND blocker_id IN ?")
+        self._among_blockers = prepare(
+            "SELECT blocker_id, version FROM blocked_by WHERE blocked_id = ? AND blocker_id IN ?"
+        )
         # Who blocks an account?
         self._blockers = prepare("SELECT blocker_id FROM blocked_by WHERE blocked_id = ? AND blocker_id > ? LIMIT ?")
         # When did an account last change anything?
@@ -76,10 +78,10 @@ class CqlStances:
         """See StanceStore. One logged batch, whose rows carry the version as their timestamp."""
         await self._store_stances(list(self._stance_rows(before, after)), announce, after.version)
 
-    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
         """See StanceStore."""
         reads = [self._stances_cql.execute(self._among_blockers, (user_id, part)) for part in parts(other_ids)]
-        return {row[0] for rows in await asyncio.gather(*reads) for row in rows}
+        return {row[0]: row[1] for rows in await asyncio.gather(*reads) for row in rows}
 
     async def list_stances(
         self, relation: Relation, user_id: uuid.UUID, before: uuid.UUID | None, limit: int, now_ms: int

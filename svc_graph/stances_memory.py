@@ -41,9 +41,10 @@ class MemoryStances:
         for event in announce:
             self._announce_stances(event)
 
-    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
+    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
         """See StanceStore."""
-        return self._blockers.get(user_id, set()) & set(other_ids)
+        found = self._blockers.get(user_id, set()) & set(other_ids)
+        return {blocker: self._stances[BLOCK, blocker][user_id].version for blocker in found}
 
     async def list_stances(
         self, relation: Relation, user_id: uuid.UUID, before: uuid.UUID | None, limit: int, now_ms: int

@@ -36,8 +36,8 @@ class StanceStore(Protocol):
         Raises Unavailable when it was not acknowledged in time; then it may be stored, now or a little later.
         """
 
-    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> set[uuid.UUID]:
-        """Those of the others who block the account. Sees every change that was acknowledged before."""
+    async def blockers_among(self, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> dict[uuid.UUID, int]:
+        """Those of the others who block the account, and the versions of the blocks. Sees every change that was acknowledged before."""
 
     async def list_stances(
         self, relation: Relation, user_id: uuid.UUID, before: uuid.UUID | None, limit: int, now_ms: int
@@ -110,6 +110,18 @@ class GraphStore(StanceStore, Protocol):
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Those of the others who follow the account."""
+
+    async def follows_from(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+        """The follow_ids of those of the others who follow the account, by their ids."""
+
+    async def followees_page(self, follower_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> list[uuid.UUID]:
+        """Whom an account follows, ascending, strictly greater than `after`. At most `limit`; fewer only at the end."""
+
+    async def newest_followees(self, follower_ids: Sequence[uuid.UUID], each: int) -> dict[uuid.UUID, list[uuid.UUID]]:
+        """Whom each account follows, latest first, at most `each`.
+
+        Not held against the truth: somebody whose follow ended in a race may be there.
+        """
 
 
 def parts(ids: Sequence[uuid.UUID]) -> Iterator[Sequence[uuid.UUID]]:

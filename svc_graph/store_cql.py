@@ -17,7 +17,7 @@ from svc_graph.slots_cql import Row
 from svc_graph.stances import Ties
 from svc_graph.stances_cql import CqlStances
 from svc_graph.store import BEFORE_ALL, parts
-from svc_graph.time_lists import TimeLists
+from svc_graph.time_lists import AFTER_ALL, TimeLists
 
 ACKNOWLEDGED_WITHIN_S = 2.5
 
@@ -135,6 +135,23 @@ class CqlGraphStore(CqlStances):
     async def follows_from(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
         """See time_lists.Edges."""
         return await self._followers.follows_from(followee_id, others)
+
+    async def followees_page(self, follower_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> list[uuid.UUID]:
+        """See GraphStore."""
+        found: list[uuid.UUID] = []
+        position = after or BEFORE_ALL
+        while True:
+            wanted = limit - len(found)
+            rows = await self._cql.execute(self._snapshot, (follower_id, position, wanted))
+            found += [followee for followee, following, _ in rows if following]
+            if len(rows) < wanted or len(found) == limit:
+                return found
+            position = rows[-1][0]
+
+    async def newest_followees(self, follower_ids: Sequence[uuid.UUID], each: int) -> dict[uuid.UUID, list[uuid.UUID]]:
+        """See GraphStore."""
+        lists = await asyncio.gather(*(self._lists.newest_following(one, AFTER_ALL, each) for one in follower_ids))
+        return {one: [row.user_id for row in rows] for one, rows in zip(follower_ids, lists, strict=True)}
 
     async def partition_size(self, crowd: Crowd) -> int:
         """See growth.Counter."""

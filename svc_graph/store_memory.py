@@ -78,6 +78,21 @@ class MemoryGraphStore(MemoryStances):
         """See GraphStore."""
         return {other for other in others if self._edge(Pair(other, followee_id)).following}
 
+    async def follows_from(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> dict[uuid.UUID, uuid.UUID]:
+        """See GraphStore."""
+        edges = [self._edge(Pair(other, followee_id)) for other in others]
+        return {edge.pair.follower_id: edge.follow_id for edge in edges if edge.following}
+
+    async def followees_page(self, follower_id: uuid.UUID, after: uuid.UUID | None, limit: int) -> list[uuid.UUID]:
+        """See GraphStore."""
+        ids = sorted(edge.pair.followee_id for edge in self._following(follower_id))
+        return [one for one in ids if after is None or one > after][:limit]
+
+    async def newest_followees(self, follower_ids: Sequence[uuid.UUID], each: int) -> dict[uuid.UUID, list[uuid.UUID]]:
+        """See GraphStore."""
+        lists = {one: await self.list_following(one, None, each) for one in follower_ids}
+        return {one: [row.user_id for row in rows] for one, rows in lists.items()}
+
     def _edge(self, pair: Pair) -> Edge:
         return self._edges.get(pair, Edge(pair))
 

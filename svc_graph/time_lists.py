@@ -89,12 +89,13 @@ class TimeLists:
             edges = await self._edges.edges([Pair(follower, other) for other in others])
             return {edge.pair.followee_id: edge.follow_id for edge in edges if edge.following}
 
-        async def newest(follower: uuid.UUID, older_than: uuid.UUID, wanted: int) -> list[ListedFollow]:
-            return [
-                ListedFollow(*row) for row in await self._cql.execute(self._following, (follower, older_than, wanted))
-            ]
+        return await self._read(
+            self.newest_following, current, lambda other: Pair(owner, other), (owner, before, limit)
+        )
 
-        return await self._read(newest, current, lambda other: Pair(owner, other), (owner, before, limit))
+    async def newest_following(self, owner: uuid.UUID, before: uuid.UUID, limit: int) -> list[ListedFollow]:
+        """Rows as they are listed, latest first."""
+        return [ListedFollow(*row) for row in await self._cql.execute(self._following, (owner, before, limit))]
 
     async def followers(self, owner: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:
         """As GraphStore.list_followers. Held against the mirror: one partition, where the edges lie in as many as there are rows."""

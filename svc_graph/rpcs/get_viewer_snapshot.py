@@ -20,7 +20,7 @@ async def get_viewer_snapshot(request: GetViewerSnapshotRequest, _: Caller, deps
     ties = await deps.store.ties(viewer)
     void = {*ties.blocked_ids, *ties.blocked_by_ids}
     if ties.more_blocked_by:
-        void |= await deps.store.blockers_among(viewer, ties.followee_ids)
+        void.update(await deps.store.blockers_among(viewer, ties.followee_ids))
     mutes = [mute for mute in ties.mutes if mute.holds(now_ms)]
     return GetViewerSnapshotResponse(
         state=packed_state(versions, now_ms),

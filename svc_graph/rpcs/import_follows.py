@@ -11,8 +11,11 @@ from svc_graph.edges import set_edges
 
 
 async def import_follows(request: ImportFollowsRequest, _: Caller, deps: Deps) -> ImportFollowsResponse:
-    """Set the follows that are not there yet, with the rows and events of Follow. Fails with CANNOT_FOLLOW_SELF, FOLLOWEE_NOT_FOUND."""
+    """Set the follows that are not there yet, with the rows and events of Follow. Fails with CANNOT_FOLLOW_SELF, FOLLOWEE_NOT_FOUND.
+
+    No limit holds here, and blocks are not asked: a follow under one shows nowhere, and ends when its announcement arrives.
+    """
     named = dict.fromkeys(request.pairs)
     pairs = [pair_of(uuid.UUID(bytes=packed[:16]), uuid.UUID(bytes=packed[16:])) for packed in named]
-    await deps.accounts.ensure_exist(pair.followee_id for pair in pairs)
+    await deps.accounts.ensure_followable(pair.followee_id for pair in pairs)
     return ImportFollowsResponse(created=await set_edges(pairs, True, deps))

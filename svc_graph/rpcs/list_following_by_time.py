@@ -7,13 +7,15 @@ from aviary.graph.v1.graph_pb2 import ListFollowingByTimeRequest, ListFollowingB
 from runtime.context import Caller
 from svc_graph.deps import Deps
 from svc_graph.listing import Listing
+from svc_graph.void import without_void
 
 
 async def list_following_by_time(
     request: ListFollowingByTimeRequest, caller: Caller, deps: Deps
 ) -> ListFollowingByTimeResponse:
-    """A page of whom an account follows, latest first. Fails with INVALID_CURSOR."""
+    """A page of whom an account follows, latest first; a follow under a block is none. Fails with INVALID_CURSOR."""
     listing = Listing(request, caller, deps.cursors)
-    rows = await deps.store.list_following(uuid.UUID(bytes=request.user_id), listing.before(), request.limit + 1)
+    user_id = uuid.UUID(bytes=request.user_id)
+    rows = await without_void(user_id, deps.store.list_following, listing.before(), request.limit + 1, deps)
     entries, next_cursor = listing.page(rows)
     return ListFollowingByTimeResponse(entries=entries, next_cursor=next_cursor)

@@ -3,14 +3,15 @@
 import asyncio
 import dataclasses
 import inspect
+import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
-from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
+from aviary.graph.v1.graph_pb2 import BlockRequest, FollowRequest, UnblockRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
@@ -27,9 +28,11 @@ from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
 from runtime.redis import connect_redis
+from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.levels_cql import CqlLevels, LevelLimits
+from svc_graph.limits import FollowLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
 from svc_graph.store_cql import CqlGraphStore
@@ -52,6 +55,16 @@ class GraphProcess:
         with acting(Caller(user_id=who.bytes, scopes=ALL_SCOPES)):
             await self.stub.Follow(FollowRequest(followee_id=str(whom)))
 
+    async def block(self, who: uuid.UUID, whom: uuid.UUID) -> None:
+        """Block as a user."""
+        with acting(Caller(user_id=who.bytes, scopes=ALL_SCOPES)):
+            await self.stub.Block(BlockRequest(user_id=str(whom)))
+
+    async def unblock(self, who: uuid.UUID, whom: uuid.UUID) -> None:
+        """Unblock as a user."""
+        with acting(Caller(user_id=who.bytes, scopes=ALL_SCOPES)):
+            await self.stub.Unblock(UnblockRequest(user_id=str(whom)))
+
     async def unfollow(self, who: uuid.UUID, whom: uuid.UUID) -> None:
         """Unfollow as a user."""
         with acting(Caller(user_id=who.bytes, scopes=ALL_SCOPES)):
@@ -73,24 +86,27 @@ class Everybody(FewUsers):
 
 
 @asynccontextmanager
-async def graph_process(config: MeshConfig, users: FewUsers) -> AsyncIterator[GraphProcess]:
+async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int = 5000) -> AsyncIterator[GraphProcess]:
     """A process of svc_graph with connections, turns and caches of its own."""
     clock, config = SystemClock(), dataclasses.replace(config, area="graph")
     cql = await Cql.connect(config, SCHEMA)
     bus = await NatsBus.connect(config)
     redis = connect_redis(config)
     try:
-        await bus.declare([FollowSet, FollowerSet])
+        await bus.declare([FollowSet, FollowerSet, BlockSet])
         outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, NO_FAULTS)
         guard = Guard(CallerSigner(config.mesh_key, "edge", clock))
         user_channel, channel = InProcessChannel(guard, service="graph"), InProcessChannel(guard, service="edge")
         user_channel.register(add_UserServiceServicer_to_server, users)
         recent = RecentWrites(redis, config.namespace)
+        store = CqlGraphStore(cql, outbox, CqlLevels(cql, LevelLimits()))
         deps = Deps(
-            store=CqlGraphStore(cql, outbox, CqlLevels(cql, LevelLimits())),
+            store=store,
             outbox=outbox,
             recent=recent,
-            accounts=KnownAccounts(UserServiceStub(user_channel), size=1000),
+            signals=Publisher(bus, RelationSignal, Uuid7Ids(clock).next().bytes),
+            accounts=KnownAccounts(UserServiceStub(user_channel), 1000, time.monotonic),
+            limits=FollowLimits(store, follow_limit),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "22" * 32), clock),
             clock=clock,

@@ -1,18 +1,27 @@
 """svc_graph over in-process channels with memory stores, a clock that is set, and an svc_user that knows a few accounts."""
 
 import asyncio
+import math
 import uuid
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import grpc
 import pytest
-from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
-from aviary.graph.v1.graph_pb2 import FollowRequest, UnfollowRequest
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationChange, RelationSignal
+from aviary.graph.v1.graph_pb2 import (
+    BlockRequest,
+    FollowRequest,
+    MuteRequest,
+    UnblockRequest,
+    UnfollowRequest,
+    UnmuteRequest,
+)
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
-from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User
+from aviary.user.v1.events_pb2 import AccountChange, AccountSignal
+from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User, UserStatus
 from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
@@ -26,12 +35,14 @@ from runtime.errors import ServiceError, from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import Uuid7Ids
+from signals.publisher import Publisher
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from simulation.recent import RecordedWrites
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.domain import Edge, Pair
+from svc_graph.limits import FollowLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
@@ -58,15 +69,28 @@ class FewUsers(UserServiceServicer):
 
     def __init__(self) -> None:
         self.known: set[bytes] = set()
+        self.suspended: set[bytes] = set()
+        self.deleted: set[bytes] = set()
         self.calls = 0
         self.down = False
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        """Done once, when an answer is ready and not sent."""
 
     async def GetUsers(self, request: GetUsersRequest, context: object) -> GetUsersResponse:
         self.calls += 1
         if self.down:
             raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
         found = [i for i in request.user_ids if i in self.known]
-        return GetUsersResponse(users=[User(user_id=str(uuid.UUID(bytes=i))) for i in found])
+        answer = GetUsersResponse(users=[User(user_id=str(uuid.UUID(bytes=i)), status=self._state(i)) for i in found])
+        if self.before_answer is not None:
+            before, self.before_answer = self.before_answer, None
+            await before()
+        return answer
+
+    def _state(self, user_id: bytes) -> UserStatus.ValueType:
+        if user_id in self.deleted:
+            return UserStatus.USER_STATUS_DELETED
+        return UserStatus.USER_STATUS_SUSPENDED if user_id in self.suspended else UserStatus.USER_STATUS_ACTIVE
 
 
 class UnhurriedStore(MemoryGraphStore):
@@ -92,6 +116,10 @@ class Graph:
     clock: SetClock
     bus: MemoryBus
     ids: Uuid7Ids
+    deps: Deps
+    now: "SetSeconds"
+    """What caches that believe signals take for the time."""
+    signalled: int = 0
 
     def account(self) -> uuid.UUID:
         """A new account that svc_user knows."""
@@ -110,6 +138,46 @@ class Graph:
         self.clock.us += 1000
         with self.acting(who):
             await self.stub.Follow(FollowRequest(followee_id=str(whom)))
+
+    async def block(self, who: uuid.UUID, whom: uuid.UUID) -> None:
+        """Block, a millisecond after whatever came before."""
+        self.clock.us += 1000
+        with self.acting(who):
+            await self.stub.Block(BlockRequest(user_id=str(whom)))
+
+    async def unblock(self, who: uuid.UUID, whom: uuid.UUID) -> None:
+        """Unblock, a millisecond after whatever came before."""
+        self.clock.us += 1000
+        with self.acting(who):
+            await self.stub.Unblock(UnblockRequest(user_id=str(whom)))
+
+    async def mute(self, who: uuid.UUID, whom: uuid.UUID, seconds: int | None = None) -> None:
+        """Mute, a millisecond after whatever came before."""
+        self.clock.us += 1000
+        with self.acting(who):
+            await self.stub.Mute(MuteRequest(user_id=str(whom), duration_s=seconds))
+
+    async def unmute(self, who: uuid.UUID, whom: uuid.UUID) -> None:
+        """Unmute, a millisecond after whatever came before."""
+        self.clock.us += 1000
+        with self.acting(who):
+            await self.stub.Unmute(UnmuteRequest(user_id=str(whom)))
+
+    async def hear_accounts(self, *changed: uuid.UUID) -> None:
+        """Signals of svc_user arrive for a second, and nothing is lost: of changes, if any, then that it lives."""
+        self.signalled += bool(changed)
+        signal = AccountSignal(publisher_id=b"u" * 16, sequence=self.signalled)
+        signal.changes.extend(AccountChange(user_id=one.bytes) for one in changed)
+        for _ in range(2):
+            await self.deps.accounts.heard(signal)
+            self.now.seconds += 0.5
+            del signal.changes[:]
+
+    def told(self) -> list[RelationChange]:
+        """Everything that caches were told so far."""
+        return [
+            change for signal in self.bus.signals if isinstance(signal, RelationSignal) for change in signal.changes
+        ]
 
     async def unfollow(self, who: uuid.UUID, whom: uuid.UUID) -> None:
         """Unfollow, a millisecond after whatever came before."""
@@ -130,10 +198,21 @@ class Graph:
         return [event for event in self.bus.published if isinstance(event, FollowerSet)]
 
 
-async def build_graph() -> Graph:
+class SetSeconds:
+    """Seconds that pass when they are added to."""
+
+    def __init__(self) -> None:
+        self.seconds = 1000.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+async def build_graph(follow_limit: int = 5000) -> Graph:
     """A fresh one."""
+    now = SetSeconds()
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
-    await bus.declare([FollowSet, FollowerSet])
+    await bus.declare([FollowSet, FollowerSet, BlockSet])
     outbox = MemoryOutbox(bus, clock)
     store = UnhurriedStore(outbox.write)
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
@@ -143,7 +222,9 @@ async def build_graph() -> Graph:
         store=store,
         outbox=outbox,
         recent=recent,
-        accounts=KnownAccounts(UserServiceStub(user_channel), size=100),
+        signals=Publisher(bus, RelationSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf),
+        accounts=KnownAccounts(UserServiceStub(user_channel), 100, now),
+        limits=FollowLimits(store, follow_limit),
         turns=Turns(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
@@ -153,7 +234,16 @@ async def build_graph() -> Graph:
     for one in (channel, outside):
         one.register(add_GraphServiceServicer_to_server, GraphServicer(deps))
     return Graph(
-        GraphServiceStub(channel), GraphServiceStub(outside), users, store, recent, clock, bus, Uuid7Ids(clock)
+        GraphServiceStub(channel),
+        GraphServiceStub(outside),
+        users,
+        store,
+        recent,
+        clock,
+        bus,
+        Uuid7Ids(clock),
+        deps,
+        now,
     )
 
 
