@@ -17,6 +17,12 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.register.after_claims": ("svc_user",),
         "user.register.after_batch": ("svc_user",),
     },
+    "rename": {
+        "user.rename.after_claims": ("svc_user",),
+        "user.rename.after_holds": ("cassandra",),
+        "user.change.after_batch": ("svc_user", "nats"),
+        "user.change.before_answer": ("edge",),
+    },
     "create": {
         "tweet.create.after_claim": ("svc_tweet", "cassandra"),
         "tweet.create.after_batch": ("svc_tweet", "nats"),
@@ -56,6 +62,11 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "graph.follow.before_batch": ("svc_graph",),
         "graph.follow.after_batch": ("nats",),
         "graph.follow.before_answer": ("redis",),
+    },
+    "grow": {
+        "graph.grow.before_mark": ("svc_graph",),
+        "graph.grow.after_mark": ("svc_graph", "cassandra"),
+        "graph.grow.after_open": ("svc_graph",),
     },
     "backfill": {
         "timeline.backfill.after_stored": ("redis",),

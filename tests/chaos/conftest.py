@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.cast import Cast
+from tests.chaos.growing import LEVEL0
 from tests.e2e.aviary import Aviary
 
 CELLS_A_CAST = 40
@@ -55,6 +56,9 @@ def aviary() -> Iterator[Aviary]:
             "AVIARY_USER_ACCESS_TOKEN_S": "86400",
             # So that a handful of followers is several pages of one fan-out.
             "AVIARY_TIMELINE_CHUNK": "2",
+            # So that somebody has more followers than one partition takes, and it is seen to grow.
+            "AVIARY_GRAPH_LEVEL0": str(LEVEL0),
+            "AVIARY_GRAPH_LEVEL_BELIEVED_MS": "300",
             # What a dead worker had in hand goes to its successor soon.
             "AVIARY_NATS_ACK_WAIT_S": "2",
         }

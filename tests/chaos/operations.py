@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.redis import tag
 from tests.chaos.cast import Cast
+from tests.chaos.growing import Grow
 from tests.e2e.aviary import until_async
 
 Fired = Callable[[], Awaitable[object]]
@@ -210,8 +211,37 @@ class Register:
         assert (login.status_code, shown.status_code) in ((200, 200), (401, 404))
 
 
+class Rename:
+    """Another username: one of the two at any time, and nobody else gets either; promises 5, 7."""
+
+    async def prepare(self, cast: Cast) -> None:
+        self._old, self._new = cast.fickle.username, uuid.uuid4().hex[:12]
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        await self._rename(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        await self._rename(cast)
+        for name in (self._old, self._new):
+            body = {"username": name, "email": f"{uuid.uuid4().hex}@aviary.example", "password": f"long {name}"}
+            taken = await cast.insist(cast.third, "POST", "/auth/register", json=body, also=(409,))
+            assert taken.status_code == 409
+        cast.fickle.username = self._new
+
+    async def _rename(self, cast: Cast) -> None:
+        answer = await cast.insist(cast.fickle, "PATCH", "/users/me", json={"username": self._new})
+        assert answer.json()["username"] == self._new
+        for path in ("/users/me", f"/users/{cast.fickle.user_id}", f"/users/by/username/{self._new}"):
+            shown = await cast.insist(cast.fickle, "GET", path)
+            assert (shown.json()["user_id"], shown.json()["username"]) == (cast.fickle.user_id, self._new), path
+        gone = await cast.insist(cast.fickle, "GET", f"/users/by/username/{self._old}", also=(404,))
+        assert gone.status_code == 404
+
+
 OPERATIONS: dict[str, type[Operation]] = {
     "register": Register,
+    "rename": Rename,
     "create": Create,
     "publish": Create,
     "relay": Relayed,
@@ -221,6 +251,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "follow": Follow,
     "unfollow": Unfollow,
     "backfill": Follow,
+    "grow": Grow,
     "rebuild": Rebuild,
     "like": Like,
     "unlike": Unlike,

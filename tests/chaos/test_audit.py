@@ -66,6 +66,36 @@ async def test_a_falsified_count_is_named_and_so_is_a_like_lost_from_a_list(avia
         assert await differences(aviary) == []
 
 
+async def test_a_follow_lost_from_a_mirror_is_named_and_so_is_a_row_of_no_follow(aviary: Aviary) -> None:
+    """P50: the audit of follows fails when their tables differ."""
+    async with aviary.people(3) as (alice, bob, carol):
+        await bob.follow(alice)
+        await aviary.settle()
+        addresses = aviary.running.addresses
+        host, port = addresses["AVIARY_CQL_CONTACT_POINTS"].split(":")
+        owner, lost, false = (uuid.UUID(person.user_id) for person in (alice, bob, carol))
+        with Cluster([host], port=int(port), protocol_version=4) as cluster:
+            session = cluster.connect(f"{addresses['AVIARY_NAMESPACE']}_graph")
+            where = "WHERE followee_id = %s AND level = 0 AND bucket = 0 AND follower_id = %s"
+            [row] = session.execute(f"SELECT follow_id FROM followers {where}", (owner, lost))
+            session.execute(f"DELETE FROM followers {where}", (owner, lost))
+            insert = (
+                "INSERT INTO followers (followee_id, level, bucket, follower_id, follow_id) VALUES (%s, 0, 0, %s, %s)"
+            )
+            session.execute(insert, (owner, false, row.follow_id))
+            broken = await asyncio.to_thread(aviary.command, "audit", "--graph", "--json")
+            assert broken.returncode == 1, broken.stderr
+            found = {(p["kind"], p["where"], p["owner"], p["member"]) for p in json.loads(broken.stdout)["problems"]}
+            assert {
+                ("missing", "follower pages", alice.user_id, bob.user_id),
+                ("extra", "follower pages", alice.user_id, carol.user_id),
+            } <= found
+            session.execute(insert, (owner, lost, row.follow_id))
+            session.execute(f"DELETE FROM followers {where}", (owner, false))
+        clean = await asyncio.to_thread(aviary.command, "audit", "--graph", "--json")
+        assert clean.returncode == 0, clean.stdout
+
+
 async def differences(aviary: Aviary) -> list[tuple[object, ...]]:
     """What the audit of counts finds once Redis has nothing, and that its exit code says so."""
     async with Redis.from_url(aviary.running.addresses["AVIARY_REDIS_URL"]) as redis:
