@@ -57,7 +57,7 @@ class TokenIssuer:
         """
         return Issued(
             access_token=self._access(session, session.scopes if scopes is None else scopes),
-            refresh_token=self._refresh(session.session_id, session.generation),
+            refresh_token=self.refresh_token(session.session_id, session.generation),
             token_type=TOKEN_TYPE,
             expires_in=self._access_s,
         )
@@ -78,8 +78,14 @@ class TokenIssuer:
         session_id, generation = raw[:_SESSION], raw[_SESSION : _SESSION + _GENERATION]
         presented = Presented(uuid.UUID(bytes=session_id.ljust(_SESSION, b"\0")), int.from_bytes(generation))
         # Comparing whole tokens instead of decoded parts leaves each token one spelling only.
-        genuine = self._refresh(presented.session_id, presented.generation)
+        genuine = self.refresh_token(presented.session_id, presented.generation)
         return presented if hmac.compare_digest(genuine.encode(), token.encode()) else None
+
+    def refresh_token(self, session_id: uuid.UUID, generation: int) -> str:
+        """The token of a generation, whoever asks for it."""
+        said = session_id.bytes + generation.to_bytes(_GENERATION)
+        mac = hmac.digest(self._refresh_key, b"refresh:" + said, hashlib.sha256)
+        return base64.urlsafe_b64encode(said + mac).decode().rstrip("=")
 
     def _access(self, session: Session, scopes: tuple[str, ...]) -> str:
         now = self._clock.now_ms() // 1000
@@ -93,11 +99,6 @@ class TokenIssuer:
             "exp": now + self._access_s,
         }
         return jwt.encode(claims, self._signing_key, algorithm="EdDSA", headers={"kid": self._key_id})
-
-    def _refresh(self, session_id: uuid.UUID, generation: int) -> str:
-        said = session_id.bytes + generation.to_bytes(_GENERATION)
-        mac = hmac.digest(self._refresh_key, b"refresh:" + said, hashlib.sha256)
-        return base64.urlsafe_b64encode(said + mac).decode().rstrip("=")
 
 
 def key_id(key: Ed25519PrivateKey) -> str:

@@ -11,6 +11,8 @@ from aviary.user.v1.user_pb2 import (
     LoginRequest,
     LoginResponse,
     SessionState,
+    SetAccountStateRequest,
+    UserStatus,
 )
 
 from runtime.context import ALL_SCOPES, Caller, acting
@@ -48,3 +50,9 @@ async def states(world: World, *answers: Any) -> list[SessionState]:
     with acting(SERVICE):
         found = (await world.users.GetSessions(GetSessionsRequest(session_ids=ids))).sessions
     return sorted(found, key=lambda state: ids.index(state.session_id))
+
+
+async def set_status(world: World, answer: Any, status: "UserStatus.ValueType") -> None:
+    """Give the account of an answer another status."""
+    with acting(SERVICE):
+        await world.users.SetAccountState(SetAccountStateRequest(user_id=user_id_of(answer).bytes, status=status))

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from aviary.user.v1.user_pb2 import ImportUserRequest, LoginRequest, RefreshTokenRequest
+from aviary.user.v1.user_pb2 import USER_STATUS_SUSPENDED, ImportUserRequest, LoginRequest, RefreshTokenRequest
 
 from runtime.context import acting
 from svc_user.domain.accounts import User
 from svc_user.passwords import Passwords
 from svc_user.store_memory import MemoryUserStore
+from tests.unit.svc_user.logins import log_in, set_status
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure
 
 
@@ -57,6 +58,14 @@ async def test_nobody_logs_in_to_an_imported_account(world: World) -> None:
         await world.users.ImportUser(ImportUserRequest(username="alice", display_name="Alice"))
     error = await failure(world.users.Login(LoginRequest(login="alice", password=PASSWORD)))
     assert error.reason == "CREDENTIALS_WRONG"
+
+
+async def test_a_suspended_account_is_told_so_to_who_knows_its_password_alone(world: World) -> None:
+    alice = await world.register("alice")
+    await set_status(world, alice, USER_STATUS_SUSPENDED)
+    error = await failure(log_in(world))
+    assert (error.status.name, error.reason) == ("PERMISSION_DENIED", "ACCOUNT_SUSPENDED")
+    assert (await failure(log_in(world, password="wrong"))).reason == "CREDENTIALS_WRONG"
 
 
 async def test_an_account_whose_batch_is_still_arriving_cannot_log_in_yet(world: World) -> None:
