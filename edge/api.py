@@ -1,6 +1,7 @@
 """Constructor calls that make the public application out of contracts and channels; used by server.py and by tests."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 
 import orjson
 from aviary.engage.v1 import engage_pb2
@@ -13,6 +14,8 @@ from edge.addresses import Proxies
 from edge.app import App, Target
 from edge.cors import Cors
 from edge.json_codec.encode import Cached, Encoder
+from edge.oauth.build import OPEN_PATHS
+from edge.pages import Page
 from edge.routes import Route, RouteTable, routes_of
 from edge.sessions import Sessions
 from edge.transcoder import Endpoint, Finish
@@ -22,6 +25,8 @@ from runtime.http import OpsApp
 _TWEETS_KEPT = 10_000
 # What svc_engage knows of a tweet has the same names in what is shown of it.
 _VOLATILE = tuple(field.name for field in engage_pb2.TweetCounts.DESCRIPTOR.fields if field.name != "tweet_id")
+
+_NOTHING: Mapping[tuple[str, str], Page] = MappingProxyType({})
 
 
 def public_encoder() -> Encoder:
@@ -55,17 +60,24 @@ def endpoints_of(
 def build_app(
     endpoints: Sequence[Endpoint],
     ops: OpsApp,
+    oauth: Mapping[tuple[str, str], Page] = _NOTHING,
     *,
     cors_origins: Iterable[str] = (),
     max_in_flight: int = 1000,
     public_metrics: bool = True,
     trusted_proxies: Proxies = (),
 ) -> App:
-    """The application of the public port."""
-    return App(public_routes(endpoints, ops, public_metrics), Cors(cors_origins), max_in_flight, trusted_proxies)
+    """The application of the public port; `oauth` are the pages of edge/oauth by method and path."""
+    routes = public_routes(endpoints, ops, oauth, public_metrics)
+    return App(routes, Cors(cors_origins, OPEN_PATHS), max_in_flight, trusted_proxies)
 
 
-def public_routes(endpoints: Sequence[Endpoint], ops: OpsApp, public_metrics: bool = True) -> RouteTable[Target]:
+def public_routes(
+    endpoints: Sequence[Endpoint],
+    ops: OpsApp,
+    oauth: Mapping[tuple[str, str], Page] = _NOTHING,
+    public_metrics: bool = True,
+) -> RouteTable[Target]:
     """Everything that the public port answers to ordinary requests; the WebSocket of the stream has its own way in."""
     table: RouteTable[Target] = RouteTable()
     for endpoint in endpoints:
@@ -73,4 +85,6 @@ def public_routes(endpoints: Sequence[Endpoint], ops: OpsApp, public_metrics: bo
     extra = pages.operations(ops, public_metrics) | pages.stream() | pages.documentation(openapi.document(endpoints))
     for path, page in extra.items():
         table.add("GET", path, page)
+    for (verb, path), page in oauth.items():
+        table.add(verb, path, page)
     return table

@@ -61,7 +61,7 @@ class App:
         response = compressed(response, request.headers.get(b"accept-encoding", b""))
         response.headers.append((b"x-request-id", request.request_id.encode()))
         response.headers.append((b"x-content-type-options", b"nosniff"))
-        response.headers += self._cors.headers(request.headers.get(b"origin"))
+        response.headers += self._cors.headers(request.headers.get(b"origin"), request.raw_path)
         REQUESTS.labels(name, str(response.status)).inc()
         REQUEST_SECONDS.labels(name).observe(time.perf_counter() - started)
         await send_response(response, request.method, send)
@@ -94,7 +94,9 @@ class App:
 
     def _options(self, request: Request) -> Response:
         methods = self._table.methods(request.raw_path)
-        return Response(204, headers=[(b"allow", ", ".join(methods).encode()), *self._cors.preflight(methods)])
+        return Response(
+            204, headers=[(b"allow", ", ".join(methods).encode()), *self._cors.preflight(methods, request.raw_path)]
+        )
 
     @staticmethod
     def _report(request: Request, name: str, error: Exception) -> None:

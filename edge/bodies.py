@@ -1,4 +1,4 @@
-"""Reading the body of a request within bounds of size and time; what it says is json_codec's part."""
+"""Reading the body of a request within bounds of size and time; what it says is json_codec's part, or a form's."""
 
 import asyncio
 
@@ -12,15 +12,19 @@ _ARRIVES_WITHIN_S = 10
 
 async def read_json(request: Request) -> object:
     """The parsed body; an empty one is an empty object. Raises InvalidArgument and the failures of problems.py."""
+    body = await read_body(request, JSON)
+    return parse(body) if body else {}
+
+
+async def read_body(request: Request, wanted: bytes) -> bytes:
+    """The body, of the wanted content type unless it is empty. Raises the failures of problems.py."""
     body = await _read(request)
-    if not body:
-        return {}
-    if request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+    if body and request.headers.get(b"content-encoding", b"identity").lower() != b"identity":
         raise UnsupportedMediaType("the body must not be compressed")
     kind = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-    if kind != JSON:
-        raise UnsupportedMediaType(f"the body must be {JSON.decode()}")
-    return parse(body)
+    if body and kind != wanted:
+        raise UnsupportedMediaType(f"the body must be {wanted.decode()}")
+    return body
 
 
 async def _read(request: Request) -> bytes:

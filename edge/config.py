@@ -36,6 +36,8 @@ class EdgeConfig:
     """Seconds between two pings on a stream, at least 1."""
     trusted_proxies: Proxies
     """Networks of our own proxies: what they say in X-Forwarded-For about where a request came from is believed."""
+    public_url: str
+    """Where the world finds this port, `scheme://host[:port]`: the issuer of OAuth, the same for all edges."""
     public_metrics: bool
     """Whether /metrics is served on the public port, too. Not in production."""
 
@@ -43,10 +45,11 @@ class EdgeConfig:
     def from_env(values: Mapping[str, str]) -> "EdgeConfig":
         """Read everything. Raises ConfigError that names all that is missing or wrong."""
         env = Env(values)
+        port = env.number("AVIARY_HTTP_PORT", 8080)
         config = EdgeConfig(
             mesh=MeshConfig.read("edge", env),
             http_host=env.text("AVIARY_HTTP_HOST", "127.0.0.1"),
-            http_port=env.number("AVIARY_HTTP_PORT", 8080),
+            http_port=port,
             user_address=address(env, "user"),
             graph_address=address(env, "graph"),
             tweet_address=address(env, "tweet"),
@@ -58,6 +61,7 @@ class EdgeConfig:
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             heartbeat_s=env.parsed("AVIARY_EDGE_HEARTBEAT_S", _seconds, 1, 25),
             trusted_proxies=env.parsed("AVIARY_EDGE_TRUSTED_PROXIES", parse_proxies, (), ()),
+            public_url=env.parsed("AVIARY_EDGE_PUBLIC_URL", _public_url, "", f"http://127.0.0.1:{port}"),
             public_metrics=env.number("AVIARY_EDGE_PUBLIC_METRICS", 1) > 0,
         )
         env.done()
@@ -69,6 +73,13 @@ def _seconds(raw: str) -> int:
     if not 1 <= seconds <= 3600:
         raise ValueError(f"{seconds} is not between 1 and 3600")
     return seconds
+
+
+def _public_url(raw: str) -> str:
+    local = re.fullmatch(r"http://(127\.0\.0\.1|localhost)(:[0-9]{1,5})?", raw)
+    if local is None and not (raw.startswith("https://") and _ORIGIN.fullmatch(raw)):
+        raise ValueError(f"{raw!r} is not https://host[:port], nor http of 127.0.0.1 or localhost")
+    return raw
 
 
 def _origins(raw: str) -> tuple[str, ...]:

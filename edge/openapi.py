@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document of the public API, made from the same endpoints that serve it; only the stream is described by hand."""
+"""The OpenAPI 3.1 document of the public API, from the endpoints that serve it; only the stream and OAuth are described by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from aviary.comments import COMMENTS
 from aviary.options.v1 import options_pb2
 
+from edge.oauth import described as oauth
 from edge.problems import CONTENT_TYPE
 from edge.schemas import Schema, Schemas, body, described, required_fields, taken
 from edge.stream.described import PATH_ITEM
@@ -50,17 +51,21 @@ def document(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
         names.add(endpoint.name)
         route = endpoint.route
         paths.setdefault(route.template, {})[route.verb.lower()] = _operation(endpoint, schemas)
-    paths[STREAM] = PATH_ITEM
+    paths |= {STREAM: PATH_ITEM, **oauth.PATH_ITEMS}
     services = dict.fromkeys(endpoint.route.rpc.service for endpoint in endpoints)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Aviary", "version": "1", "description": "The public API of the feed."},
         "servers": [{"url": "/"}],
-        "tags": [{"name": _tag(service), **described(service)} for service in services] + [{"name": "stream"}],
+        "tags": [{"name": _tag(service), **described(service)} for service in services]
+        + [{"name": "stream"}, {"name": oauth.TAG}],
         "paths": paths,
         "components": {
             "schemas": {**schemas.components, "Problem": _PROBLEM},
-            "securitySchemes": {_BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+            "securitySchemes": {
+                _BEARER: {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                oauth.APP_CREDENTIALS: oauth.SECURITY_SCHEME,
+            },
             "headers": {"RequestId": {"description": "Names the request in our logs.", "schema": {"type": "string"}}},
             "responses": {
                 "Problem": {

@@ -9,11 +9,14 @@ from aviary.graph.v1 import graph_pb2
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceAsyncStub, MeshServiceStub, add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
 from aviary.tweet.v1 import tweet_pb2
-from aviary.user.v1 import user_pb2
+from aviary.user.v1 import apps_pb2, user_pb2
+from aviary.user.v1.apps_pb2_grpc import AppServiceStub
 from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from aviary.view.v1 import view_pb2
 from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
+from google.protobuf.descriptor import FileDescriptor
+from grpc import aio
 
 from backlog import Backlog
 from cursors import Cursors
@@ -23,6 +26,7 @@ from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
 from edge.json_codec.encode import Encoder
+from edge.oauth.build import oauth_pages
 from edge.sessions import Sessions
 from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
@@ -44,7 +48,7 @@ async def build(process: Process, config: EdgeConfig) -> None:
     redis = connect_redis(config.mesh)
     process.on_close(redis.aclose)
 
-    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
+    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR, apps_pb2.DESCRIPTOR)
     graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
     tweet = process.open_channel(config.tweet_address, tweet_pb2.DESCRIPTOR)
     timeline = process.open_channel(config.timeline_address, timeline_pb2.DESCRIPTOR)
@@ -59,20 +63,15 @@ async def build(process: Process, config: EdgeConfig) -> None:
     process.serve(add_ViewServiceServicer_to_server, servicer)
     process.serve(add_MeshServiceServicer_to_server, Backlog([], []))
 
-    sessions = Sessions(TokenVerifier(config.token_keys, process.clock), UserServiceStub(user), time.monotonic)
+    verifier = TokenVerifier(config.token_keys, process.clock)
+    sessions = Sessions(verifier, UserServiceStub(user), time.monotonic)
     process.on_close(await bus.listen(AccountSignal, sessions.heard))
     process.background("sessions", sessions.run)
     encoder = public_encoder()
-    contracts = [
-        (user_pb2.DESCRIPTOR, user),
-        (graph_pb2.DESCRIPTOR, graph),
-        (tweet_pb2.DESCRIPTOR, tweet),
-        (engage_pb2.DESCRIPTOR, engage),
-        (view_pb2.DESCRIPTOR, view),
-    ]
     app = build_app(
-        endpoints_of(contracts, sessions, encoder, partial(finisher, deps=deps)),
+        endpoints_of(public_contracts(channels, view), sessions, encoder, partial(finisher, deps=deps)),
         process.ops,
+        oauth_pages(config.public_url, AppServiceStub(user), verifier, config.token_keys),
         cors_origins=config.cors_origins,
         max_in_flight=config.max_in_flight,
         public_metrics=config.public_metrics,
@@ -89,6 +88,18 @@ async def build(process: Process, config: EdgeConfig) -> None:
     for name, channel in peers.items():
         process.check(name, partial(check_peer, channel))
         process.on_close(channel.close)
+
+
+def public_contracts(channels: Channels, view: aio.Channel) -> list[tuple[FileDescriptor, aio.Channel]]:
+    """The contracts whose routes are public, each with the channel over which they are called."""
+    return [
+        (user_pb2.DESCRIPTOR, channels.user),
+        (apps_pb2.DESCRIPTOR, channels.user),
+        (graph_pb2.DESCRIPTOR, channels.graph),
+        (tweet_pb2.DESCRIPTOR, channels.tweet),
+        (engage_pb2.DESCRIPTOR, channels.engage),
+        (view_pb2.DESCRIPTOR, view),
+    ]
 
 
 async def start_stream(

@@ -17,7 +17,7 @@ from runtime.context import current_trace
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
-QUIET = ("cassandra", "nats", "picows", "httpx", "grpc")
+QUIET = ("cassandra", "nats", "picows", "httpx", "grpc", "authlib")
 # These could fill the log: a warning for each request that is no HTTP, each batch over several partitions, each vain try to reconnect.
 QUIETER = ("cassandra.pool", "cassandra.protocol", "uvicorn")
 

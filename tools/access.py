@@ -9,7 +9,8 @@ from aviary.options.v1 import options_pb2
 from google.protobuf.descriptor import FileDescriptor
 
 from edge import pages
-from edge.policies import STREAM
+from edge.oauth.build import PLACES
+from edge.policies import STREAM, open_to_all
 from edge.routes import routes_of
 from edge.stream.messages import ROUTE
 from runtime import contract
@@ -80,6 +81,8 @@ def _rpc(rpc: Method) -> Sequence[str]:
 
 def _handwritten() -> Iterator[Sequence[str]]:
     """As build_app puts them together."""
+    for place in PLACES:
+        yield (f"`{place.verb} {place.path}`", *_policy(open_to_all(place.name)), place.what)
     found = pages.operations(OpsApp(dict), metrics=True) | pages.stream() | pages.documentation({})
     for path, page in found.items():
         what = "an ordinary request: told what a handshake is" if path == ROUTE else page.name

@@ -8,11 +8,13 @@ from typing import Any
 import httpx
 import pytest
 from aviary.options.v1 import options_pb2
+from aviary.user.v1.apps_pb2_grpc import AppServiceStub
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import StatusCode, aio
 
 from edge.api import build_app, endpoints_of, public_encoder, public_routes
 from edge.auth import TokenVerifier
+from edge.oauth.build import oauth_pages
 from edge.pages import Page
 from edge.policies import STREAM
 from edge.sessions import Sessions
@@ -21,6 +23,7 @@ from in_process import InProcessChannel
 from runtime import contract
 from runtime.callers import CallerSigner
 from runtime.config import Secret
+from runtime.context import ALL_SCOPES, APP_SCOPES, Caller, acting
 from runtime.contract import Method
 from runtime.guard import Guard
 from runtime.http import OpsApp
@@ -56,7 +59,10 @@ CHANNEL = behind_the_guard()
 SESSIONS = Sessions(TokenVerifier({}, SystemClock()), UserServiceStub(CHANNEL), time.monotonic)
 ENDPOINTS = endpoints_of([(file, CHANNEL) for file in files()], SESSIONS, public_encoder())
 OPS = OpsApp(lambda: {})
-ROUTES = list(public_routes(ENDPOINTS, OPS))
+OAUTH = oauth_pages("https://aviary.example", AppServiceStub(CHANNEL), TokenVerifier({}, SystemClock()), {})
+ROUTES = list(public_routes(ENDPOINTS, OPS, OAUTH))
+OF_PEOPLE = (options_pb2.ACCESS_USER, options_pb2.ACCESS_MODERATOR, options_pb2.ACCESS_ADMIN)
+BY_PEOPLE = [rpc for rpc in RPCS if rpc.access in OF_PEOPLE]
 
 
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.path)
@@ -67,6 +73,25 @@ async def test_nobody_reaches_an_rpc_that_is_not_open_to_all(rpc: Method) -> Non
     assert refused == (rpc.access != options_pb2.ACCESS_ANONYMOUS)
 
 
+@pytest.mark.parametrize("rpc", BY_PEOPLE, ids=lambda rpc: rpc.path)
+def test_an_rpc_for_people_states_the_scope_that_their_tokens_need(rpc: Method) -> None:
+    """One without a scope would be open to every app that was let in for anything."""
+    assert rpc.scope in ALL_SCOPES
+    if rpc.access != options_pb2.ACCESS_USER:
+        assert rpc.scope not in APP_SCOPES, "an app acts for its user, not with the user's office"
+
+
+@pytest.mark.parametrize("rpc", BY_PEOPLE, ids=lambda rpc: rpc.path)
+async def test_an_app_reaches_nothing_beyond_its_scopes(rpc: Method) -> None:
+    others = tuple(scope for scope in ALL_SCOPES if scope != rpc.scope)
+    with (
+        acting(Caller(user_id=b"u" * 16, session_id=b"s" * 16, scopes=others)),
+        pytest.raises(aio.AioRpcError) as raised,
+    ):
+        await CHANNEL.unary_unary(rpc.path)(rpc.request())
+    assert raised.value.code() == StatusCode.PERMISSION_DENIED
+
+
 @pytest.mark.parametrize(("verb", "path", "target"), ROUTES, ids=[f"{verb} {path}" for verb, path, _ in ROUTES])
 async def test_every_route_has_a_policy_and_nobody_passes_one_that_is_not_open_to_all(
     verb: str, path: str, target: Any
@@ -74,7 +99,7 @@ async def test_every_route_has_a_policy_and_nobody_passes_one_that_is_not_open_t
     assert isinstance(target, Endpoint | Page)
     assert target.policy.access in KNOWN
     async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(build_app(ENDPOINTS, OPS)), base_url="http://edge"
+        transport=httpx.ASGITransport(build_app(ENDPOINTS, OPS, OAUTH)), base_url="http://edge"
     ) as client:
         body = {"json": {}} if verb in ("POST", "PUT", "PATCH") else {}
         answer = await client.request(verb, path.replace("{}", str(uuid.uuid4())), **body)
