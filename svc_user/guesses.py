@@ -12,7 +12,7 @@ from prometheus_client import Counter
 
 from runtime.config import Secret
 from runtime.ids import Clock
-from svc_user.errors import TooManyGuesses, TooManyLogins
+from svc_user.errors import TooManyGuesses
 from svc_user.guess_counts import Counts, Limit
 from svc_user.store_sessions import SessionStore
 
@@ -29,10 +29,10 @@ GUESSES = Counter("aviary_user_guesses_total", "Passwords that were tried, by wh
 
 
 class Attempt:
-    """A try of a password: wrong until it is said to be right."""
+    """A try of a password, and whether it was right: None while nobody has judged."""
 
     def __init__(self) -> None:
-        self.right = False
+        self.right: bool | None = None
 
 
 class Guesses:
@@ -52,21 +52,19 @@ class Guesses:
     async def attempt(self, name: bytes, user_id: uuid.UUID | None, address: str) -> AsyncIterator[Attempt]:
         """Around the judging of a password: `name` as it is claimed, `user_id` whose it is, if anybody's. Raises TooManyGuesses.
 
-        A try that nobody judged, because too many were being judged, is not counted; one that was cut off is.
+        Only what was judged wrong stays counted: who got no answer, because a server was away or too many came, has learnt nothing.
         """
         origin = origin_of(address)
         taken = await self._take(name, user_id, origin)
         attempt = Attempt()
         try:
             yield attempt
-        except TooManyLogins:
-            await self._give_back(taken)
-            raise
-        GUESSES.labels("right" if attempt.right else "wrong").inc()
-        if attempt.right:
-            await self._give_back(taken)
-            if user_id and origin:
-                await self._logins.remember_address(user_id, self._digest(b"known", origin))
+        finally:
+            GUESSES.labels({True: "right", False: "wrong", None: "unanswered"}[attempt.right]).inc()
+            if attempt.right is not False:
+                await self._give_back(taken)
+        if attempt.right and user_id and origin:
+            await self._logins.remember_address(user_id, self._digest(b"known", origin))
 
     async def _take(self, name: bytes, user_id: uuid.UUID | None, origin: bytes) -> list[tuple[str, Limit]]:
         now = self._clock.now_ms()

@@ -23,6 +23,21 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.change.after_batch": ("svc_user", "nats"),
         "user.change.before_answer": ("edge",),
     },
+    "login": {
+        "user.login.after_session": ("svc_user", "cassandra"),
+    },
+    "refresh": {
+        "user.refresh.before_rotation": ("svc_user",),
+        "user.refresh.after_rotation": ("svc_user", "edge"),
+    },
+    "end login": {
+        "user.end.after_store": ("svc_user", "nats"),
+        "user.end.before_answer": ("svc_user",),
+    },
+    "password": {
+        "user.password.before_batch": ("cassandra",),
+        "user.password.after_batch": ("svc_user",),
+    },
     "create": {
         "tweet.create.after_claim": ("svc_tweet", "cassandra"),
         "tweet.create.after_batch": ("svc_tweet", "nats"),

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime.redis import tag
 from tests.chaos.cast import Cast
 from tests.chaos.growing import Grow
+from tests.chaos.logins import ChangePassword, EndLogin, LogIn, Refresh
 from tests.e2e.aviary import until_async
 
 Fired = Callable[[], Awaitable[object]]
@@ -242,6 +243,10 @@ class Rename:
 OPERATIONS: dict[str, type[Operation]] = {
     "register": Register,
     "rename": Rename,
+    "login": LogIn,
+    "refresh": Refresh,
+    "end login": EndLogin,
+    "password": ChangePassword,
     "create": Create,
     "publish": Create,
     "relay": Relayed,
