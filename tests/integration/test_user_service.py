@@ -17,8 +17,16 @@ import pytest_asyncio
 from aviary.mesh.v1.mesh_pb2 import GetBacklogRequest
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub
 from aviary.user.v1 import user_pb2
-from aviary.user.v1.events_pb2 import UserRegistered
-from aviary.user.v1.user_pb2 import GetAccountRequest, LoginRequest, RefreshTokenRequest, RegisterRequest
+from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
+from aviary.user.v1.user_pb2 import (
+    GetAccountRequest,
+    LoginRequest,
+    RefreshTokenRequest,
+    RegisterRequest,
+    ResolveUsernamesRequest,
+    SetAccountStateRequest,
+    UpdateAccountRequest,
+)
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -125,7 +133,7 @@ async def service(mesh_env: dict[str, str], tmp_path_factory: pytest.TempPathFac
 @pytest_asyncio.fixture(scope="module")
 async def store(mesh_config: MeshConfig, service: Service) -> AsyncIterator[CqlUserStore]:
     cql = await Cql.connect(dataclasses.replace(mesh_config, area="user"), SCHEMA)
-    yield CqlUserStore(cql, Outbox(CqlOutboxTable(cql, SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS), 3600)
+    yield CqlUserStore(cql, Outbox(CqlOutboxTable(cql, SystemClock()), MemoryBus(), SystemClock(), NO_FAULTS))
     await cql.close()
 
 
@@ -198,6 +206,83 @@ async def test_an_account_whose_process_was_killed_before_it_announced_is_whole_
     assert uuid.UUID(answer.user.user_id).bytes in await announced(mesh_env)
 
 
+async def test_a_rename_that_was_killed_at_any_write_is_done_by_the_next_try_and_no_name_is_lost(
+    service: Service,
+) -> None:
+    for point in ("user.rename.after_claims", "user.rename.after_holds", "user.change.after_batch"):
+        (old, email), (new, _) = a_name(), a_name()
+        alice = uuid.UUID((await service.register(old, email)).user.user_id).bytes
+        (service.folder / point).write_text("")
+        with pytest.raises(aio.AioRpcError):
+            await rename(service, alice, new)
+        await service.killed()
+        await service.start()
+        done = point == "user.change.after_batch"
+        assert await bearers(service, old, new) == {new if done else old: alice}, point
+        for name in (old, new):
+            with pytest.raises(aio.AioRpcError) as raised:
+                await service.register(name, a_name()[1])
+            assert from_rpc(raised.value).reason == "USERNAME_TAKEN", point
+        assert await rename(service, alice, new) == new
+        assert await bearers(service, old, new) == {new: alice}, point
+
+
+async def test_the_new_name_of_a_rename_that_was_killed_is_free_after_ten_minutes_and_the_old_one_is_not(
+    service: Service, store: CqlUserStore
+) -> None:
+    (old, email), (new, other_email) = a_name(), a_name()
+    alice = uuid.UUID((await service.register(old, email)).user.user_id).bytes
+    (service.folder / "user.rename.after_holds").write_text("")
+    with pytest.raises(aio.AioRpcError):
+        await rename(service, alice, new)
+    await service.killed()
+    await service.start()
+    for name in (old, new):
+        await age_by_ten_minutes(store, username_key(name))
+    other = uuid.UUID((await service.register(new, other_email)).user.user_id).bytes
+    with pytest.raises(aio.AioRpcError) as raised:
+        await service.register(old, a_name()[1])
+    assert from_rpc(raised.value).reason == "USERNAME_TAKEN"
+    assert await bearers(service, old, new) == {old: alice, new: other}
+
+
+async def test_a_change_whose_process_was_killed_before_it_announced_is_announced(
+    service: Service, mesh_env: dict[str, str]
+) -> None:
+    alice = uuid.UUID((await service.register(*a_name())).user.user_id).bytes
+    (service.folder / "user.change.after_batch").write_text("")
+    with pytest.raises(aio.AioRpcError), acting(Caller(service="tests")):
+        request = SetAccountStateRequest(user_id=alice, status=user_pb2.USER_STATUS_SUSPENDED)
+        await service.users.SetAccountState(request)
+    await service.killed()
+    await service.start()
+    backlog: Any = MeshServiceStub(service.channel)
+
+    async def drained() -> bool:
+        return not (await backlog.GetBacklog(GetBacklogRequest())).outbox_rows
+
+    await until(drained)
+    assert alice in await announced(mesh_env, AccountChanged, "changed")
+
+
+async def test_fifty_parallel_changes_of_one_account_end_in_one_state_with_one_name(service: Service) -> None:
+    alice = uuid.UUID((await service.register(*a_name())).user.user_id).bytes
+    names = [a_name()[0] for _ in range(3)]
+
+    async def change(number: int) -> None:
+        fields = {"username": names[number % 3]} if number % 5 == 0 else {"bio": str(number)}
+        with acting(Caller(user_id=alice, scopes=ALL_SCOPES)):
+            await service.users.UpdateAccount(UpdateAccountRequest(**fields))
+
+    await asyncio.gather(*(change(number) for number in range(50)), return_exceptions=True)
+    found = await bearers(service, *names)
+    assert list(found.values()) == [alice]
+    with acting(Caller(user_id=alice, scopes=ALL_SCOPES)):
+        seen = [(await service.users.GetAccount(GetAccountRequest())).user for _ in range(3)]
+    assert seen == [seen[0]] * 3
+    assert [seen[0].username] == list(found)
+
+
 def test_the_log_of_all_this_names_nobody(service: Service) -> None:
     log = service.log.read_text()
     assert "serving" in log
@@ -214,17 +299,38 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
 
 async def age_by_ten_minutes(store: CqlUserStore, key: bytes) -> None:
     """Replace a claim by one that was made ten minutes before."""
-    claim = Claim((await store.holders([key]))[key])
-    aged = Claim(uuid7_of(claim.claimed_at_ms - TEN_MINUTES_MS, claim.user_id.int))
+    claim = (await store.claims([key]))[key]
+    if claim.until_ms is None:
+        aged = Claim(uuid7_of(claim.claimed_at_ms - TEN_MINUTES_MS, claim.user_id.int))
+    else:
+        aged = dataclasses.replace(claim, until_ms=claim.until_ms - TEN_MINUTES_MS)
     assert await store.take_over(key, claim, aged) == aged
 
 
-async def announced(mesh_env: dict[str, str]) -> set[bytes]:
+async def rename(service: Service, user_id: bytes, username: str) -> str:
+    """Give an account another username, as its owner; the one it has then."""
+    with acting(Caller(user_id=user_id, scopes=ALL_SCOPES)):
+        answer = await service.users.UpdateAccount(UpdateAccountRequest(username=username))
+    name: str = answer.user.username
+    return name
+
+
+async def bearers(service: Service, *names: str) -> dict[str, bytes]:
+    """Whose the names are now."""
+    answer = await service.users.ResolveUsernames(ResolveUsernamesRequest(usernames=names))
+    return {found.username: found.user_id for found in answer.users}
+
+
+async def announced(
+    mesh_env: dict[str, str],
+    kind: type[UserRegistered] | type[AccountChanged] = UserRegistered,
+    name: str = "registered",
+) -> set[bytes]:
     """The accounts of which the stream holds an announcement."""
     client = await nats.connect(mesh_env["AVIARY_NATS_URL"])
     try:
-        subscription = await client.jetstream().pull_subscribe(f"{mesh_env['AVIARY_NAMESPACE']}.users.v1.registered.*")
+        subscription = await client.jetstream().pull_subscribe(f"{mesh_env['AVIARY_NAMESPACE']}.users.v1.{name}.*")
         messages = await subscription.fetch(1000, timeout=5)
-        return {UserRegistered.FromString(message.data).user_id for message in messages}
+        return {kind.FromString(message.data).user_id for message in messages}
     finally:
         await client.close()
