@@ -173,6 +173,13 @@ async def test_while_svc_user_is_away_known_logins_go_on_and_unknown_ones_do_not
     await until(lambda: admitted(edge, unknown))
 
 
+async def test_whoever_comes_while_svc_user_is_away_waits_for_one_question_only(edge: Edge) -> None:
+    edge.logins.away = True
+    tokens = [edge.logins.token(ALICE)[0] for _ in range(900)]
+    results = await asyncio.gather(*(edge.sessions.admit(token) for token in tokens), return_exceptions=True)
+    assert {type(result) for result in results} == {Unavailable} and edge.questions() == 1
+
+
 async def admitted(edge: Edge, token: str) -> bool:
     try:
         await edge.sessions.admit(token)
@@ -188,6 +195,7 @@ async def test_a_svc_user_that_hangs_holds_a_known_login_up_once_and_shortly(edg
     edge.logins.hold = asyncio.Event()
     edge.clock.advance(60)
     await edge.sessions.admit(token)
+    assert edge.sessions._questions, "it was let in before there was an answer"
     await until(lambda: edge.sessions._away)
     started = asyncio.get_running_loop().time()
     for _ in range(100):
@@ -229,6 +237,24 @@ async def test_an_answer_from_before_an_end_does_not_bring_the_login_back(edge: 
             await attempt
 
 
+async def test_an_answer_is_of_the_epoch_in_which_it_was_asked_for(edge: Edge) -> None:
+    """The answer was read, the login ended, its signal was lost, the gap was noticed, the answer arrived."""
+    await edge.hear()
+    token, login = edge.logins.token(ALICE)
+    edge.logins.hold = asyncio.Event()
+    asked = asyncio.create_task(edge.sessions.admit(token))
+    await edge.logins.reached.wait()
+    edge.logins.end(login)
+    await edge.sessions.heard(edge.logins.heartbeat())
+    edge.logins.hold.set()
+    await asked
+    for _ in range(6):
+        edge.clock.advance(0.5)
+        await edge.sessions.heard(edge.logins.heartbeat())
+    with pytest.raises(TokenInvalid):
+        await edge.sessions.admit(token)
+
+
 async def test_an_answer_from_before_a_suspension_is_asked_again(edge: Edge) -> None:
     await edge.hear()
     token, _ = edge.logins.token(ALICE)
@@ -267,6 +293,18 @@ async def test_signals_in_the_wrong_order_leave_what_svc_user_says(edge: Edge) -
     edge.logins.away = True
     await edge.sessions.heard(AccountSignal(publisher_id=b"p" * 16, sequence=3, changes=[later]))
     await edge.sessions.heard(AccountSignal(publisher_id=b"p" * 16, sequence=4, changes=[earlier]))
+    with pytest.raises(AccountSuspended):
+        await edge.sessions.admit(token)
+
+
+async def test_a_signal_that_comes_after_a_later_answer_changes_nothing(edge: Edge) -> None:
+    await edge.hear()
+    token, _ = edge.logins.token(ALICE)
+    early = edge.logins.change(ALICE, ACTIVE)
+    edge.logins.change(ALICE, SUSPENDED)
+    with pytest.raises(AccountSuspended):
+        await edge.sessions.admit(token)
+    await edge.sessions.heard(early)
     with pytest.raises(AccountSuspended):
         await edge.sessions.admit(token)
 
