@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest_asyncio
 from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 
+from tests.unit.svc_user.app_world import AppWorld
 from tests.unit.svc_user.world import World
 
 
@@ -14,3 +15,11 @@ async def world() -> AsyncIterator[World]:
     await world.bus.declare([UserRegistered, AccountChanged])
     yield world
     await world.deps.passwords.close()
+
+
+@pytest_asyncio.fixture
+async def apps() -> AsyncIterator[AppWorld]:
+    apps = AppWorld()
+    await apps.bus.declare([UserRegistered, AccountChanged])
+    yield apps
+    await apps.deps.passwords.close()
