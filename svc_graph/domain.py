@@ -86,9 +86,9 @@ def changed_together(edges: Sequence[Edge], following: bool, least_us: int) -> l
     return [Change(edge, Edge(edge.pair, following, version)) for edge in edges]
 
 
-def ended_under(edge: Edge, since: int) -> Edge:
-    """The end of a follow that stands under a block of version `since`: later than both, and the same whoever works it out."""
-    return Edge(edge.pair, False, version_saying(max(edge.version, since) + 1, False))
+def ended_by_block(edge: Edge) -> Edge:
+    """The end of a follow that a block ends: the very next version, so that it is the same whoever works it out, and when."""
+    return Edge(edge.pair, False, version_saying(edge.version + 1, False))
 
 
 def version_saying(least: int, state: bool) -> int:

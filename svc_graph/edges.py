@@ -8,8 +8,9 @@ from types import MappingProxyType
 
 from readers.recent import FOLLOW, KEPT_S, OwnFollow
 from svc_graph.deps import Deps
-from svc_graph.domain import Change, Edge, Pair, changed_together, ended_under
+from svc_graph.domain import Change, Edge, Pair, changed_together, ended_by_block
 from svc_graph.events import announcements, block_set
+from svc_graph.hidden import blocked_either_way
 from svc_graph.stances import BLOCK, Stance
 from svc_graph.telling import follow_change, newest_of, settled, show_own, stance_change, tell
 
@@ -70,14 +71,17 @@ async def write_edges(pairs: Sequence[Pair], following: bool, deps: Deps, check:
     return await _written(edges, changes, newest, deps)
 
 
-async def end_edges(pairs: Sequence[Pair], since: int, deps: Deps) -> Written:
-    """End those of the follows that stand, because of a block of version `since`. The caller has the turns of the followers.
+async def end_void(one: uuid.UUID, other: uuid.UUID, deps: Deps) -> Written:
+    """End the follows between two accounts, both ways, if a block stands between them. The caller has the turns of both.
 
-    The versions follow from edge and block alone. So whoever ends a follow under a block writes the same, and a follow that
-    was set after the block had ended is never touched, however late this is done.
+    First the follows are read, then the blocks: what is ended stood when the block did. The end is the very next version of that
+    state. So whoever ends it writes the same, and a follow that was set after the block had ended is never touched, however
+    late this is done.
     """
-    edges, newest = await _read(pairs, deps)
-    changes = [Change(edge, ended_under(edge, since)) for edge in edges if edge.following]
+    edges, newest = await _read([Pair(one, other), Pair(other, one)], deps)
+    changes: list[Change] = []
+    if any(edge.following for edge in edges) and await blocked_either_way(one, [other], deps):
+        changes = [Change(edge, ended_by_block(edge)) for edge in edges if edge.following]
     for change in changes:
         await _store([change], deps)
         newest[change.after.pair.follower_id] = change.after.version

@@ -1,14 +1,13 @@
 """Following: allowed while no block stands between the two, and below the limit. How a follow is stored is in edges.py."""
 
-import asyncio
 import uuid
 from collections.abc import Mapping
 
 from svc_graph.deps import Deps
 from svc_graph.domain import Pair
-from svc_graph.edges import Written, end_edges, make_known, write_edges
+from svc_graph.edges import Written, end_void, make_known, write_edges
 from svc_graph.errors import Blocked
-from svc_graph.stances import BLOCK
+from svc_graph.hidden import blocked_either_way
 
 
 async def follow(pair: Pair, deps: Deps) -> None:
@@ -18,29 +17,23 @@ async def follow(pair: Pair, deps: Deps) -> None:
     which follows it must end. So one of the two sees the other, and no follow stays.
     """
     written: list[Written] = []
-    async with deps.turns.of([pair.follower_id]):
-        since = await blocked_since(pair, deps)
-        if not since:
+    async with deps.turns.of(pair):
+        void = await _is_void(pair, deps)
+        if not void:
             written.append(await _write(pair, deps))
-            since = await blocked_since(pair, deps)
-        if since:
+            void = await _is_void(pair, deps)
+        if void:
             # Also one of long ago, of which the block that was to end it died.
-            written.append(await end_edges([pair], since, deps))
-    if since and not any(one.changes for one in written):
-        raise _blocked(pair)
-    await make_known(written, deps)
-    if since:
-        raise _blocked(pair)
+            written.append(await end_void(*pair, deps))
+    if not void or any(one.changes for one in written):
+        await make_known(written, deps)
+    if void:
+        raise Blocked("a block stands between the two accounts", followee_id=pair.followee_id)
     deps.faults.at("graph.follow.before_answer")
 
 
-async def blocked_since(pair: Pair, deps: Deps) -> int:
-    """The version of the block that stands between two accounts, either way; 0 for none."""
-    follower_id, followee_id = pair
-    [own], others = await asyncio.gather(
-        deps.store.stances(BLOCK, follower_id, [followee_id]), deps.store.blockers_among(follower_id, [followee_id])
-    )
-    return max(own.version if own.stands else 0, others.get(followee_id, 0))
+async def _is_void(pair: Pair, deps: Deps) -> bool:
+    return bool(await blocked_either_way(pair.follower_id, [pair.followee_id], deps))
 
 
 async def _write(pair: Pair, deps: Deps) -> Written:
@@ -54,7 +47,3 @@ async def _write(pair: Pair, deps: Deps) -> Written:
     for change in written.changes:
         deps.limits.remember(follower_id, change.after.version, following + 1)
     return written
-
-
-def _blocked(pair: Pair) -> Blocked:
-    return Blocked("a block stands between the two accounts", followee_id=pair.followee_id)

@@ -4,8 +4,7 @@ import asyncio
 import uuid
 
 from svc_graph.deps import Deps
-from svc_graph.domain import Pair
-from svc_graph.edges import end_edges, make_known
+from svc_graph.edges import end_void, make_known
 from svc_graph.events import block_set
 from svc_graph.stances import BLOCK, MUTE, Stance, changed_stance
 from svc_graph.telling import settled
@@ -19,7 +18,7 @@ async def block(user_id: uuid.UUID, other_id: uuid.UUID, deps: Deps) -> None:
     with deps.signals.doubted_unless_told():
         async with deps.turns.of([user_id, other_id]):
             stance, versions = await _set_block(user_id, other_id, True, deps)
-            ended = await end_edges(_both_ways(user_id, other_id), stance.version, deps)
+            ended = await end_void(user_id, other_id, deps)
             deps.faults.at("graph.block.after_ends")
         await make_known([ended], deps, stance, versions)
     deps.faults.at("graph.block.before_answer")
@@ -31,7 +30,7 @@ async def unblock(user_id: uuid.UUID, other_id: uuid.UUID, deps: Deps) -> None:
         [before] = await deps.store.stances(BLOCK, user_id, [other_id])
         if not before.version:
             return
-        ended = [await end_edges(_both_ways(user_id, other_id), before.version, deps)] if before.stands else []
+        ended = [await end_void(user_id, other_id, deps)] if before.stands else []
         stance, versions = await _set_block(user_id, other_id, False, deps)
     await make_known(ended, deps, stance, versions)
     deps.faults.at("graph.block.before_answer")
@@ -82,7 +81,3 @@ async def _next(one: Stance, stands: bool, until_ms: int, deps: Deps) -> tuple[S
         return before, before
     least = max(deps.clock.now_us(), newest.result()[one.user_id] + 1)
     return before, changed_stance(before, stands, until_ms, least)
-
-
-def _both_ways(one: uuid.UUID, other: uuid.UUID) -> list[Pair]:
-    return [Pair(one, other), Pair(other, one)]

@@ -1,6 +1,7 @@
 """Block: stored, announced, and the follows between the two are at an end, both ways."""
 
 import uuid
+from dataclasses import replace
 
 import grpc
 import pytest
@@ -8,10 +9,12 @@ from aviary.graph.v1.events_pb2 import BlockSet
 from aviary.graph.v1.graph_pb2 import BlockRequest, BlockResponse, FollowRequest
 from grpc import aio
 
+from svc_graph import follows, standing
 from svc_graph.domain import Pair
 from svc_graph.events import block_set
 from svc_graph.stances import BLOCK, Stance
 from svc_graph.telling import follow_change, stance_change
+from svc_graph.turns import Turns
 from svc_graph.workers import end_blocked_follows, end_void_follow
 from tests.unit.svc_graph.graph import Graph, refusal
 
@@ -114,23 +117,25 @@ async def test_the_announcement_of_a_follow_ends_it_when_it_stands_under_a_block
 
 
 async def test_an_announcement_that_comes_late_never_ends_a_follow_that_was_set_after_the_block(graph: Graph) -> None:
+    """Another process ends the block and sets the follow anew, after this one has read the follow and the block."""
     alice, bob = graph.account(), graph.account()
     await graph.follow(bob, alice)
-    follow, edges = graph.published()[-1], graph.store.edges
     stance = await half_block(graph, alice, bob)
+    elsewhere = replace(graph.deps, turns=Turns())
+    read = graph.store.blockers_among
+    reads = 0
 
-    async def then_all_is_forgiven(pairs: list[Pair]) -> list[object]:
-        found = await edges(pairs)
-        graph.store.edges = edges  # type: ignore[method-assign]
-        with graph.acting(alice):
-            await graph.unblock(alice, bob)
-            await graph.follow(bob, alice)
-        # As seen before: whoever ends it writes what it would have written then.
-        return list(found)
+    async def then_all_is_forgiven(user_id: uuid.UUID, others: list[uuid.UUID]) -> dict[uuid.UUID, int]:
+        nonlocal reads
+        found, reads = await read(user_id, others), reads + 1
+        if reads == 2:
+            await standing.unblock(alice, bob, elsewhere)
+            await follows.follow(Pair(bob, alice), elsewhere)
+        return found
 
-    graph.store.edges = then_all_is_forgiven  # type: ignore[assignment, method-assign]
+    graph.store.blockers_among = then_all_is_forgiven  # type: ignore[assignment, method-assign]
     await end_blocked_follows(block_set(stance), graph.deps)
-    await end_void_follow(follow, graph.deps)
+    assert reads > 2
     assert (await graph.store.edges([Pair(bob, alice)]))[0].following
 
 
