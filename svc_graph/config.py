@@ -18,6 +18,7 @@ class Config:
     known_accounts: int
     follow_limit: int
     levels: LevelLimits
+    page_room: int
     repair_rows_a_second: int
     repair_again_s: int
     repair_settled_s: int
@@ -36,6 +37,7 @@ class Config:
                 partition_followers=env.number("AVIARY_GRAPH_LEVEL0", 50_000),
                 believed_s=env.number("AVIARY_GRAPH_LEVEL_BELIEVED_MS", 30_000) / 1000,
             ),
+            page_room=env.number("AVIARY_GRAPH_PAGE_ROOM_MB", 64) << 20,
             repair_rows_a_second=max(1, env.number("AVIARY_GRAPH_REPAIR_ROWS_PER_S", 100)),
             repair_again_s=env.number("AVIARY_GRAPH_REPAIR_AGAIN_S", 3600),
             repair_settled_s=env.number("AVIARY_GRAPH_REPAIR_SETTLED_S", 1200),

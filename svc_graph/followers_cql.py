@@ -69,9 +69,14 @@ class CqlFollowers:
     def rows(self, after: Edge, level: Level) -> Iterable[Row]:
         """The writes that bring the mirror into a state: a follow is added at one level, and ended wherever it may be."""
         follower_id, followee_id = after.pair
-        if after.following:
-            shard = shard_of(follower_id, level.written)
-            yield self._add, (followee_id, shard.level, shard.bucket, follower_id, after.follow_id)
-            return
-        for shard in places(follower_id, level):
-            yield self._drop, (followee_id, shard.level, shard.bucket, follower_id)
+        for shard in touched(after, level):
+            if after.following:
+                yield self._add, (followee_id, shard.level, shard.bucket, follower_id, after.follow_id)
+            else:
+                yield self._drop, (followee_id, shard.level, shard.bucket, follower_id)
+
+
+def touched(after: Edge, level: Level) -> list[Shard]:
+    """The partitions in which a change to this state writes."""
+    follower_id = after.pair.follower_id
+    return [shard_of(follower_id, level.written)] if after.following else places(follower_id, level)

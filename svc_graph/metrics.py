@@ -8,3 +8,8 @@ DRIFT = Counter(
     ["table", "kind"],
 )
 REPAIR_PASSES = Counter("aviary_graph_repair_passes_total", "How often all follows were held against their mirrors.")
+PAGES = Counter(
+    "aviary_graph_pages_total",
+    "Pages of followers: kept ones, read ones that are kept now, and those of accounts too small or partitions that were changing.",
+    ["outcome"],
+)

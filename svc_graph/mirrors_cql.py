@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.cql import Cql
-from svc_graph.domain import Edge, Pair
-from svc_graph.levels import Level, listed_at, places, shard_of, slot_of
+from svc_graph.domain import Edge, Pair, Shard
+from svc_graph.levels import Crowd, Level, listed_at, places, shard_of, slot_of
 from svc_graph.levels_cql import CqlLevels
 from svc_graph.slots_cql import Row
+from svc_graph.stamps_cql import CqlStamps
 from svc_graph.store import BEFORE_ALL
 from svc_graph.time_lists import AFTER_ALL
 
@@ -67,8 +68,9 @@ class Lack:
 class CqlMirrors:
     """Reads everything, a page at a time, in an order that stays: by token, then by row."""
 
-    def __init__(self, cql: Cql, levels: CqlLevels) -> None:
+    def __init__(self, cql: Cql, levels: CqlLevels, stamps: CqlStamps) -> None:
         self._cql = cql
+        self._stamps = stamps
         self._levels = levels
         prepare = cql.prepare
         self._first, self._next, self._rows, self._one, self._add, self._drop = {}, {}, {}, {}, {}, {}
@@ -129,12 +131,14 @@ class CqlMirrors:
         rows = [lack.row]
         if lack.mirror is FOLLOWERS_BY_SLOT:
             rows.append((self._add_slot, lack.row[1][:3]))
-        await self._cql.logged_batch(rows, timestamp_us=version)
+        async with self._stamps.changing(_crowds(lack.mirror, lack.row[1])):
+            await self._cql.logged_batch(rows, timestamp_us=version)
 
     async def remove(self, found: Found, version: int) -> None:
         """Delete a row at a version: whatever was written later stays."""
         ordered = found.follow_id if found.mirror.descends else found.pair.follower_id
-        await self._cql.execute(self._drop[found.mirror.name], (*found.key, ordered), timestamp_us=version)
+        async with self._stamps.changing(_crowds(found.mirror, found.key)):
+            await self._cql.execute(self._drop[found.mirror.name], (*found.key, ordered), timestamp_us=version)
 
     async def _lacks(self, edge: Edge, level: Level) -> list[Lack]:
         (follower_id, followee_id), follow = edge.pair, edge.follow_id
@@ -176,3 +180,8 @@ class CqlMirrors:
             if len(rows) < _PARTITIONS:
                 return
             rows = await self._cql.execute(self._next[mirror.name], tuple(rows[-1]))
+
+
+def _crowds(mirror: Mirror, key: Sequence[Any]) -> list[Crowd]:
+    """The partition of followers that a row lies in, whose kept pages are wrong once it changes."""
+    return [Crowd(key[0], Shard(key[1], key[2]))] if mirror is FOLLOWERS else []

@@ -57,7 +57,7 @@ async def build(process: Process, config: Config) -> None:
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     levels = CqlLevels(cql, config.levels)
     growth = Growth(levels, clock, process.faults)
-    store = CqlGraphStore(cql, outbox, levels, growth.noticed)
+    store = CqlGraphStore(cql, outbox, levels, growth.noticed, page_room=config.page_room)
     deps = Deps(
         store=store,
         outbox=outbox,
@@ -79,7 +79,7 @@ async def build(process: Process, config: Config) -> None:
     process.check("consumers", consumers.check)
     process.background("growth", lambda: growth.run(store))
     repair = Repair(
-        CqlMirrors(cql, levels),
+        CqlMirrors(cql, levels, store.stamps),
         store,
         clock,
         rows_a_second=config.repair_rows_a_second,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
+from svc_graph.packed import PackedPage
 from svc_graph.stances import Relation, Stance, Ties, ViewerVersions
 
 SCHEMA = Path(__file__).parent / "schema"
@@ -107,6 +108,11 @@ class GraphStore(StanceStore, Protocol):
 
         A shard that does not exist is empty.
         """
+
+    async def packed_page(
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+    ) -> PackedPage:
+        """The same page as packed ids, and whether more come after it. Sees every change that was acknowledged before."""
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Those of the others who follow the account."""

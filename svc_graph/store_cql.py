@@ -8,12 +8,16 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
+from runtime.ids import Clock, SystemClock
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
-from svc_graph.followers_cql import CqlFollowers
+from svc_graph.followers_cql import CqlFollowers, touched
 from svc_graph.levels import Crowd, Level, is_worth_a_look, shard_of
 from svc_graph.levels_cql import CqlLevels
+from svc_graph.packed import PackedPage
+from svc_graph.pages import KeptPages
 from svc_graph.slots_cql import Row
+from svc_graph.stamps_cql import CqlStamps
 from svc_graph.stances import Ties
 from svc_graph.stances_cql import CqlStances
 from svc_graph.store import BEFORE_ALL, parts
@@ -32,8 +36,10 @@ class CqlGraphStore(CqlStances):
         levels: CqlLevels,
         noticed: Callable[[Crowd], None] = lambda _: None,
         snapshot_page: int = 5000,
+        page_room: int = 64 << 20,
+        clock: Clock = SystemClock(),  # noqa: B008
     ) -> None:
-        """`noticed` is told of partitions of followers that may be full."""
+        """`noticed` is told of partitions of followers that may be full; pages of followers are kept in `page_room` bytes."""
         CqlStances.__init__(self, cql, self._store)
         self._cql = cql
         self._outbox = outbox
@@ -41,6 +47,8 @@ class CqlGraphStore(CqlStances):
         self._noticed = noticed
         self._snapshot_page = snapshot_page
         self._followers = CqlFollowers(cql, levels, self)
+        self.stamps = CqlStamps(cql, clock)
+        self._pages = KeptPages(self._followers, self.stamps, page_room)
         self._lists = TimeLists(cql, self, levels)
         prepare = cql.prepare
         # What are the states of pairs of one follower?
@@ -83,7 +91,16 @@ class CqlGraphStore(CqlStances):
         """See GraphStore. One logged batch, repeated while nobody acknowledged it: repeating writes the same cells."""
         levels = await self._levels.of({change.after.pair.followee_id for change in changes})
         rows = [row for change in changes for row in self._rows(change, levels[change.after.pair.followee_id])]
-        await self._store(rows, announce, changes[0].after.version)
+        # Accounts of level 0 have a page or a few, which nobody keeps.
+        states = [(change.after, levels[change.after.pair.followee_id]) for change in changes]
+        stamped = {
+            Crowd(after.pair.followee_id, shard)
+            for after, level in states
+            if level.read
+            for shard in touched(after, level)
+        }
+        async with self.stamps.changing(stamped):
+            await self._store(rows, announce, changes[0].after.version)
         for follower_id, followee_id in (change.after.pair for change in changes if change.after.following):
             if is_worth_a_look(follower_id, self._levels.limits.partition_followers):
                 self._noticed(Crowd(followee_id, shard_of(follower_id, levels[followee_id].written)))
@@ -127,6 +144,13 @@ class CqlGraphStore(CqlStances):
     ) -> list[uuid.UUID]:
         """See GraphStore."""
         return await self._followers.page(followee_id, shard, after, limit)
+
+    async def packed_page(
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+    ) -> PackedPage:
+        """See GraphStore. Changes are stamped since the level was marked, which was known to all before it was opened."""
+        level = (await self._levels.of([followee_id]))[followee_id]
+        return await self._pages.read(Crowd(followee_id, shard), after, limit, stamped=level.written > 0)
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """See GraphStore."""

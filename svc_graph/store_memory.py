@@ -8,6 +8,7 @@ from google.protobuf.message import Message
 
 from svc_graph.domain import WHOLE, Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
+from svc_graph.packed import PackedPage, packed
 from svc_graph.stances import Ties
 from svc_graph.stances_memory import MemoryStances
 
@@ -73,6 +74,12 @@ class MemoryGraphStore(MemoryStances):
             return []
         ids = sorted(edge.pair.follower_id for edge in self._followers(followee_id))
         return [one for one in ids if after is None or one > after][:limit]
+
+    async def packed_page(
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+    ) -> PackedPage:
+        """See GraphStore."""
+        return packed(await self.follower_page(followee_id, shard, after, limit + 1), limit)
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """See GraphStore."""

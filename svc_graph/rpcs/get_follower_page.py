@@ -1,4 +1,4 @@
-"""GetFollowerPage: followers of an account for fan-out, fresh."""
+"""GetFollowerPage: followers of an account for fan-out, as of the call."""
 
 import uuid
 
@@ -10,9 +10,8 @@ from svc_graph.domain import Shard
 
 
 async def get_follower_page(request: GetFollowerPageRequest, _: Caller, deps: Deps) -> GetFollowerPageResponse:
-    """One page of one partition of followers, packed, ascending. Read fresh: who followed before the call is in it."""
+    """One page of one partition of followers, packed, ascending: who followed before the call is in it, kept page or not."""
     shard = Shard(request.shard.level, request.shard.bucket)
     after = uuid.UUID(bytes=request.after) if request.after else None
-    found = await deps.store.follower_page(uuid.UUID(bytes=request.user_id), shard, after, request.limit + 1)
-    packed = b"".join(follower_id.bytes for follower_id in found[: request.limit])
-    return GetFollowerPageResponse(follower_ids=packed, has_more=len(found) > request.limit)
+    page = await deps.store.packed_page(uuid.UUID(bytes=request.user_id), shard, after, request.limit)
+    return GetFollowerPageResponse(follower_ids=page.follower_ids, has_more=page.has_more)

@@ -30,7 +30,9 @@ async def one(cql: Cql) -> One:
 
 
 def repair_of(one: One, cql: Cql, settled_s: float = 0) -> Repair:
-    return Repair(CqlMirrors(cql, one.levels), one.store, CLOCK, rows_a_second=10**6, settled_s=settled_s)
+    return Repair(
+        CqlMirrors(cql, one.levels, one.store.stamps), one.store, CLOCK, rows_a_second=10**6, settled_s=settled_s
+    )
 
 
 async def everything(cql: Cql) -> dict[str, list[tuple[object, ...]]]:
@@ -146,7 +148,7 @@ async def test_a_pass_takes_its_time(cql: Cql, one: One) -> None:
         await change(one, cql, alice, other, following=True)
     loop = asyncio.get_running_loop()
     begun = loop.time()
-    await Repair(CqlMirrors(cql, one.levels), one.store, CLOCK, rows_a_second=100, settled_s=0).walk()
+    await Repair(CqlMirrors(cql, one.levels, one.store.stamps), one.store, CLOCK, rows_a_second=100, settled_s=0).walk()
     # Twenty follows with a row in each of three mirrors.
     assert loop.time() - begun >= 4 * 20 / 100
 

@@ -1,0 +1,18 @@
+"""Pages of followers as the contract carries them: ids without separators; no I/O here."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PackedPage:
+    """Followers in ascending order, 16 bytes each, and whether more come after them."""
+
+    follower_ids: bytes
+    has_more: bool
+
+
+def packed(found: Sequence[uuid.UUID], limit: int) -> PackedPage:
+    """A page of what was found for one more than the page takes."""
+    return PackedPage(b"".join([one.bytes for one in found[:limit]]), len(found) > limit)
