@@ -239,6 +239,22 @@ class Person:
             yield stream
 
 
+@asynccontextmanager
+async def elsewhere(person: Person, url: str) -> AsyncIterator[Person]:
+    """The same person at the other edge."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+        there = Person(
+            client,
+            {
+                "user": {"user_id": person.user_id, "username": person.username},
+                "access_token": person.token,
+                "refresh_token": "",
+            },
+            "",
+        )
+        yield there
+
+
 class Stream:
     """An open stream."""
 

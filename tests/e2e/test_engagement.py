@@ -1,53 +1,11 @@
 """Likes, bookmarks and counts through two edges on real processes: at once for who acts, within the flush for everybody else."""
 
-import asyncio
-import contextlib
 import json
-import os
-import sys
-from collections.abc import AsyncIterator
 from typing import Any
 
-import httpx
-import pytest_asyncio
-
-from stack.ports import pick_free
-from tests.e2e.aviary import Aviary, Person, answers, until_async
+from tests.e2e.aviary import Aviary, Person, elsewhere, until_async
 
 COUNTS = ("likes_count", "retweets_count", "replies_count", "quote_tweets_count")
-
-
-@pytest_asyncio.fixture(scope="module")
-async def other(aviary: Aviary) -> AsyncIterator[str]:
-    """Where a second edge process of the same stack listens."""
-    grpc, metrics, http = pick_free(3)
-    ports = {"AVIARY_EDGE_PORT": grpc, "AVIARY_EDGE_METRICS_PORT": metrics, "AVIARY_HTTP_PORT": http}
-    environment = {**os.environ, **aviary.running.environment(), **{name: str(port) for name, port in ports.items()}}
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "edge.server", env=environment)
-    url = f"http://127.0.0.1:{http}"
-    try:
-        async with httpx.AsyncClient() as client:
-            await until_async(lambda: answers(client, f"{url}/readyz"), "the other edge did not become ready")
-        yield url
-    finally:
-        process.terminate()
-        await process.wait()
-
-
-@contextlib.asynccontextmanager
-async def elsewhere(person: Person, url: str) -> AsyncIterator[Person]:
-    """The same person at the other edge."""
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
-        there = Person(
-            client,
-            {
-                "user": {"user_id": person.user_id, "username": person.username},
-                "access_token": person.token,
-                "refresh_token": "",
-            },
-            "",
-        )
-        yield there
 
 
 async def shown(person: Person, tweet: str) -> tuple[int, bool, bool]:
