@@ -322,6 +322,18 @@ async def test_a_name_claimed_by_a_rename_that_died_is_free_after_ten_minutes_an
     assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
 
 
+async def test_the_next_try_goes_on_although_its_clock_is_behind(world: World, alice: Person) -> None:
+    """It writes above what the first try may have left in a queue, or neither it nor a fence would win over that."""
+    faults = world.deps.faults
+    world.change(faults=CallAt("user.rename.after_holds", die))
+    await failure(alice.update(username="carol"))
+    world.change(faults=faults)
+    (tried,) = (await world.store.claims([username_key("carol")])).values()
+    world.clock.ms -= 500
+    changed = await alice.update(username="carol")
+    assert changed.updated_at.ToMicroseconds() > tried.written_us + 1
+
+
 @pytest.mark.parametrize("point", ["user.change.after_batch", "user.change.before_answer"])
 async def test_a_rename_that_dies_after_the_row_is_done(world: World, alice: Person, point: str) -> None:
     faults = world.deps.faults
