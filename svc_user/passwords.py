@@ -43,11 +43,11 @@ class Passwords:
         self._room = threading.BoundedSemaphore(threads + waiting)
         self._nobodys = hasher.hash(secrets.token_hex())
 
-    def ensure_uncommon(self, password: str) -> None:
-        """Raise PasswordTooCommon for a password, in any case, that everybody tries first."""
+    def ensure_uncommon(self, password: str, field: str = "password") -> None:
+        """Raise PasswordTooCommon, naming the field, for a password, in any case, that everybody tries first."""
         if password.lower() in self._common:
             text = "is among the most common passwords"
-            raise PasswordTooCommon(f"the password {text}", fields=[FieldProblem("password", text)])
+            raise PasswordTooCommon(f"the password {text}", fields=[FieldProblem(field, text)])
 
     async def hash(self, password: str) -> str:
         """The hash to store, salt and parameters included. Raises TooManyLogins."""

@@ -72,7 +72,8 @@ async def test_a_wrong_password_is_forbidden_and_changes_nothing(world: World) -
 
 async def test_a_common_password_is_refused(world: World) -> None:
     here = await world.register("alice")
-    assert (await failure(change(world, owner(here), new="Password123"))).reason == "PASSWORD_TOO_COMMON"
+    error = await failure(change(world, owner(here), new="Password123"))
+    assert (error.reason, [problem.field for problem in error.fields]) == ("PASSWORD_TOO_COMMON", ["new_password"])
     assert await log_in(world)
 
 
