@@ -1,11 +1,14 @@
 """Fan-out and backfill: who gets a tweet, once, whatever comes twice or breaks off in the middle."""
 
 import pytest
+from aviary.graph.v1.graph_pb2 import FollowerShard
 from aviary.timeline.v1.events_pb2 import FanoutChunk
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
 from runtime.ids import split_ids
+from svc_timeline import metrics
 from svc_timeline.domain import LAST_ID, NO_ID, Span
+from svc_timeline.events import first_chunk
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 from tests.unit.svc_timeline.world import DAY_MS, Crash, MemoryWorld, newest_first
 
@@ -54,6 +57,18 @@ async def test_every_shard_of_the_followers_is_delivered_to(world: MemoryWorld) 
     tweet = await world.post(author)
     await world.settle()
     await ensure_delivered(world, [tweet], [*readers, author])
+
+
+async def test_the_author_of_many_shards_gets_an_own_tweet_from_one_of_them(world: MemoryWorld) -> None:
+    """A window takes a few hundred arrivals: thousands of the same would push all others out of it."""
+    author, _ = await followed(world, 20)
+    world.graph.shards = 4
+    before = metrics.DELIVERIES._value.get()
+    tweet = world.tweet(author)
+    for bucket in range(4):
+        await deliver_chunk(first_chunk(tweet, FollowerShard(level=0, bucket=bucket)), world.deps)
+    await world.settle()
+    assert metrics.DELIVERIES._value.get() == before + 20 + 1
 
 
 async def test_somebody_who_does_not_follow_gets_nothing(world: MemoryWorld) -> None:
