@@ -7,10 +7,12 @@ import grpc
 from aviary.graph.v1 import events_pb2, graph_pb2
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
 from grpc import aio
+from prometheus_client import Counter
 
 from flights import Flights
 from relations.snapshot import EVERYTHING, Change, Sight, Snapshot
 from runtime import telemetry
+from runtime.bus import Bus, Stop
 from runtime.ids import Clock
 from signals.epochs import Epochs
 
@@ -24,6 +26,8 @@ AWAY_S = 600.0
 _PAIRS_AT_ONCE = 100
 _NEVER = -1
 _DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+OLD = Counter("aviary_relations_old_total", "Times that an old snapshot served because svc_graph did not answer.")
 
 log = telemetry.logger(__name__)
 
@@ -101,6 +105,7 @@ class Relations:
                 raise
             if self._now() - old.read_at > AWAY_S:
                 raise
+            OLD.inc()
             log.warning("relations_are_old")
             return old.snapshot
 
@@ -205,3 +210,18 @@ class Relations:
         dropped = self._kept.pop(viewer, None)
         if dropped is not None:
             self._held -= dropped.size
+
+
+async def listen(relations: Relations, bus: Bus) -> Stop:
+    """Let snapshots hear what changes; without it they are right too, but ask more. Await the result to stop."""
+    stops = [
+        await bus.listen(events_pb2.RelationSignal, relations.heard),
+        await bus.listen(events_pb2.FollowSet, relations.announced_follow),
+        await bus.listen(events_pb2.BlockSet, relations.announced_block),
+    ]
+
+    async def stop() -> None:
+        for each in stops:
+            await each()
+
+    return stop

@@ -29,6 +29,7 @@ from simulation.loop import SimulatedLoop, pause
 from simulation.mesh import Mesh
 from simulation.network import Wire
 from simulation.node import MESH_KEY, SkewedClock
+from simulation.stands import VISIBLE_FOR_S, Stand, excuses
 from simulation.tally import Tally
 from simulation.truth import Posted, Tie, Truth
 
@@ -92,17 +93,18 @@ class Person:
         while len(self._crowd.people) < 2:
             await pause(0.1)
         choices = (
-            (0.31, self.read_page),
-            (0.37, self.read_home),
-            (0.43, self.read_author),
-            (0.49, self.read_profile),
-            (0.57, self.like),
-            (0.61, self.unlike),
-            (0.62, self.change_mind),
-            (0.79, self.post),
-            (0.83, self.delete),
-            (0.91, self.follow),
-            (0.95, self.unfollow),
+            (0.28, self.read_page),
+            (0.34, self.read_home),
+            (0.40, self.read_author),
+            (0.46, self.read_profile),
+            (0.54, self.like),
+            (0.58, self.unlike),
+            (0.59, self.change_mind),
+            (0.75, self.post),
+            (0.79, self.delete),
+            (0.85, self.follow),
+            (0.88, self.unfollow),
+            (0.95, self.take_a_stand),
             (0.98, self.read_tweet),
             (1.01, self.read_following),
         )
@@ -175,13 +177,16 @@ class Person:
     async def read_page(self) -> None:
         """The newest page of the own home."""
         limit = 1 + int(self._dice.roll() * 12)
+        before = excuses()
         answer, ids, began_at = await self._home(limit, None)
+        if before == excuses():
+            self._truth.see_authors(self.user_id, ids, began_at, "home", mutes=True)
         self._truth.see_home(self.user_id, ids, began_at, answer.has_more)
 
     async def read_home(self) -> None:
         """The whole own home, in pages of changing size."""
         shown: list[bytes] = []
-        first_at, max_id = self._now(), None
+        first_at, max_id, before = self._now(), None, excuses()
         for _ in range(200):
             answer, ids, began_at = await self._home(2 + int(self._dice.roll() * 40), max_id)
             first_at = began_at if max_id is None else first_at
@@ -189,6 +194,8 @@ class Person:
             max_id = answer.next_max_id or None
             if max_id is None:
                 break
+        if before == excuses():
+            self._truth.see_authors(self.user_id, shown, first_at, "home", mutes=True)
         self._truth.see_home(self.user_id, shown, first_at, False)
 
     async def read_profile(self) -> None:
@@ -225,11 +232,11 @@ class Person:
         await asyncio.gather(self._set_like(tweet_id, True), self._set_like(tweet_id, False))
         return await self._set_like(tweet_id, self._dice.roll() < 0.5)
 
-    async def read_author(self) -> None:
+    async def read_author(self, whom: "Person | None" = None) -> None:
         """Somebody's tweets, in pages."""
-        author = self._somebody()
+        author = whom or self._somebody()
         shown: list[bytes] = []
-        first_at, max_id, limit = self._now(), None, 3 + int(self._dice.roll() * 20)
+        first_at, max_id, limit, before = self._now(), None, 3 + int(self._dice.roll() * 20), excuses()
         for _ in range(200):
             request = view_pb2.GetUserTimelineRequest(
                 user_id=str(uuid.UUID(bytes=author.user_id)), limit=limit, max_id=max_id
@@ -244,7 +251,9 @@ class Person:
             if max_id is None:
                 break
         self._crowd.history.note(self.name, "sees of", author.user_id, shown)
-        self._truth.see_author(self.user_id, author.user_id, shown, first_at)
+        if before == excuses():
+            self._truth.see_authors(self.user_id, shown, first_at, "author timeline", mutes=False)
+            self._truth.see_author(self.user_id, author.user_id, shown, first_at)
 
     async def read_tweet(self) -> None:
         """One tweet by its id."""
@@ -253,7 +262,7 @@ class Person:
             return await self.read_page()
         tweet = every[int(self._dice.roll() * len(every))]
         request = view_pb2.GetTweetRequest(tweet_id=str(uuid.UUID(bytes=tweet.tweet_id)))
-        began_at = self._now()
+        began_at, before = self._now(), excuses()
         try:
             answer, began_at = await self._ask(
                 "read tweet", tweet.tweet_id, partial(self._crowd.views.GetTweet, request)
@@ -262,15 +271,18 @@ class Person:
         except Refused as refused:
             if refused.reason != "TWEET_NOT_FOUND":
                 raise
-            self._truth.see_tweet(self.user_id, tweet, False, began_at)
+            found = False
         else:
-            self._truth.see_tweet(self.user_id, tweet, True, began_at)
+            found = True
+        if before == excuses():
+            self._truth.see_authors(self.user_id, [tweet.tweet_id] * found, began_at, "tweet", mutes=False)
+            self._truth.see_tweet(self.user_id, tweet, found, began_at)
         return None
 
     async def read_following(self) -> None:
         """The own list of followees, in pages."""
         shown: list[bytes] = []
-        cursor = None
+        cursor, first_at, before = None, self._now(), excuses()
         while True:
             request = view_pb2.ListFollowingRequest(
                 user_id=str(uuid.UUID(bytes=self.user_id)), limit=1 + int(self._dice.roll() * 5), cursor=cursor
@@ -280,7 +292,8 @@ class Person:
             cursor = answer.next_cursor or None
             if cursor is None:
                 break
-        self._truth.see_following(self.user_id, shown)
+        if before == excuses():
+            self._truth.see_following(self.user_id, shown, first_at)
 
     async def _tie(self, following: bool) -> None:
         whom = self._somebody()
@@ -290,23 +303,54 @@ class Person:
         text = str(uuid.UUID(bytes=whom.user_id))
         if following:
             follow = graph_pb2.FollowRequest(followee_id=text)
-            await self._ask("follow", whom.user_id, partial(self._crowd.graph.Follow, follow))
+            try:
+                await self._ask("follow", whom.user_id, partial(self._crowd.graph.Follow, follow))
+            except Refused as refused:
+                if not self._truth.stands.explain(refused.reason, self.user_id, whom.user_id, tie.began_at):
+                    raise
+                tie.following = False
         else:
             unfollow = graph_pb2.UnfollowRequest(followee_id=text)
             await self._ask("unfollow", whom.user_id, partial(self._crowd.graph.Unfollow, unfollow))
-        tie.done_at = self._now()
+        self._truth.tied(tie, self.user_id, whom.user_id, self._now())
+        return None
+
+    async def take_a_stand(self) -> None:
+        """Block or mute somebody, or no longer: sooner or later all is well again."""
+        whom = self._somebody()
+        if whom is self:
+            return await self.read_page()
+        blocks = self._dice.roll() < 0.6
+        kept = self._truth.stands.blocks if blocks else self._truth.stands.mutes
+        before, graph = kept.get((self.user_id, whom.user_id)), self._crowd.graph
+        stands = not (before is not None and before.stands)
+        kept[self.user_id, whom.user_id] = stand = Stand(stands, self._now())
+        rpcs: Any = (
+            (("block", graph.Block, graph_pb2.BlockRequest), ("unblock", graph.Unblock, graph_pb2.UnblockRequest)),
+            (("mute", graph.Mute, graph_pb2.MuteRequest), ("unmute", graph.Unmute, graph_pb2.UnmuteRequest)),
+        )
+        what, rpc, request = rpcs[not blocks][not stands]
+        await self._ask(what, whom.user_id, partial(rpc, request(user_id=str(uuid.UUID(bytes=whom.user_id)))))
+        stand.done_at = self._now()
+        if blocks and stands:
+            self._truth.parted(self.user_id, whom.user_id, stand.done_at)
+        if self._dice.roll() < 0.5:
+            await pause(VISIBLE_FOR_S * 1.1)
+            await self.read_author(whom)
         return None
 
     async def _set_like(self, tweet_id: bytes, liked: bool) -> None:
         wish = self._crowd.tally.wants(self.user_id, tweet_id, liked)
-        text, stub = str(uuid.UUID(bytes=tweet_id)), self._crowd.engagement
+        text, stub, began_at = str(uuid.UUID(bytes=tweet_id)), self._crowd.engagement, self._now()
         try:
             if liked:
                 await self._ask("like", tweet_id, partial(stub.Like, engage_pb2.LikeRequest(tweet_id=text)))
             else:
                 await self._ask("unlike", tweet_id, partial(stub.Unlike, engage_pb2.UnlikeRequest(tweet_id=text)))
         except Refused as refused:
-            if refused.reason != "TWEET_NOT_FOUND" or self._truth.tweets[tweet_id].deleting_at is None:
+            tweet = self._truth.tweets[tweet_id]
+            blocked = self._truth.stands.explain(refused.reason, self.user_id, tweet.author, began_at)
+            if not blocked and (refused.reason != "TWEET_NOT_FOUND" or tweet.deleting_at is None):
                 raise
             wish.certain = False
         else:

@@ -192,12 +192,15 @@ class World:
         self._judge_tweets(authored)
         follows_of = {reader: await facts.follows(reader) for reader in sorted(truth.names)}
         for reader, follows in follows_of.items():
+            truth.settle(reader, set(follows))
             if set(follows) != truth.followees(reader):
                 truth.breaks("follows are not what they were made", reader, *follows)
         turns = ("from the window", "from the store") if self.dice.roll() < _BOTH_TURNS else ("from the window",)
         for turn in turns:
             for reader, follows in follows_of.items():
-                expected = expected_home(reader, follows, authored, bounds, settled_after_follow_ms=0)
+                muted = truth.stands.muted_by(reader)
+                shown = {who: since for who, since in follows.items() if who not in muted}
+                expected = expected_home(reader, shown, authored, bounds, settled_after_follow_ms=0)
                 for problem in judge(truth.names[reader], await facts.home(reader), expected):
                     truth.breaks(f"home {turn}: {problem.kind}", reader, problem.tweet_id)
             await self._judge_counts(facts, turn)
