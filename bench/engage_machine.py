@@ -19,9 +19,9 @@ from runtime.bus.envelope import PARTITIONS
 from runtime.cql import Cql
 from runtime.ids import SystemClock
 from svc_engage.cache.memory import MemoryCountCache
-from svc_engage.counting import Machine, Teller
+from svc_engage.counting import Machine, Rounds, Teller
 from svc_engage.counting.changes import LOGS
-from svc_engage.counting.sums import apply
+from svc_engage.counting.sums import Summing
 from svc_engage.domain.levels import Levels
 from svc_engage.store import EngageStore
 from svc_engage.store_cql import SCHEMA, CqlEngageStore
@@ -83,7 +83,9 @@ def _summed(events: list[LikeSet]) -> float:
     for first in range(0, len(payloads), _BATCH):
         some = enumerate(payloads[first : first + _BATCH], start=first + 1)
         changes = [_LIKES.change_of(Item(LikeSet.FromString(payload), place, place)) for place, payload in some]
-        apply(changes, first + _BATCH, {}, {}, levels)
+        summing = Summing({}, {}, levels)
+        summing.add(changes)
+        summing.sums(first + _BATCH)
     return (time.process_time() - begun) * 1e6 / len(payloads)
 
 
@@ -103,7 +105,8 @@ async def _bare(bus: NatsBus, events: int) -> float:
 async def _counted(bus: NatsBus, name: str, store: EngageStore, ends: Mapping[int, int], events: int) -> float:
     """Of an owner of everything who begins with the first event; taking the partitions over is a small part of it."""
     clock = SystemClock()
-    machine = Machine(replace(_LIKES, durable=f"bench-{name}"), store, Teller(MemoryCountCache(clock), bus), clock)
+    rounds = Rounds(store, Teller(MemoryCountCache(clock), bus), clock)
+    machine = Machine(replace(_LIKES, durable=f"bench-{name}"), store, rounds)
     task = asyncio.create_task(OrderedConsumer(bus, NatsSource(bus), machine).run())
 
     def all_counted() -> bool:
@@ -116,5 +119,5 @@ async def _counted(bus: NatsBus, name: str, store: EngageStore, ends: Mapping[in
     used = time.process_time() - begun
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await machine.close()
+    await rounds.close()
     return used * 1e6 / events

@@ -13,6 +13,7 @@ from runtime.bus.envelope import PARTITIONS
 from runtime.ids import Clock
 from simulation.servers import RemoteTable, events_of
 from svc_engage.domain.relations import Count, Kind, Subject
+from svc_engage.store import Position
 from svc_engage.store_memory import MemoryEngageStore
 from svc_timeline.config import Limits
 from svc_timeline.windows_memory import MemoryWindows
@@ -176,9 +177,8 @@ class _Hurried:
 
     async def put_counts(self, counts: Mapping[Subject, Count], repaired: bool = False) -> None:
         for (subject_id, kind), count in counts.items():
-            await self._store.put_position(
-                _DURABLE_OF.get(kind, "engage-follows"), crc32(subject_id) % PARTITIONS, count.as_of
-            )
+            durable = _DURABLE_OF.get(kind, "engage-follows")
+            await self._store.put_positions([Position(durable, crc32(subject_id) % PARTITIONS, count.as_of)])
         await self._store.put_counts(counts, repaired)
 
 

@@ -25,14 +25,14 @@ from statuses import Statuses
 from svc_engage.cache.memory import MemoryCountCache
 from svc_engage.deps import Deps
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.marks import Mark, MarkKind
+from svc_engage.domain.marks import LikeSetting, Mark, MarkKind
 from svc_engage.domain.relations import Count, Subject
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
-from svc_engage.store import Counted
+from svc_engage.store import Counted, Position
 from svc_engage.store_memory import MemoryEngageStore
 from svc_engage.workers import Counting
 
@@ -112,6 +112,16 @@ class RemoteEngageStore(Remote):
         """See EngageStore."""
         for some in self._parts(rows):
             await self._reach("put_counted", self._effect(self._there.put_counted, (some,), {}))
+
+    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore."""
+        for some in self._parts(likes):
+            await self._reach("set_likes", self._effect(self._there.set_likes, (some,), {}))
+
+    async def put_positions(self, positions: Sequence[Position]) -> None:
+        """See EngageStore."""
+        for some in self._parts(positions):
+            await self._reach("put_positions", self._effect(self._there.put_positions, (some,), {}))
 
     def _parts(self, items: Sequence[Any]) -> Sequence[Sequence[Any]]:
         if len(items) < 2 or self._dice.roll() >= _IN_PARTS:

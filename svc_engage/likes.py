@@ -3,9 +3,9 @@
 import asyncio
 
 from readers.recent import LIKE, LIKING, OwnLike
+from svc_engage.cache import Glance
 from svc_engage.deps import Deps
 from svc_engage.domain.marks import LikeState, Mark, MarkKind
-from svc_engage.domain.relations import NOTHING, Kind, Subject
 from svc_engage.events import like_set, like_state
 
 
@@ -16,7 +16,7 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     log it counts, also when storing fails here: then the owner of the partition writes the rows.
     """
     author_id = await deps.tweets.author_of(tweet_id)
-    before, level = await _read(tweet_id, user_id, deps)
+    glance, before, level = await _read(tweet_id, user_id, deps)
     event = like_set(
         event_id=deps.ids.next(),
         tweet_id=tweet_id,
@@ -28,31 +28,34 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     )
     (place,) = await deps.bus.publish(event)
     deps.faults.at("engage.like.after_publish")
-    await _store(like_state(event, place), before, deps)
-    # As any read of the user's shows it from now on.
-    seen = await deps.reads.tweets(user_id, [tweet_id])
-    return seen.counts[0][0]
+    own = await _store(like_state(event, place), before, deps)
+    # As any read of the user's shows it from now on; what was seen before, and what was done since, tell it in all but rare cases.
+    shown = deps.reads.likes_with(glance, own, before)
+    if shown is None:
+        shown = (await deps.reads.tweets(user_id, [tweet_id])).counts[0][0]
+    return shown
 
 
-async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Mark, int]:
-    """The stored state, and how far the rows of the tweet's likes are split.
+async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | None, Mark, int]:
+    """What the cache says, the stored state, and how far the rows of the tweet's likes are split; all at once.
 
     Meanwhile it is recorded that a like begins. Should this process die after announcing it, the next try does not know that it
-    followed it; readers then see one beginning too many.
+    followed it; readers then see one beginning too many. The cache is asked before, so that this one is not taken for another.
     """
-    subject = Subject(tweet_id, Kind.LIKES)
     async with asyncio.TaskGroup() as reads:
-        before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
-        counts = reads.create_task(deps.store.counts([subject]))
+        glance = reads.create_task(deps.reads.before_like(user_id, tweet_id))
         reads.create_task(deps.recent.record(user_id, LIKING, tweet_id))
-    return before.result(), counts.result().get(subject, NOTHING).level
+        before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
+        level = reads.create_task(deps.reads.level(tweet_id))
+    return glance.result(), before.result(), level.result()
 
 
-async def _store(like: LikeState, before: Mark, deps: Deps) -> None:
+async def _store(like: LikeState, before: Mark, deps: Deps) -> OwnLike:
     delta = int(like.liked) - int(before.present)
     await deps.store.set_like(like, before, delta)
     deps.faults.at("engage.like.after_rows")
-    recent = OwnLike(like.tweet_id, like.liked, delta, like.at, before.at).packed()
+    own = OwnLike(like.tweet_id, like.liked, delta, like.at, before.at)
     async with asyncio.TaskGroup() as notes:
         notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(before, delta)))
-        notes.create_task(deps.recent.record(like.user_id, LIKE, recent))
+        notes.create_task(deps.recent.record(like.user_id, LIKE, own.packed()))
+    return own

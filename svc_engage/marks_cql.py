@@ -13,6 +13,7 @@ from runtime.telemetry import logger
 from svc_engage.domain.levels import shard_of
 from svc_engage.domain.marks import (
     UNMARKED,
+    LikeSetting,
     LikeState,
     Listed,
     Mark,
@@ -135,19 +136,30 @@ class CqlMarks:
         return found, year_begins(this_year - 1)
 
     async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
-        """See EngageStore. Repeated while nobody acknowledged it: repeating writes the same cells."""
-        if before.at > like.at:
-            return
-        mark = like.mark(before, delta)
-        pair = (like.user_id, MarkKind.LIKE, like.tweet_id)
-        lists = [*self._list_writes(*pair, before, mark), *self._liker_writes(like, before, mark)]
-        tweet, user = uuid.UUID(bytes=like.tweet_id), uuid.UUID(bytes=like.user_id)
-        edge = (tweet, Kind.LIKES, shard_of(like.level, like.user_id), user, mark.present, mark.at, mark.since, mark.at)
+        """See EngageStore."""
+        await self.set_likes([LikeSetting(like, before, delta)])
+
+    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore. Two requests, however many likes; repeated while nobody acknowledged it: repeating writes the same cells."""
+        first, marks, edges = list[Write](), list[Write](), list[Write]()
+        for like, before, delta in likes:
+            if before.at > like.at:
+                continue
+            mark = like.mark(before, delta)
+            pair = (like.user_id, MarkKind.LIKE, like.tweet_id)
+            first += self._liker_writes(like, before, mark)
+            first += self._list_writes(*pair, before, mark)
+            # A row of a list and the state that it shows are one partition in all but the first days of a year: written at once.
+            listed_ms = mark.marked_ms if mark.present else before.marked_ms
+            together = year_of_ms(listed_ms) == year_of(like.tweet_id)
+            (first if together else marks).append(self._mark_write(*pair, mark))
+            tweet, user = uuid.UUID(bytes=like.tweet_id), uuid.UUID(bytes=like.user_id)
+            shard = shard_of(like.level, like.user_id)
+            edges.append((self._put_edge, (tweet, Kind.LIKES, shard, user, mark.present, mark.at, mark.since, mark.at)))
 
         async def write() -> None:
-            await asyncio.gather(*(self._cql.execute(statement, values) for statement, values in lists))
-            await self._cql.execute(*self._mark_write(*pair, mark))
-            await self._cql.execute(self._put_edge, edge)
+            for writes in filter(None, (first, marks, edges)):
+                await self._cql.write_all(writes)
 
         await until_acknowledged(write, ACKNOWLEDGED_WITHIN_S)
 

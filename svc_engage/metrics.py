@@ -5,7 +5,7 @@ from prometheus_client import Counter, Gauge, Histogram
 from runtime.telemetry import SECONDS
 
 FLUSHES = Counter(
-    "aviary_engage_flushes_total", "Batches of a partition that were counted, or are tried again.", ["outcome"]
+    "aviary_engage_flushes_total", "Batches of partitions that were counted, or are tried again.", ["outcome"]
 )
 COUNT_WRITES = Counter("aviary_engage_count_writes_total", "Counts written to the store.", ["kind"])
 ROW_WRITES = Counter("aviary_engage_row_writes_total", "Rows marked as counted.", ["kind"])

@@ -8,13 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from readers.recent import OwnLike
 from runtime.bus.envelope import partition_of
 from runtime.errors import Unavailable
 from svc_engage import metrics
 from svc_engage.cache import CountCache, Glance, Marks
 from svc_engage.counting.changes import LOGS
 from svc_engage.domain.families import NOBODY_COUNTED, Family, Slots, is_whole, later, unknown
-from svc_engage.domain.marks import UNMARKED, MarkKind
+from svc_engage.domain.marks import UNMARKED, Mark, MarkKind
 from svc_engage.domain.overlay import (
     UNTOUCHED,
     Both,
@@ -24,6 +25,7 @@ from svc_engage.domain.overlay import (
     later_of,
     latest,
     missing_in,
+    with_like,
     with_mark,
 )
 from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject
@@ -33,6 +35,8 @@ from svc_engage.store import EngageStore
 # Between the writing of counts and of their rows lie some milliseconds, unless an owner died just then.
 _ATTEMPTS = 5
 _PAUSE_S = 0.01
+_LEVEL_S = 1.0
+_LEVELS_KEPT = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Reads:
         self._store = store
         self._cache = cache
         self._builds = builds
+        self._levels: dict[bytes, tuple[int, float]] = {}
 
     async def tweets(self, viewer_id: bytes, tweet_ids: Sequence[bytes]) -> TweetsSeen:
         """Counts and flags of different tweets; without a viewer no flags.
@@ -80,6 +85,35 @@ class Reads:
             pairs = zip(tweet_ids, counts, strict=True)
             counts = [(shown.get(Subject(one, Kind.LIKES), slots[0]), *slots[1:]) for one, slots in pairs]
         return TweetsSeen(counts, likes, bookmarks)
+
+    async def before_like(self, user_id: bytes, tweet_id: bytes) -> Glance | None:
+        """What the cache knows before a like is announced, for `likes_with`; None while it is away."""
+        glance, reachable = await self._look(Family.TWEET, user_id, [tweet_id])
+        return glance if reachable else None
+
+    def likes_with(self, glance: Glance | None, own: OwnLike, before: Mark) -> int | None:
+        """How many like the tweet, as `tweets` tells it once `own` is recorded; None when that has to be read.
+
+        A like of the same pair that the count in the glance holds and `before` does not is in the glance, too, at least as begun.
+        """
+        slots = glance.counts[0] if glance is not None else None
+        if glance is None or slots is None or not slots[1]:
+            return None
+        mine = with_mark(with_like(glance.recent, own), Stated(before.present, before.at))
+        lacks = missing_in(slots[1], mine)
+        return None if lacks is None else max(0, slots[0] + lacks)
+
+    async def level(self, tweet_id: bytes) -> int:
+        """How far the rows of a tweet's likes are split, or were within the last second: counts are no newer, and levels never fall."""
+        now = asyncio.get_running_loop().time()
+        level, until = self._levels.get(tweet_id, (0, now))
+        if until <= now:
+            subject = Subject(tweet_id, Kind.LIKES)
+            level = (await self._store.counts([subject])).get(subject, NOTHING).level
+            if len(self._levels) >= _LEVELS_KEPT:
+                self._levels.clear()
+            self._levels[tweet_id] = level, now + _LEVEL_S
+        return level
 
     async def users(self, viewer_id: bytes, user_ids: Sequence[bytes]) -> Sequence[Slots]:
         """Counts of different users, in their order. The viewer's own follows and tweets of the last minute are in them."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from svc_engage.domain.marks import LikeState, Listed, Mark, MarkKind, Placed, PlacedLiker
+from svc_engage.domain.marks import LikeSetting, LikeState, Listed, Mark, MarkKind, Placed, PlacedLiker
 from svc_engage.domain.relations import Count, Row, Subject
 
 
@@ -15,6 +15,14 @@ class Counted(NamedTuple):
     level: int
     """At which the row is written: that of the subject."""
     row: Row
+
+
+class Position(NamedTuple):
+    """How far a partition is counted."""
+
+    durable: str
+    partition: int
+    place: int
 
 
 class EngageStore(Protocol):
@@ -55,8 +63,8 @@ class EngageStore(Protocol):
     async def positions(self, durable: str) -> dict[int, int]:
         """The positions of all partitions that have one."""
 
-    async def put_position(self, durable: str, partition: int, place: int) -> None:
-        """Store a position. A greater one stays as it is."""
+    async def put_positions(self, positions: Collection[Position]) -> None:
+        """Store how far partitions are counted. A greater position stays as it is. Some may be stored."""
 
     # Marks; requests, and the owner for requests that did not come to it.
 
@@ -82,6 +90,9 @@ class EngageStore(Protocol):
         When two write the same state and read different ones before, the later beginning stays. `delta` is what the count
         changes by.
         """
+
+    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """As `set_like`, of different pairs, 25 at most. Some may be stored."""
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """Store a bookmark or its end, with its list, all or nothing. A later state (by `at`) stays. Different states only."""

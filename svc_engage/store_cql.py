@@ -14,7 +14,7 @@ from runtime.ids import Clock
 from svc_engage.domain.levels import shard_of
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.marks_cql import CqlMarks, parts
-from svc_engage.store import Counted
+from svc_engage.store import Counted, Position
 
 SCHEMA = Path(__file__).parent / "schema"
 
@@ -136,9 +136,9 @@ class CqlEngageStore(CqlMarks):
         """See EngageStore."""
         return dict(await self._cql.execute(self._positions, (durable,)))
 
-    async def put_position(self, durable: str, partition: int, place: int) -> None:
+    async def put_positions(self, positions: Collection[Position]) -> None:
         """See EngageStore."""
-        await self._cql.execute(self._put_position, (durable, partition, place, place))
+        await self._cql.write_rows(self._put_position, [(*one, one.place) for one in positions])
 
     async def _rows_of_one(self, subject: Subject, level: int, members: Collection[bytes]) -> dict[bytes, Row]:
         return (await self.rows({subject: members}, {subject: level}))[subject]

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from svc_engage.domain.marks import (
     UNMARKED,
+    LikeSetting,
     LikeState,
     Listed,
     Mark,
@@ -18,7 +19,7 @@ from svc_engage.domain.marks import (
     year_of_ms,
 )
 from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject
-from svc_engage.store import Counted
+from svc_engage.store import Counted, Position
 
 _UserMarks = dict[bytes, Mark]
 
@@ -66,10 +67,11 @@ class MemoryEngageStore:
         """See EngageStore."""
         return dict(self._positions[durable])
 
-    async def put_position(self, durable: str, partition: int, place: int) -> None:
+    async def put_positions(self, positions: Collection[Position]) -> None:
         """See EngageStore."""
-        known = self._positions[durable]
-        known[partition] = max(place, known.get(partition, 0))
+        for durable, partition, place in positions:
+            known = self._positions[durable]
+            known[partition] = max(place, known.get(partition, 0))
 
     async def mark(self, user_id: bytes, kind: MarkKind, tweet_id: bytes) -> Mark:
         """See EngageStore."""
@@ -101,6 +103,11 @@ class MemoryEngageStore:
         stored = at_levels.get(like.level, NEVER)
         if (mark.at, mark.since) >= (stored.at, stored.since):
             at_levels[like.level] = replace(stored, present=mark.present, at=mark.at, since=mark.since)
+
+    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore."""
+        for like, before, delta in likes:
+            await self.set_like(like, before, delta)
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """See EngageStore."""

@@ -9,7 +9,7 @@ from runtime.faults import Faults
 from runtime.ids import Clock
 from runtime.telemetry import logger
 from svc_engage.cache import CountCache
-from svc_engage.counting import Machine, Teller
+from svc_engage.counting import Machine, Rounds, Teller
 from svc_engage.counting.changes import LOGS
 from svc_engage.domain.levels import Levels
 from svc_engage.store import EngageStore
@@ -35,7 +35,8 @@ class Counting:
     ) -> None:
         """`source` says which partitions this process owns."""
         self.teller = Teller(cache, bus)
-        self.machines = [Machine(one, store, self.teller, clock, levels=levels, faults=faults) for one in LOGS]
+        self.rounds = Rounds(store, self.teller, clock, levels, faults)
+        self.machines = [Machine(one, store, self.rounds) for one in LOGS]
         self.consumers = [OrderedConsumer(bus, source, machine) for machine in self.machines]
 
     async def run(self) -> None:
@@ -61,8 +62,9 @@ class Counting:
     async def _finish(self) -> None:
         try:
             async with asyncio.timeout(_FINISH_S):
-                await asyncio.gather(*(machine.drain() for machine in self.machines))
+                await self.rounds.drain()
         except TimeoutError:
             log.warning("left_uncounted")
+        await self.rounds.close()
         for machine in self.machines:
             await machine.close()

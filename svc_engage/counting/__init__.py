@@ -5,6 +5,7 @@ How counts are stored and read is the store's matter; who owns a partition is th
 
 from svc_engage.counting.changes import Log
 from svc_engage.counting.machine import Machine
+from svc_engage.counting.rounds import Rounds
 from svc_engage.counting.telling import Teller
 
-__all__ = ["Log", "Machine", "Teller"]
+__all__ = ["Log", "Machine", "Rounds", "Teller"]

@@ -14,12 +14,10 @@ from ordered import Item
 from runtime.bus import Poison
 from runtime.bus.envelope import PARTITIONS
 from svc_engage.domain.marks import LikeState
-from svc_engage.domain.relations import Change, Kind, Subject
+from svc_engage.domain.relations import TWEET_CREATED, TWEET_DELETED, Change, Kind, Subject
 from svc_engage.events import like_state
 
 _ID_BYTES = 16
-_CREATED, _DELETED = 1, 2
-"""Versions of a tweet: a deletion is later than the creation, in whichever order they come."""
 
 ChangeOf = Callable[[Item], Change]
 
@@ -42,7 +40,7 @@ def tweet(item: Item) -> Change:
     """Of TweetCreated and TweetDeleted, which come in any order. Raises Poison."""
     event: TweetCreated | TweetDeleted = item.event
     created = isinstance(event, TweetCreated)
-    version = _CREATED if created else _DELETED
+    version = TWEET_CREATED if created else TWEET_DELETED
     return _change(event.author_id, Kind.TWEETS, event.tweet_id, created, version, item.place)
 
 

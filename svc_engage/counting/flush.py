@@ -1,114 +1,165 @@
 """Stores what a batch of changes comes to. The order of the writes is what makes a crash between any two of them harmless."""
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
 
 from prometheus_client import Counter as Metric
 
 from runtime.faults import Faults
 from svc_engage import metrics
-from svc_engage.counting.changes import Log
 from svc_engage.counting.memory import Memory, Told
-from svc_engage.counting.sums import Sums, apply, behind, members_of
+from svc_engage.counting.sums import Summing, Sums, behind, members_of
 from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
-from svc_engage.domain.marks import MarkKind
+from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
-from svc_engage.store import Counted, EngageStore
+from svc_engage.store import Counted, EngageStore, Position
 
-_LISTS_AT_ONCE = 32
+CHANGES_A_SLICE = 500
+"""So many are looked at in one turn of the loop, about 2 ms: it answers requests, too."""
+ROWS_A_SLICE = 100
+"""So many are written at once."""
+LIKES_A_SLICE = 25
+"""Of so many the lists are written at once: four rows each."""
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Work:
+    """The first changes of a partition's queue, up to the place `until`."""
+
+    memory: Memory
+    told: Sequence[Told]
+    until: int
+    sums: Sums = field(default_factory=lambda: Sums({}, {}, {}, set()))
+    """What they come to, once that is known."""
+
+
+class _Unlisted(NamedTuple):
+    """A like whose request did not come to all of its rows, and the row that is stored."""
+
+    like: LikeState
+    row: Row
 
 
 class Flush:
-    """Reads what a batch needs, sums it up, and writes."""
+    """Reads what a batch needs, sums it up, and writes; of all partitions that are due together."""
 
-    def __init__(self, log: Log, store: EngageStore, teller: Teller, levels: Levels, faults: Faults) -> None:
-        self._log = log
+    def __init__(self, store: EngageStore, teller: Teller, levels: Levels, faults: Faults) -> None:
         self._store = store
         self._teller = teller
         self._levels = levels
         self._faults = faults
 
-    async def store(self, memory: Memory, told: Sequence[Told], until: int) -> Sums:
-        """Count the first changes of a partition's queue, up to `until`. Raises Unavailable; then the same is to be done again.
+    async def store(self, works: Sequence[Work]) -> None:
+        """Count. Raises Unavailable; then the same is to be done again.
 
-        Counts come first: while they know their place, rows that lag behind are told from rows that do not. The position, which
-        comes last, is `store_position`: until it is stored everything is read again.
+        Counts come first: while they know their place, rows that lag behind are told from rows that do not. Positions, which
+        come last, are `store_positions`: until they are stored everything is read again.
         """
-        sums = await self._sum(memory, told, until)
-        if sums.further:
-            await self._store.put_counts(sums.further)
-            _note(metrics.COUNT_WRITES, sums.further)
+        await self._sum(works)
+        further = {subject: count for work in works for subject, count in work.sums.further.items()}
+        async for some in _slices(further.items(), ROWS_A_SLICE):
+            await self._store.put_counts(dict(some))
+        _note(metrics.COUNT_WRITES, further)
         self._faults.at("engage.count.after_counts")
-        if sums.counts:
-            # Also those that were stored before: who stored them may have broken off here.
-            await self._teller.tell(memory.partition, sums.counts)
+        # Also those that were stored before: who stored them may have broken off here.
+        await self._teller.tell([(work.memory.partition, work.sums.counts) for work in works if work.sums.counts])
         self._faults.at("engage.count.after_redis")
-        await self._list(told, sums)
-        rows = [
-            Counted(subject, member, sums.counts[subject].level, row)
-            for subject, members in sums.rows.items()
-            for member, row in members.items()
-        ]
-        if rows:
+        await self._list(works)
+        async for rows in _slices(_rows(works), ROWS_A_SLICE):
             await self._store.put_counted(rows)
             _note(metrics.ROW_WRITES, [row.subject for row in rows])
         self._faults.at("engage.count.after_rows")
-        return sums
 
-    async def store_position(self, partition: int, until: int) -> None:
+    async def store_positions(self, works: Sequence[Work]) -> None:
         """What is counted up to here need not be read again. Raises Unavailable."""
-        await self._store.put_position(self._log.durable, partition, until)
+        if works:
+            positions = [Position(one.memory.log.durable, one.memory.partition, one.until) for one in works]
+            await self._store.put_positions(positions)
+        for work in works:
+            work.memory.position = work.until
         self._faults.at("engage.count.after_position")
 
-    async def _sum(self, memory: Memory, told: Sequence[Told], until: int) -> Sums:
-        changes = [one.change for one in told]
-        wanted = members_of(changes)
+    async def _sum(self, works: Sequence[Work]) -> None:
+        wanted: dict[Subject, set[bytes]] = {}
+        counts: dict[Subject, Count] = {}
+        async for some in _slices(((work, one) for work in works for one in work.told), CHANGES_A_SLICE):
+            for subject, members in members_of(one.change for _, one in some).items():
+                wanted.setdefault(subject, set()).update(members)
         if not wanted:
-            return Sums({}, {}, {}, set())
-        counts: dict[Subject, Count] = {s: memory.kept[s] for s in wanted if s in memory.kept}
-        if unknown := [s for s in wanted if s not in counts]:
+            return
+        for work in works:
+            counts |= {subject: count for subject, count in work.memory.kept.items() if subject in wanted}
+        if unknown := wanted.keys() - counts.keys():
             counts |= await self._store.counts(unknown)
-        rows = await self._store.rows(wanted, {s: c.level for s, c in counts.items()})
+        rows = await self._store.rows(wanted, {subject: count.level for subject, count in counts.items()})
         if ahead := behind(counts, rows):
             # Another owner counted further; counts are stored before rows, so now they are at least as far.
             counts |= await self._store.counts(ahead)
-        sums = apply(changes, until, counts, rows, self._levels)
-        memory.saw(_before(rows, sums))
-        return sums
+        summings = {id(work): Summing(counts, rows, self._levels) for work in works}
+        async for some in _slices(((work, one) for work in works for one in work.told), CHANGES_A_SLICE):
+            for work, group in itertools.groupby(some, key=lambda pair: pair[0]):
+                summings[id(work)].add(one.change for _, one in group)
+        for work in works:
+            work.sums = summings[id(work)].sums(work.until)
+            work.memory.saw(_before(rows, work.sums))
 
-    async def _list(self, told: Sequence[Told], sums: Sums) -> None:
+    async def _list(self, works: Sequence[Work]) -> None:
         """Write the lists of likes whose request did not come to it, before the like counts as counted."""
-        if self._log.state_of is None:
-            return
-        missing = [
-            one
-            for one in told
-            if (row := sums.rows.get(one.change.subject, {}).get(one.change.member, NEVER)).version
-            == one.change.version
-            and row.at < row.version
-        ]
-        for start in range(0, len(missing), _LISTS_AT_ONCE):
-            await asyncio.gather(*(self._list_one(one) for one in missing[start : start + _LISTS_AT_ONCE]))
-        metrics.LIST_WRITES.inc(len(missing))
+        async for likes in _slices(_unlisted(works), LIKES_A_SLICE):
+            settings = list(filter(None, await asyncio.gather(*map(self._setting, likes))))
+            await self._store.set_likes(settings)
+            await asyncio.gather(*(self._teller.listed(*setting) for setting in settings))
+            metrics.LIST_WRITES.inc(len(likes))
 
-    async def _list_one(self, one: Told) -> None:
-        assert self._log.state_of is not None
-        state = self._log.state_of(one.item)
-        before = await self._store.mark(state.user_id, MarkKind.LIKE, state.tweet_id)
-        if before.at > state.at:
-            return
+    async def _setting(self, unlisted: _Unlisted) -> LikeSetting | None:
+        """What is to be stored of it; None when a later state is."""
+        like, row = unlisted
+        if like.liked and not row.present:
+            # It begins here, whatever was before: nothing of that stays, and nothing is to be known of it.
+            return LikeSetting(like, UNMARKED, 1)
+        before = await self._store.mark(like.user_id, MarkKind.LIKE, like.tweet_id)
+        if before.at > like.at:
+            return None
         # The same state already: a request has begun to write it; what it replaced is dropped when it is seen in a list.
-        delta = before.delta if before.at == state.at else state.liked - before.present
-        await self._store.set_like(state, before, delta)
-        await self._teller.listed(state, before, delta)
+        return LikeSetting(like, before, before.delta if before.at == like.at else like.liked - before.present)
+
+
+def _unlisted(works: Sequence[Work]) -> Iterable[_Unlisted]:
+    for work in works:
+        if (state_of := work.memory.log.state_of) is not None:
+            for change, item in work.told:
+                row = work.sums.rows.get(change.subject, {}).get(change.member, NEVER)
+                if row.version == change.version and row.at < row.version:
+                    yield _Unlisted(state_of(item), row)
+
+
+def _rows(works: Sequence[Work]) -> Iterable[Counted]:
+    for work in works:
+        for subject, members in work.sums.rows.items():
+            level = work.sums.counts[subject].level
+            for member, row in members.items():
+                yield Counted(subject, member, level, row)
+
+
+async def _slices(items: Iterable[T], size: int) -> AsyncIterator[Sequence[T]]:
+    """So many at a time; between two of them the loop does what else there is."""
+    left = iter(items)
+    while some := list(itertools.islice(left, size)):
+        yield some
+        await asyncio.sleep(0)
 
 
 def _before(rows: dict[Subject, dict[bytes, Row]], sums: Sums) -> dict[Subject, dict[bytes, Row]]:
     return {s: {m: rows[s].get(m, NEVER) for m in members} for s, members in sums.rows.items()}
 
 
-def _note(metric: Metric, subjects: Iterable[Subject]) -> None:
+def _note(metric: Metric, subjects: Collection[Subject]) -> None:
     for kind, number in Counter(subject.kind for subject in subjects).items():
         metric.labels(kind.name.lower()).inc(number)

@@ -1,13 +1,16 @@
 """What a process remembers of a partition that it owns: changes that are not counted yet, and counts it wrote last. No I/O."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ordered import Item
+from svc_engage.counting.changes import Log
 from svc_engage.domain.relations import Change, Count, Row, Subject
 
+MUCH = 5_000
+"""So many changes of a partition are not waited with, and hold up its reading."""
 _KEPT = 64
 
 
@@ -20,28 +23,39 @@ class Told(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class Memory:
-    """One partition. Whoever changes what is stored of it holds `turn`."""
+    """One partition of one log. Whoever changes what is stored of it holds `turn`."""
 
+    log: Log
     partition: int
     until: int
     """All that was queued ends here."""
-    counted: int
-    """All up to here is in counts and rows."""
-    position: int
-    """The position that is stored: behind what is counted while Redis is owed a count of the partition."""
+    distrust: Callable[[Sequence[Subject] | None], None]
+    """Told of subjects whose counts are not to be trusted; None for all of the partition."""
     queue: list[Told] = field(default_factory=list)
     kept: dict[Subject, Count] = field(default_factory=dict)
     """Counts as this process wrote them last; a hot subject's is not read again."""
     watched: dict[Subject, dict[bytes, Row]] = field(default_factory=dict)
     """Of subjects that are recounted: the rows of members that changed since, as they were before."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
-    full: asyncio.Event = field(default_factory=asyncio.Event)
-    """There is so much that it is not waited for the next second."""
     less: asyncio.Event = field(default_factory=asyncio.Event)
     """Something was counted."""
-    flushed_at: float = float("-inf")
-    """When the last batch was begun, by the loop's clock."""
-    worker: asyncio.Task[None] | None = None
+    due_at: float = float("-inf")
+    """From when on it may be counted again, by the loop's clock."""
+    failures: int = 0
+    """So many batches in turn were not stored."""
+    in_round: bool = False
+    counted: int = field(init=False)
+    """All up to here is in counts and rows."""
+    position: int = field(init=False)
+    """The position that is stored: behind what is counted while Redis is owed a count of the partition."""
+
+    def __post_init__(self) -> None:
+        self.counted = self.position = self.until
+
+    @property
+    def much(self) -> bool:
+        """Whether there is so much that it is not waited for the next second."""
+        return len(self.queue) > MUCH and not self.failures
 
     @property
     def busy(self) -> bool:

@@ -155,7 +155,7 @@ class Recounts:
             level = max(count.level, self._levels.of(total))
             right = {subject: Count(max(0, total), max(place, count.as_of), level)}
             await self._store.put_counts(right, repaired=True)
-            await self._teller.tell(memory.partition, right)
+            await self._teller.tell([(memory.partition, right)])
             await self._store.put_counted(list(_right(subject, place, level, found)), repaired=True)
             memory.kept.pop(subject, None)
         drift = len(found.wrong) + bool(found.surplus)

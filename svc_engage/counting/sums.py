@@ -4,7 +4,7 @@ A count at a place is a function of the log alone: how many members have `presen
 those up to that place. So two owners that both work agree, and whoever counted further is right.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from svc_engage.domain.levels import Levels
@@ -37,38 +37,46 @@ def behind(counts: Counts, rows: Rows) -> set[Subject]:
     }
 
 
-def apply(changes: Sequence[Change], until: int, counts: Counts, rows: Rows, levels: Levels) -> Sums:
-    """The effect of `changes`, which are all that a partition has up to the place `until`, behind what was counted before.
+class Summing:
+    """The effect of changes, which are all that a partition has up to a place, behind what was counted before; a few at a time.
 
     `counts` must be as far as `rows` (see `behind`), and both may be ahead of the changes: those came here before, or to
     another owner. Of a subject without count or row nothing was ever stored.
     """
-    differences: dict[Subject, int] = {}
-    changed: dict[Subject, dict[bytes, Row]] = {}
-    for change in changes:
-        subject, member = change.subject, change.member
-        count = counts.get(subject, NOTHING)
-        of_subject = changed.setdefault(subject, {})
-        row = of_subject.get(member) or rows.get(subject, {}).get(member, NEVER)
-        if change.place <= row.counted_at:
-            continue
-        counted, version = row.counted, row.version
-        if change.version > version:
-            # Up to `as_of` the count has it already: who counted so far broke off before the row was written.
-            if change.place > count.as_of:
-                differences[subject] = differences.get(subject, 0) + change.present - counted
-            counted, version = change.present, change.version
-        of_subject[member] = Row(counted, version, change.place, row.present, row.at)
-    wrong = behind(counts, rows)
-    summed = {}
-    for subject in changed:
-        before = counts.get(subject, NOTHING)
-        total = before.count + differences.get(subject, 0)
-        if total < 0:
-            wrong.add(subject)
-        summed[subject] = moved(before, max(0, total), until, levels)
-    further = {s: count for s, count in summed.items() if count.as_of > counts.get(s, NOTHING).as_of}
-    return Sums(summed, further, {s: rows for s, rows in changed.items() if rows}, wrong)
+
+    def __init__(self, counts: Counts, rows: Rows, levels: Levels) -> None:
+        self._counts, self._rows, self._levels = counts, rows, levels
+        self._differences: dict[Subject, int] = {}
+        self._changed: dict[Subject, dict[bytes, Row]] = {}
+
+    def add(self, changes: Iterable[Change]) -> None:
+        """The next changes, in the order of the log."""
+        for change in changes:
+            subject, member = change.subject, change.member
+            of_subject = self._changed.setdefault(subject, {})
+            row = of_subject.get(member) or self._rows.get(subject, {}).get(member, NEVER)
+            if change.place <= row.counted_at:
+                continue
+            counted, version = row.counted, row.version
+            if change.version > version:
+                # Up to `as_of` the count has it already: who counted so far broke off before the row was written.
+                if change.place > self._counts.get(subject, NOTHING).as_of:
+                    self._differences[subject] = self._differences.get(subject, 0) + change.present - counted
+                counted, version = change.present, change.version
+            of_subject[member] = Row(counted, version, change.place, row.present, row.at, row.since)
+
+    def sums(self, until: int) -> Sums:
+        """What all of them come to, up to the place `until`."""
+        counts, wrong = self._counts, behind(self._counts, self._rows)
+        summed = {}
+        for subject in self._changed:
+            before = counts.get(subject, NOTHING)
+            total = before.count + self._differences.get(subject, 0)
+            if total < 0:
+                wrong.add(subject)
+            summed[subject] = moved(before, max(0, total), until, self._levels)
+        further = {s: count for s, count in summed.items() if count.as_of > counts.get(s, NOTHING).as_of}
+        return Sums(summed, further, {s: rows for s, rows in self._changed.items() if rows}, wrong)
 
 
 def moved(before: Count, total: int, until: int, levels: Levels) -> Count:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from aviary.engage.v1.events_pb2 import CountsChanged
 
@@ -33,19 +33,13 @@ class Teller:
         self._owed: OrderedDict[Subject, tuple[int, Count]] = OrderedDict()
         self._partitions: Counter[int] = Counter()
 
-    async def tell(self, partition: int, counts: Mapping[Subject, Count]) -> None:
-        """Tell of counts that are stored. Never fails; waits half a second at most."""
-        if self._owed:
-            # Redis was away a moment ago: `run` asks it, the work goes on.
-            self._owe(partition, counts)
-        elif not await self._put(counts):
-            self._owe(partition, counts)
-        ids = list(dict.fromkeys(subject.subject_id for subject in counts))
-        try:
-            await self._bus.signal(CountsChanged(partition=partition.to_bytes(2), subject_ids=ids))
-        except Unavailable as error:
-            # Watchers see the next change.
-            log.warning("counts_not_announced", partition=partition, error=repr(error))
+    async def tell(self, counted: Sequence[tuple[int, Mapping[Subject, Count]]]) -> None:
+        """Tell of counts that are stored, by partition. Never fails; waits half a second at most."""
+        # Redis was away a moment ago: `run` asks it, the work goes on.
+        if self._owed or not await self._put({s: count for _, counts in counted for s, count in counts.items()}):
+            for partition, counts in counted:
+                self._owe(partition, counts)
+        await asyncio.gather(*(self._signal(partition, counts) for partition, counts in counted))
 
     async def listed(self, like: LikeState, before: Mark, delta: int) -> None:
         """Tell of a like whose rows the owner wrote. Never fails."""
@@ -87,6 +81,14 @@ class Teller:
             log.warning("counts_owed_to_redis", counts=len(self._owed), error=repr(error))
             return False
         return True
+
+    async def _signal(self, partition: int, counts: Mapping[Subject, Count]) -> None:
+        ids = list(dict.fromkeys(subject.subject_id for subject in counts))
+        try:
+            await self._bus.signal(CountsChanged(partition=partition.to_bytes(2), subject_ids=ids))
+        except Unavailable as error:
+            # Watchers see the next change.
+            log.warning("counts_not_announced", partition=partition, error=repr(error))
 
     def _owe(self, partition: int, counts: Mapping[Subject, Count]) -> None:
         for subject, count in counts.items():

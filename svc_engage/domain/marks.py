@@ -98,6 +98,16 @@ class LikeState:
         return Mark(self.liked, self.at, delta, self.author_id, self.marked_ms, self.bucket, self.at)
 
 
+class LikeSetting(NamedTuple):
+    """A like that is to be stored."""
+
+    like: LikeState
+    before: Mark
+    """What was read before it: behind the same state it began when that did, behind another that one's rows in lists go."""
+    delta: int
+    """By how much it changes the count."""
+
+
 def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -> Mark:
     """The next state of a bookmark. Its version is the time now, or later than the stored one; the lowest bit is the state.
 

@@ -1,14 +1,12 @@
 """What a viewer did lately, laid over counts that may not include it yet, and over remembered marks. No I/O."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from readers.recent import Own, OwnFollow
-
-# How the counting orders the two states of a tweet.
-_CREATED, _DELETED = 1, 2
+from readers.recent import Own, OwnFollow, OwnLike
+from svc_engage.domain.relations import TWEET_CREATED, TWEET_DELETED
 
 
 class OwnState(NamedTuple):
@@ -56,6 +54,8 @@ class OwnRecent:
     """By followee, with places in the log that counts whom the viewer follows."""
     followers: Mapping[bytes, Sequence[OwnState]] = field(default_factory=dict)
     """By followee, with places in the log that counts the followee's followers."""
+    trying: Collection[bytes] = ()
+    """Tweets of which more likes were begun than set: a try is under way or was given up, and may stand anywhere in the log."""
 
 
 NOTHING_RECENT = OwnRecent()
@@ -72,23 +72,23 @@ def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
     for like in own.likes:
         before = bool(like.liked - like.delta)
         likes[like.tweet_id].append(OwnState(like.liked, before, like.place, like.place, like.before_place))
-    for tweet_id, begun in own.liking.items():
-        if tweet_id in likes and begun > len(known := likes[tweet_id]):
-            # A try is under way or was given up, and may stand anywhere in the log: what the others followed is not certain.
-            likes[tweet_id] = [one._replace(before=None) for one in known]
+    trying = {tweet_id for tweet_id, begun in own.liking.items() if begun > len(likes.get(tweet_id, ()))}
+    for tweet_id in trying & likes.keys():
+        # What the others followed is not certain.
+        likes[tweet_id] = [one._replace(before=None) for one in likes[tweet_id]]
     for mark in own.bookmarks:
         stated = Stated(mark.bookmarked, mark.version)
         bookmarks[mark.tweet_id] = max(stated, bookmarks.get(mark.tweet_id, stated), key=_at)
     for tweet_id, place in own.tweets.items():
-        tweets[tweet_id].append(OwnState(True, False, place, _CREATED))
+        tweets[tweet_id].append(OwnState(True, False, place, TWEET_CREATED))
     for tweet_id, place in own.deleted.items():
         created = own.tweets.get(tweet_id, 0)
-        tweets[tweet_id].append(OwnState(False, True if created else None, place, _DELETED, created))
+        tweets[tweet_id].append(OwnState(False, True if created else None, place, TWEET_DELETED, created))
     for edge in sorted(own.follows, key=_edge_version):
         present, followee = edge.delta > 0, edge.followee_id
         for states, place in ((following, edge.following_place), (followers, edge.follower_place)):
             states[followee].append(_next(states[followee], present, place, edge.version))
-    return OwnRecent(likes, bookmarks, tweets, following, followers)
+    return OwnRecent(likes, bookmarks, tweets, following, followers, trying)
 
 
 def _next(earlier: Sequence[OwnState], present: bool, place: int, version: int) -> OwnState:
@@ -96,6 +96,13 @@ def _next(earlier: Sequence[OwnState], present: bool, place: int, version: int) 
     if not earlier or earlier[-1].present == present or not earlier[-1].place:
         return OwnState(present, None, place, version)
     return OwnState(present, not present, place, version, earlier[-1].place)
+
+
+def with_like(recent: OwnRecent, like: OwnLike) -> Sequence[OwnState]:
+    """The own likes of a tweet together with one that was begun and set since."""
+    before = None if like.tweet_id in recent.trying else bool(like.liked - like.delta)
+    mine = OwnState(like.liked, before, like.place, like.place, like.before_place)
+    return [mine, *recent.likes.get(like.tweet_id, ())]
 
 
 def with_mark(own: Sequence[OwnState], mark: Stated) -> Sequence[OwnState]:

@@ -6,6 +6,9 @@ from typing import NamedTuple
 
 from aviary.engage.v1 import engage_pb2
 
+TWEET_CREATED, TWEET_DELETED = 1, 2
+"""Versions of a tweet: a deletion is later than the creation, in whichever order they come."""
+
 
 class Kind(IntEnum):
     """A relation, and what its count is called. The numbers are those of the contract's CountKind."""

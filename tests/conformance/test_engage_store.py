@@ -10,7 +10,7 @@ from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
 from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind, Placed, PlacedLiker, year_begins
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.ledger import LEAST_TOKEN, CqlLedger
-from svc_engage.store import Counted, EngageStore
+from svc_engage.store import Counted, EngageStore, Position
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
 
@@ -207,8 +207,8 @@ async def test_a_position_is_0_at_first_and_never_goes_back(store: EngageStore) 
     durable = one().hex()
     assert await store.position(durable, 3) == 0
     for place in (7, 9, 8):
-        await store.put_position(durable, 3, place)
-    await store.put_position(durable, 200, 4)
+        await store.put_positions([Position(durable, 3, place)])
+    await store.put_positions([Position(durable, 200, 4)])
     assert await store.position(durable, 3) == 9
     assert await store.positions(durable) == {3: 9, 200: 4}
     assert await store.positions(one().hex()) == {}

@@ -16,7 +16,7 @@ from runtime.faults import Faults
 from runtime.ids import SystemClock
 from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
-from svc_engage.counting import Log, Machine, Teller
+from svc_engage.counting import Log, Machine, Rounds, Teller
 from svc_engage.domain.levels import Levels
 from svc_engage.store_cql import SCHEMA, CqlEngageStore
 from svc_engage.workers import Counting
@@ -42,7 +42,7 @@ class Process:
 
     def machine(self, log: Log) -> Machine:
         """One that nobody has told what it owns."""
-        return Machine(log, self.store, Teller(self.cache, self.bus), self.clock, levels=LEVELS)
+        return Machine(log, self.store, Rounds(self.store, Teller(self.cache, self.bus), self.clock, LEVELS))
 
     @classmethod
     async def connect(cls, config: MeshConfig, ttl_s: float) -> "Process":

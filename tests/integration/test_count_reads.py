@@ -23,7 +23,7 @@ from svc_engage.domain.marks import LikeState, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
-from svc_engage.store import Counted
+from svc_engage.store import Counted, Position
 from svc_engage.store_memory import MemoryEngageStore
 from tests.proxy import Proxy, proxy_before
 from tests.waiting import until
@@ -210,7 +210,7 @@ class Log:
             self._owed.clear()
         await self.world.store.put_counted(rows)
         for tweet in self.tweets:
-            await self.world.store.put_position("engage-likes", partition_of(tweet), place)
+            await self.world.store.put_positions([Position("engage-likes", partition_of(tweet), place)])
 
     def states(self, tweet: bytes, as_of: int) -> dict[bytes, bool]:
         """Who liked it and did not, up to a place."""

@@ -14,7 +14,7 @@ from ordered import Item, Slice
 from runtime.errors import Unavailable
 from runtime.faults import Faults
 from simulation.loop import SimulatedLoop
-from svc_engage.counting import Log, Machine, Teller
+from svc_engage.counting import Log, Machine, Rounds, Teller
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.domain.relations import Change, Count, Kind, Row, Subject
@@ -165,14 +165,9 @@ class Owner:
         self.teller = Teller(cache, bus)
         self.paying = asyncio.create_task(self.teller.run())
         self.recounts: list[Any] = []
+        self.rounds = Rounds(store, self.teller, Clock(), LEVELS, self.faults)
         self.machine = Machine(
-            world.log,
-            store,
-            self.teller,
-            Clock(),
-            levels=LEVELS,
-            faults=self.faults,
-            recount=lambda partition, subjects: self.recounts.append((partition, subjects)),
+            world.log, store, self.rounds, lambda partition, subjects: self.recounts.append((partition, subjects))
         )
 
     async def take(self, most: int = 100, lost: bool = False) -> None:
@@ -190,6 +185,7 @@ class Owner:
             task.cancel()
         await asyncio.gather(*self.taking, return_exceptions=True)
         self.paying.cancel()
+        await self.rounds.close()
         await self.machine.close()
 
     async def done(self) -> None:
@@ -311,4 +307,4 @@ async def counted(world: World, owner: Owner | None = None, most: int = 100) -> 
         await owner.take(most)
     await owner.done()
     if not world.cache.away:
-        await owner.machine.drain()
+        await owner.rounds.drain()

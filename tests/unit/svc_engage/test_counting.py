@@ -9,7 +9,7 @@ import pytest
 from ordered import Item, Slice
 from runtime.bus import Poison
 from svc_engage.counting.changes import LOGS
-from svc_engage.counting.machine import MUCH
+from svc_engage.counting.memory import MUCH
 from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.relations import Count, Kind, Subject
 from svc_engage.events import like_state
@@ -60,9 +60,9 @@ def test_an_owner_that_dies_at_any_point_of_its_cycle_is_followed_by_one_that_co
         dying = Owner(world, gated=False)
         dying.faults.point = point
         await dying.take()
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
         assert dying.faults.passed[-1] == point
-        await dying.machine.close()
+        await dying.die()
         await world.check()
         await counted(world)
         await world.all_is_right()
@@ -78,13 +78,13 @@ def test_small_slices_behind_a_count_that_another_owner_stored_are_in_it_already
         dying = Owner(world, gated=False)
         dying.faults.point = POINTS[0]
         await dying.take()
-        await asyncio.sleep(0.01)
-        await dying.machine.close()
+        await asyncio.sleep(0.1)
+        await dying.die()
         await world.check()
         slow = Owner(world, gated=False)
         for _ in world.items:
             await slow.take(1)
-            await slow.machine.drain()
+            await slow.rounds.drain()
             await world.check()
         await world.all_is_right()
 
@@ -99,7 +99,7 @@ def test_rows_of_a_higher_level_are_still_known_when_the_count_has_fallen() -> N
         owner = Owner(world, gated=False)
         for _ in world.items:
             await owner.take(1)
-            await owner.machine.drain()
+            await owner.rounds.drain()
             await world.check()
         await world.all_is_right()
 
@@ -123,22 +123,22 @@ def test_a_hot_tweet_costs_one_count_write_a_second() -> None:
             world.publish(*(like((number + n) % 5, liked=bool((number + n) % 3)) for n in range(10)))
             await owner.take()
             await asyncio.sleep(0.01)
-        await owner.machine.drain()
+        await owner.rounds.drain()
         await world.all_is_right()
         assert len(world.bus.heard) == len(writes) == 6
-        assert all(later - sooner >= 1 for sooner, later in itertools.pairwise(writes))
+        assert all(round(later - sooner, 6) >= 1 for sooner, later in itertools.pairwise(writes))
 
     run(main())
 
 
-def test_the_first_change_after_a_quiet_second_is_counted_at_once() -> None:
+def test_the_first_change_after_a_quiet_second_is_counted_soon() -> None:
     async def main() -> None:
         world = World(LIKES)
         owner = Owner(world, gated=False)
         for user in range(3):
             world.publish(like(user))
             await owner.take()
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.1)
             assert (await world.counts())[LIKED] == user + 1
             await asyncio.sleep(1)
 
@@ -159,7 +159,7 @@ def test_reading_stops_while_too_much_is_uncounted_and_goes_on_when_it_is() -> N
         assert not more.done()
         owner.gate.let_all()
         await more
-        await owner.machine.drain()
+        await owner.rounds.drain()
         world.items = items
         await world.all_is_right()
 
@@ -263,7 +263,7 @@ def test_reading_the_log_again_writes_neither_counts_nor_rows() -> None:
             again.gate.let(0)
             await asyncio.sleep(1)
         await task
-        assert names == {"counts", "rows", "put_position"}
+        assert names == {"counts", "rows", "put_positions"}
 
     run(main())
 
@@ -301,7 +301,7 @@ def test_a_lost_part_of_the_log_is_recounted() -> None:
         owner = Owner(world, gated=False)
         world.publish(like(1))
         await owner.take(lost=True)
-        await owner.machine.drain()
+        await owner.rounds.drain()
         assert owner.recounts == [(PARTITION, None)]
 
     run(main())

@@ -97,7 +97,7 @@ class Run:
         for owner in self.owners:
             owner.gate.let_all()
             await asyncio.gather(*owner.taking, return_exceptions=True)
-            await owner.machine.drain()
+            await owner.rounds.drain()
         await counted(self.world)
 
 

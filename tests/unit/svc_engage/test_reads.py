@@ -25,7 +25,7 @@ from svc_engage.domain.marks import LikeState, MarkKind, bookmark_after
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
-from svc_engage.store import Counted
+from svc_engage.store import Counted, Position
 from svc_engage.store_memory import MemoryEngageStore
 from tests.waiting import until
 
@@ -99,7 +99,7 @@ class World:
         if told and not self.cache.away:
             await self.cache.put({subject: Count(count, as_of)})
         await self.store.put_counted([Counted(subject, self.me, 0, Row(own, as_of, as_of))])
-        await self.store.put_position("engage-likes", partition_of(self.tweet), as_of)
+        await self.store.put_positions([Position("engage-likes", partition_of(self.tweet), as_of)])
 
     async def seen(self, viewer: bytes | None = None) -> tuple[int, bool, bool]:
         """Likes, liked, bookmarked."""
@@ -277,7 +277,7 @@ async def test_ones_own_follow_is_in_both_counts_at_once(world: World) -> None:
     follow = OwnFollow(other, 1, 50, 60, 5).packed()
     for as_of, known in ((40, 7), (55, 8), (70, 8)):
         await world.store.put_counts({Subject(world.me, Kind.FOLLOWING): Count(known, as_of)})
-        await world.store.put_position("engage-follows", partition_of(world.me), as_of)
+        await world.store.put_positions([Position("engage-follows", partition_of(world.me), as_of)])
         world.cache.clear()
         await world.cache.record(world.me, FOLLOW, follow)
         mine, theirs = await world.reads.users(world.me, [world.me, other])
@@ -352,7 +352,7 @@ async def test_rows_that_are_written_while_they_are_read_are_read_again(world: W
     ) -> dict[Subject, dict[bytes, Row]]:
         found = await rows(wanted, levels)
         await world.store.put_counted([Counted(subject, world.me, 0, Row(True, place, place))])
-        await world.store.put_position("engage-likes", partition_of(world.tweet), place)
+        await world.store.put_positions([Position("engage-likes", partition_of(world.tweet), place)])
         return found
 
     world.store.rows = overtaken  # type: ignore[method-assign]
