@@ -25,15 +25,15 @@ local function level(key, most, window, now)
 end
 
 local function keep(key, window, filled, at)
-  redis.call('HSET', key, 'level', string.format('%.6f', filled), 'at', at)
+  redis.call('HSET', key, 'level', string.format('%.9f', filled), 'at', at)
   redis.call('PEXPIRE', key, window)
 end
 
 redis.register_function('guesses_take', function(keys, args)
   local most, window, now = tonumber(args[1]), tonumber(args[2]), tonumber(args[3])
   local filled, at = level(keys[1], most, window, now)
-  if filled + 1 > most then
-    return math.ceil((filled + 1 - most) * window / most)
+  if filled + 1 > most + 1e-6 then
+    return math.max(1, math.floor((filled + 1 - most) * window / most + 0.5))
   end
   keep(keys[1], window, filled + 1, at)
   return 0
@@ -77,7 +77,7 @@ class LocalCounts:
     async def take(self, key: str, limit: Limit, now_ms: int) -> int:
         """See Counts."""
         filled, at = self._level(key, limit, now_ms)
-        if filled + 1 > limit.most:
+        if filled + 1 > limit.most + 1e-6:
             return max(1, round((filled + 1 - limit.most) * limit.window_ms / limit.most))
         self._keep(key, filled + 1, at)
         return 0
