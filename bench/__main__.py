@@ -10,7 +10,21 @@ import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from bench import bus, calls, engage, engage_machine, engage_reads, fanout, history, homes, posts, rest, simulate
+from bench import (
+    bus,
+    calls,
+    engage,
+    engage_machine,
+    engage_reads,
+    fanout,
+    graph,
+    history,
+    homes,
+    posts,
+    rest,
+    simulate,
+    tokens,
+)
 from bench.cpu import Strangers
 from bench.figures import Row
 from bench.machine import Machine
@@ -28,10 +42,12 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "bus": bus.run,
     "counting": engage_machine.run,
     "counts": engage_reads.run,
+    "graph": graph.run,
     "home": homes.run,
     "fanout": fanout.run,
     "posts": posts.run,
     "likes": engage.run,
+    "tokens": tokens.run,
     "simulate": simulate.run,
 }
 

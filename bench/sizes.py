@@ -42,6 +42,12 @@ class Sizes:
     seeds: int = 600
     call_turns: int = 40
     pages: int = 4000
+    follows: int = 100_000
+    """Of the graph that is imported, at most."""
+    page_turns: int = 15
+    snapshots: int = 200
+    token_rounds: int = 50
+    """Of a thousand tokens each."""
     events: int = 4000
     """Of one turn."""
     event_turns: int = 5
@@ -76,6 +82,10 @@ QUICK = Sizes(
     seeds=6,
     call_turns=3,
     pages=80,
+    follows=500,
+    page_turns=2,
+    snapshots=8,
+    token_rounds=2,
     events=200,
     event_turns=1,
 )

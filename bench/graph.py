@@ -1,0 +1,186 @@
+"""The social graph over its rpcs: a real graph imported, pages of followers from memory and from the store, a viewer's snapshot.
+
+Beside each the same rows by the bare statements of the driver. Followers of the pages are ids without accounts.
+"""
+
+import gzip
+import statistics
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from aviary.graph.v1 import graph_pb2
+from aviary.graph.v1.graph_pb2 import FollowerShard, GetFollowerPageRequest, GetViewerSnapshotRequest
+
+from bench.figures import Ceiling, Row
+from bench.people import Silent
+from bench.stage import NAMESPACE, Stage
+from ops.seed.dataset import DATA, Account
+from ops.seed.importer import import_accounts, import_follows
+from runtime.context import Caller, acting
+from runtime.cql import Cql, Statement
+from runtime.ids import SystemClock, Uuid7Ids
+from svc_graph.levels_cql import CqlLevels, LevelLimits
+from svc_graph.store import SCHEMA
+
+NAME = "The social graph"
+PAGE = 1000
+LARGE_PAGE = 10_000
+FOLLOWERS = 20_000
+FOLLOWS = 1000
+AIM_KEPT_US = 1.0
+AIM_STORE_US = 10.0
+AIM_SNAPSHOT_MS = 3.0
+_EDGES_A_BATCH = 25
+_BATCHES = 40
+_ADD = "INSERT INTO followers (followee_id, level, bucket, follower_id, follow_id) VALUES (?, 0, 0, ?, ?)"
+_EDGE = (
+    "INSERT INTO follow_edges (follower_id, followee_id, following, version, graph_version) VALUES (?, ?, true, ?, ?)"
+)
+_STAMP = Statement("SELECT writer FROM follower_stamps WHERE followee_id = ? AND level = 0 AND bucket = 0")
+_WHOLE = Statement(
+    "SELECT follower_id FROM followers WHERE followee_id = ? AND level = 0 AND bucket = 0"
+    f" AND follower_id > ? LIMIT {PAGE}"
+)
+
+
+async def run(stage: Stage) -> list[Row]:
+    """Times, one call after another: what one caller waits for."""
+    cql = await Cql.connect(stage.config(NAMESPACE, "graph"), SCHEMA)
+    try:
+        return [await _import(stage, cql), *await _pages(stage, cql), await _snapshot(stage, cql)]
+    finally:
+        await cql.close()
+
+
+async def _import(stage: Stage, cql: Cql) -> Row:
+    """Accounts of the graph are made before, and are no part of the time."""
+    with gzip.open(DATA / "graph-socfb-reed98.tsv.gz", "rt") as lines:
+        edges = [tuple(line.split()) for line in lines][: stage.sizes.follows]
+    people = {one for edge in edges for one in edge}
+    accounts = [Account(f"reed_{one}", f"Reed {one}", "", False) for one in sorted(people)]
+    ids = await import_accounts(stage.mesh, accounts, Silent())
+    pairs = [(ids[f"reed_{a}"], ids[f"reed_{b}"]) for a, b in edges]
+    begun = time.perf_counter()
+    made = await import_follows(stage.mesh, pairs, Silent())
+    each_us = (time.perf_counter() - begun) * 1e6 / len(pairs)
+    assert made == len(pairs), f"{made} of {len(pairs)} follows were made"
+    bare = Ceiling("its six rows in logged batches of 25 follows, one at a time", await _bare_follows(cql))
+    await stage.settle()
+    return Row(NAME, f"Reed98, {len(pairs)} follows by ImportFollows: time of a follow", "us", each_us, bare)
+
+
+async def _bare_follows(cql: Cql) -> float:
+    """Microseconds of a follow whose rows, announcements included, are written and nothing else is done."""
+    ids = Uuid7Ids(SystemClock())
+    edge, add = cql.prepare(_EDGE), cql.prepare(_ADD)
+    by_time = [
+        cql.prepare("INSERT INTO following_by_time (follower_id, follow_id, followee_id) VALUES (?, ?, ?)"),
+        cql.prepare("INSERT INTO followers_by_time (followee_id, follow_id, follower_id) VALUES (?, ?, ?)"),
+    ]
+    outbox = cql.prepare(
+        "INSERT INTO outbox (shard, bucket, event_id, subject, payload, created_at) VALUES (-1, 0, ?, '', ?, 0)"
+    )
+    begun = time.perf_counter()
+    for _ in range(_BATCHES):
+        rows: list[tuple[Statement, tuple[Any, ...]]] = []
+        for _ in range(_EDGES_A_BATCH):
+            a, b, f = ids.next(), ids.next(), ids.next()
+            rows += [(edge, (a, b, 1, 1)), (add, (b, a, f)), (by_time[0], (a, f, b)), (by_time[1], (b, f, a))]
+            rows += [(outbox, (f.bytes, bytes(100))), (outbox, (a.bytes, bytes(100)))]
+        await cql.logged_batch(rows)
+    spent_us = (time.perf_counter() - begun) * 1e6
+    await cql.execute(cql.prepare("DELETE FROM outbox WHERE shard = -1 AND bucket = 0"))
+    return spent_us / (_BATCHES * _EDGES_A_BATCH)
+
+
+async def _pages(stage: Stage, cql: Cql) -> list[Row]:
+    """A large account, whose pages are kept, and a small one of as many followers, whose pages are always read."""
+    ids, levels = Uuid7Ids(SystemClock()), CqlLevels(cql, LevelLimits())
+    large, small = ids.next(), ids.next()
+    for followee in (large, small):
+        followers = [ids.next() for _ in range(FOLLOWERS)]
+        await cql.write_rows(cql.prepare(_ADD), [(followee, one, one) for one in followers])
+    await levels.mark(large, 1)
+    await levels.open(large, 1, 1)
+    found = []
+    for size in (PAGE, LARGE_PAGE):
+        walk, bare = partial(_page, stage, large, size), partial(_stamp, cql, large)
+        what = f"pages of {size} followers from memory: time of an id, by the rpc"
+        ceiling = "one empty read of the database for each page"
+        found.append(await _walks(stage, what, walk, bare, size, (ceiling, AIM_KEPT_US)))
+    walk, bare = partial(_page, stage, small, PAGE), partial(_rows, cql, small)
+    what = f"pages of {PAGE} followers from the store: time of an id, by the rpc"
+    found.append(await _walks(stage, what, walk, bare, PAGE, ("the same rows by the statement alone", AIM_STORE_US)))
+    return found
+
+
+Walk = Callable[[bytes], Awaitable[bytes]]
+
+
+async def _walks(stage: Stage, what: str, ours: Walk, bare: Walk, size: int, held: tuple[str, float]) -> Row:
+    """The two take turns; the turn with the median ratio."""
+    ceiling, aim = held
+    turns = [(await _walked(ours, size), await _walked(bare, size)) for _ in range(stage.sizes.page_turns + 1)][1:]
+    spent, least = sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]
+    return Row(NAME, what, "us", spent, Ceiling(ceiling, least), aim)
+
+
+async def _walked(page: Walk, size: int) -> float:
+    """Microseconds an id, of all pages one after the other."""
+    after = b""
+    begun = time.perf_counter()
+    for _ in range(FOLLOWERS // size):
+        after = await page(after)
+    return (time.perf_counter() - begun) * 1e6 / FOLLOWERS
+
+
+async def _page(stage: Stage, followee: uuid.UUID, size: int, after: bytes) -> bytes:
+    request = GetFollowerPageRequest(user_id=followee.bytes, shard=FollowerShard(), after=after, limit=size)
+    with acting(Caller()):
+        page: graph_pb2.GetFollowerPageResponse = await stage.mesh.graph.GetFollowerPage(request)
+    assert len(page.follower_ids) == size * 16
+    return page.follower_ids[-16:] if page.has_more else b""
+
+
+async def _stamp(cql: Cql, followee: uuid.UUID, after: bytes) -> bytes:
+    await cql.execute(_STAMP, (followee,))
+    return after
+
+
+async def _rows(cql: Cql, followee: uuid.UUID, after: bytes) -> bytes:
+    rows = await cql.execute(_WHOLE, (followee, uuid.UUID(bytes=after or bytes(16))))
+    return rows[-1][0].bytes if len(rows) == PAGE else b""
+
+
+async def _snapshot(stage: Stage, cql: Cql) -> Row:
+    """Loaded whole, by somebody who knows none."""
+    ids = Uuid7Ids(SystemClock())
+    viewer, version = ids.next(), SystemClock().now_us()
+    edges = [(viewer, ids.next(), version, version) for _ in range(FOLLOWS)]
+    await cql.write_rows(cql.prepare(_EDGE), edges, timestamp_us=version)
+    bare = cql.prepare("SELECT followee_id, following, graph_version FROM follow_edges WHERE follower_id = ?")
+
+    async def load() -> None:
+        with acting(Caller()):
+            answer = await stage.mesh.graph.GetViewerSnapshot(GetViewerSnapshotRequest(user_id=viewer.bytes))
+        assert len(answer.followee_ids) == FOLLOWS * 16
+
+    async def rows() -> None:
+        await cql.execute(bare, (viewer,))
+
+    ours, least = await _median_ms(load, stage.sizes.snapshots), await _median_ms(rows, stage.sizes.snapshots)
+    ceiling = Ceiling("the rows of the follows by one statement", least)
+    what = f"a viewer's snapshot with {FOLLOWS} follows, by the rpc, median"
+    return Row(NAME, what, "ms", ours, ceiling, AIM_SNAPSHOT_MS)
+
+
+async def _median_ms(ask: Callable[[], Awaitable[None]], times: int) -> float:
+    spent = []
+    for _ in range(times + times // 4):
+        begun = time.perf_counter()
+        await ask()
+        spent.append((time.perf_counter() - begun) * 1000)
+    return statistics.median(spent[times // 4 :])
