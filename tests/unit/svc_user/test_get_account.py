@@ -16,6 +16,13 @@ async def test_the_owner_sees_email_address_and_role(world: World) -> None:
     assert (answer.user.email, answer.user.role) == ("Alice@example.org", "user")
 
 
+async def test_an_app_is_not_shown_the_email_address(world: World) -> None:
+    alice = uuid.UUID((await world.register("alice")).user.user_id).bytes
+    with acting(signed_in(alice, "read")):
+        user = (await world.users.GetAccount(GetAccountRequest())).user
+    assert (user.username, user.HasField("email")) == ("alice", False)
+
+
 async def test_an_imported_account_has_no_email_address(world: World) -> None:
     with acting(SERVICE):
         imported = await world.users.ImportUser(ImportUserRequest(username="alice", display_name="Alice"))
