@@ -1,7 +1,7 @@
 """The services of the path, wired as their server.py wires them, over what the simulation has in place of servers."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aviary.engage.v1 import engage_pb2
@@ -82,7 +82,7 @@ _CURSOR_KEYS = parse_keys("1:" + "ab" * 32)
 class InstantPasswords:
     """Passwords without the hashing, which would take the machine's own time."""
 
-    def ensure_uncommon(self, password: str) -> None:
+    def ensure_uncommon(self, password: str, field: str = "password") -> None:
         """All are."""
 
     async def hash(self, password: str) -> str:
@@ -208,7 +208,7 @@ class Mesh:
             claim_abandoned_ms=20_000,
         )
         node.serve(add_UserServiceServicer_to_server, UserServicer(deps))
-        node.background("account-heartbeat", signals.beat)
+        node.heart = node.background("account-heartbeat", signals.beat)
 
     async def _build_graph(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_graph")
@@ -232,7 +232,7 @@ class Mesh:
         )
         consumers = Consumers(bus, [end_void_follow, end_blocked_follows], deps, look_s=_NEVER_S)
         node.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
-        node.background("relation-heartbeat", signals.beat)
+        node.heart = node.background("relation-heartbeat", signals.beat)
         node.background("consumers", consumers.run)
 
     async def _build_tweet(self, node: Node) -> None:
@@ -284,7 +284,8 @@ class Mesh:
 
     async def _build_engage(self, node: Node) -> None:
         tweets = self.wire(node, "tweet", tweet_pb2.DESCRIPTOR)
-        await self.engagement.build(node, tweets, Cursors(_CURSOR_KEYS, node.clock), self._recent())
+        graph = self.wire(node, "graph", graph_pb2.DESCRIPTOR)
+        await self.engagement.build(node, tweets, graph, Cursors(_CURSOR_KEYS, node.clock), self._recent())
 
     async def _build_edge(self, node: Node) -> None:
         channels = Channels(
@@ -295,5 +296,6 @@ class Mesh:
             engage=self.wire(node, "engage", engage_pb2.DESCRIPTOR),
         )
         deps = build_deps(channels, node.loop.time, node.clock)
+        deps = replace(deps, relations=self.bug.relations(deps.graph, node.clock, node.loop.time))
         await listen(deps, BrokerBus(self.broker, node, "edge"))
         node.serve(add_ViewServiceServicer_to_server, ViewServicer(deps))

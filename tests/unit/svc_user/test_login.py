@@ -8,13 +8,19 @@ from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
-from aviary.user.v1.user_pb2 import USER_STATUS_SUSPENDED, ImportUserRequest, LoginRequest, RefreshTokenRequest
+from aviary.user.v1.user_pb2 import (
+    USER_STATUS_SUSPENDED,
+    GetUsersRequest,
+    ImportUserRequest,
+    LoginRequest,
+    RefreshTokenRequest,
+)
 
 from runtime.context import acting
 from svc_user.domain.accounts import User
 from svc_user.passwords import Passwords
 from svc_user.store_memory import MemoryUserStore
-from tests.unit.svc_user.logins import log_in, set_status
+from tests.unit.svc_user.logins import log_in, owner, set_status, states
 from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure
 
 
@@ -93,6 +99,25 @@ async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World
     assert (refused.reason, refused.retry_after_s) == ("TOO_MANY_LOGINS", 1)
     assert [(await call).user.username for call in calls[:2]] == ["alice", "alice"]
     assert await world.users.Login(LoginRequest(login="alice", password=PASSWORD))
+
+
+async def test_everything_else_goes_on_while_every_place_for_passwords_is_taken(world: World) -> None:
+    """By work, not by time: while the threads stand still, whatever needs no password is answered."""
+    alice = await world.register("alice")
+    hasher = HeldHasher()
+    world.change(passwords=Passwords(hasher, frozenset(), threads=2, waiting=2))
+    held = [asyncio.ensure_future(log_in(world)) for _ in range(4)]
+    await asyncio.to_thread(hasher.begun.wait, 60)
+    refused = await asyncio.gather(*(failure(log_in(world)) for _ in range(5)))
+    assert {error.reason for error in refused} == {"TOO_MANY_LOGINS"}
+    with acting(SERVICE):
+        users = await world.users.GetUsers(GetUsersRequest(user_ids=[owner(alice).user_id] * 400))
+    assert [user.username for user in users.users] == ["alice"]
+    assert len(await states(world, alice)) == 1
+    assert await world.users.RefreshToken(RefreshTokenRequest(refresh_token=alice.refresh_token))
+    assert not any(call.done() for call in held)
+    hasher.go.set()
+    assert [(await call).user.username for call in held] == ["alice"] * 4
 
 
 class Arriving(MemoryUserStore):
