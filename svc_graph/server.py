@@ -78,15 +78,18 @@ async def build(process: Process, config: Config) -> None:
     process.background("consumers", consumers.run)
     process.check("consumers", consumers.check)
     process.background("growth", lambda: growth.run(store))
-    repair = Repair(
+    process.background("repair", _repair(cql, levels, store, config, process).run)
+
+
+def _repair(cql: Cql, levels: CqlLevels, store: CqlGraphStore, config: Config, process: Process) -> Repair:
+    return Repair(
         CqlMirrors(cql, levels, store.stamps),
         store,
-        clock,
+        process.clock,
         rows_a_second=config.repair_rows_a_second,
         again_s=config.repair_again_s,
         settled_s=config.repair_settled_s,
     )
-    process.background("repair", repair.run)
 
 
 if __name__ == "__main__":
