@@ -6,6 +6,7 @@ from typing import Any
 from aviary.engage.v1.engage_pb2_grpc import add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
@@ -13,6 +14,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 from backlog import Backlog
 from cursors import Cursors
 from readers.recent import OwnWrites
+from relations.viewers import Relations, listen
 from runtime.errors import Unavailable
 from simulation.broker import Broker, BrokerBus
 from simulation.bugs import Sound
@@ -57,7 +59,7 @@ class Engagement:
         self.stale: set[bytes] = set()
         """Tweets and people of whose counts the same is true."""
 
-    async def build(self, node: Node, tweets: Wire, cursors: Cursors, recent: OwnWrites) -> None:
+    async def build(self, node: Node, tweets: Wire, graph: Wire, cursors: Cursors, recent: OwnWrites) -> None:
         """Wire a process of svc_engage."""
         bus = BrokerBus(self._broker, node, "svc_engage")
         await bus.declare([LikeSet, FollowSet, FollowerSet, TweetCreated, TweetDeleted])
@@ -66,6 +68,8 @@ class Engagement:
         statuses = Statuses(node.loop.time)
         await bus.listen(TweetStatusSignal, statuses.heard)
         await bus.listen(TweetDeleted, statuses.announced)
+        relations = Relations(GraphServiceStub(graph), node.clock, node.loop.time)
+        await listen(relations, bus)
         deps = Deps(
             store=store,
             cache=cache,
@@ -73,6 +77,7 @@ class Engagement:
             engagements=Engagements(store, cache, node.clock, node.ids),
             bus=bus,
             tweets=KnownTweets(TweetServiceStub(tweets), statuses, _KNOWN),
+            relations=relations,
             recent=recent,
             cursors=cursors,
             clock=node.clock,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from cursors import Cursors
 from readers.recent import OwnWrites
+from relations.viewers import Relations
 from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
@@ -24,6 +25,7 @@ class Deps:
     engagements: Engagements
     bus: Bus
     tweets: KnownTweets
+    relations: Relations
     recent: OwnWrites
     cursors: Cursors
     clock: Clock

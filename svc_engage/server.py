@@ -11,10 +11,12 @@ from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from grpc import aio
 
 from backlog import Backlog
 from cursors import Cursors
 from ordered.nats import NatsSource
+from relations.viewers import Relations, listen
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
@@ -66,6 +68,7 @@ async def build(process: Process, config: Config) -> None:
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=KnownTweets(TweetServiceStub(tweets), await hear_of_deletions(process, bus), config.known_tweets),
+        relations=await hear_of_relations(process, bus, graph),
         recent=cache,
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
@@ -83,6 +86,13 @@ async def build(process: Process, config: Config) -> None:
     process.background("recounts", recounts.run)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
+
+
+async def hear_of_relations(process: Process, bus: NatsBus, graph: aio.Channel) -> Relations:
+    """How users stand to authors, as svc_graph says from now on."""
+    relations = Relations(GraphServiceStub(graph), process.clock, time.monotonic)
+    process.on_close(await listen(relations, bus))
+    return relations
 
 
 async def hear_of_deletions(process: Process, bus: NatsBus) -> Statuses:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub
-from aviary.graph.v1 import events_pb2 as graph_events_pb2
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
@@ -13,6 +12,7 @@ from aviary.user.v1 import events_pb2 as user_events_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
+from relations import viewers
 from relations.viewers import Relations
 from runtime.bus import Bus, Stop
 from runtime.ids import Clock
@@ -61,9 +61,7 @@ async def listen(deps: Deps, bus: Bus) -> Stop:
     stops = [
         await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard),
         await bus.listen(tweet_events_pb2.TweetDeleted, deps.statuses.announced),
-        await bus.listen(graph_events_pb2.RelationSignal, deps.relations.heard),
-        await bus.listen(graph_events_pb2.FollowSet, deps.relations.announced_follow),
-        await bus.listen(graph_events_pb2.BlockSet, deps.relations.announced_block),
+        await viewers.listen(deps.relations, bus),
         await bus.listen(user_events_pb2.AccountSignal, deps.authors.heard),
         await bus.listen(user_events_pb2.AccountChanged, deps.authors.announced),
     ]

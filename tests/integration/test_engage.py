@@ -13,12 +13,14 @@ import pytest
 from aviary.engage.v1 import engage_pb2 as pb
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
 from grpc import aio
 
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from ordered.leases import TTL_S
+from relations.viewers import Relations
 from runtime.bus import envelope_of
 from runtime.bus.streams import created_us
 from runtime.callers import CallerSigner
@@ -39,7 +41,7 @@ from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
 from tests.integration.counting_process import Process
-from tests.unit.svc_engage.engage import FewTweets
+from tests.unit.svc_engage.engage import FewBlocks, FewTweets
 from tests.waiting import until
 
 CLOCK = SystemClock()
@@ -97,6 +99,8 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
     guard = Guard(CallerSigner(config.mesh_key, "edge", CLOCK))
     tweet_channel, channel = InProcessChannel(guard, service="engage"), InProcessChannel(guard, service="edge")
     tweet_channel.register(add_TweetServiceServicer_to_server, tweets)
+    graph_channel = InProcessChannel(guard, service="engage")
+    graph_channel.register(add_GraphServiceServicer_to_server, FewBlocks())
     store, cache = process.store, process.cache
     builds = MarkBuilds(store, cache, CLOCK, IDS)
     deps = Deps(
@@ -106,6 +110,7 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
         engagements=Engagements(store, cache, CLOCK, IDS),
         bus=process.bus,
         tweets=KnownTweets(TweetServiceStub(tweet_channel), Statuses(asyncio.get_running_loop().time), 1000),
+        relations=Relations(GraphServiceStub(graph_channel), CLOCK, asyncio.get_running_loop().time),
         recent=cache,
         cursors=Cursors(parse_keys("1:" + "22" * 32), CLOCK),
         clock=CLOCK,

@@ -11,6 +11,13 @@ import pytest
 from aviary.engage.v1 import engage_pb2 as pb
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
+from aviary.graph.v1.events_pb2 import RELATION_BLOCK, RelationChange, RelationSignal
+from aviary.graph.v1.graph_pb2 import GetViewerSnapshotRequest, GetViewerSnapshotResponse
+from aviary.graph.v1.graph_pb2_grpc import (
+    GraphServiceServicer,
+    GraphServiceStub,
+    add_GraphServiceServicer_to_server,
+)
 from aviary.tweet.v1.events_pb2 import TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2 import GetTweetsRequest, GetTweetsResponse, StoredTweet
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceServicer, TweetServiceStub, add_TweetServiceServicer_to_server
@@ -18,6 +25,7 @@ from grpc import aio
 
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
+from relations.viewers import Relations, listen
 from runtime.bus import Envelope
 from runtime.callers import CallerSigner
 from runtime.config import Secret
@@ -89,6 +97,26 @@ class FewTweets(TweetServiceServicer):
         return GetTweetsResponse(tweets=tweets)
 
 
+@dataclass
+class FewBlocks(GraphServiceServicer):
+    """Answers GetViewerSnapshot with the blocks that it was given, and counts the calls."""
+
+    blocks: set[tuple[bytes, bytes]] = field(default_factory=set)
+    calls: int = 0
+    down: bool = False
+
+    async def GetViewerSnapshot(self, request: GetViewerSnapshotRequest, context: object) -> GetViewerSnapshotResponse:
+        self.calls += 1
+        if self.down:
+            raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
+        me = request.user_id
+        return GetViewerSnapshotResponse(
+            state=b"%d" % self.calls,
+            blocked_ids=b"".join(b for a, b in self.blocks if a == me),
+            blocked_by_ids=b"".join(a for a, b in self.blocks if b == me),
+        )
+
+
 class UncertainStore(MemoryEngageStore):
     """Does not answer while it is `down`."""
 
@@ -128,6 +156,7 @@ class Engage:
     direct: Any
     """Called by nobody of the mesh."""
     tweets: FewTweets
+    blocks: FewBlocks
     known: KnownTweets
     store: UncertainStore
     cache: MemoryCountCache
@@ -135,6 +164,8 @@ class Engage:
     clock: SetClock
     bus: MemoryBus
     ids: Uuid7Ids
+    told: int = 0
+    """Sequence of the signals of svc_graph."""
 
     def user(self) -> uuid.UUID:
         """A new account."""
@@ -204,10 +235,20 @@ class Engage:
         self.tweets.deleted.add(tweet.bytes)
         await self.bus.publish(TweetDeleted(event_id=self.ids.next().bytes, tweet_id=tweet.bytes, author_id=b"a" * 16))
 
+    async def block(self, who: uuid.UUID, whom: bytes) -> None:
+        """Somebody blocks somebody, and everybody hears it."""
+        self.blocks.blocks.add((who.bytes, whom))
+        change = RelationChange(
+            user_id=who.bytes, other_id=whom, relation=RELATION_BLOCK, set=True, version=self.clock.now_us()
+        )
+        self.told += 1
+        await self.bus.signal(RelationSignal(publisher_id=PUBLISHER, sequence=self.told, changes=[change]))
+
     async def believe(self) -> None:
-        """Hear svc_tweet for so long that what it says of deletions is believed."""
+        """Hear svc_tweet and svc_graph for so long that what they say of deletions and blocks is believed."""
         for _ in range(5):
             await self.bus.signal(TweetStatusSignal(publisher_id=PUBLISHER))
+            await self.bus.signal(RelationSignal(publisher_id=PUBLISHER, sequence=self.told))
             self.clock.us += 250_000
 
     def published(self) -> list[LikeSet]:
@@ -217,7 +258,7 @@ class Engage:
 
 async def build_engage() -> Engage:
     """A fresh one."""
-    clock, tweets, bus = SetClock(), FewTweets(), LongLog("engage")
+    clock, tweets, blocks, bus = SetClock(), FewTweets(), FewBlocks(), LongLog("engage")
     await bus.declare([LikeSet, TweetDeleted])
     ids, store, cache, statuses = Uuid7Ids(clock), UncertainStore(), MemoryCountCache(clock), Statuses(clock.now_s)
     recent = Recent(cache=cache)
@@ -226,6 +267,10 @@ async def build_engage() -> Engage:
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
     tweet_channel = InProcessChannel(guard, service="engage")
     tweet_channel.register(add_TweetServiceServicer_to_server, tweets)
+    graph_channel = InProcessChannel(guard, service="engage")
+    graph_channel.register(add_GraphServiceServicer_to_server, blocks)
+    relations = Relations(GraphServiceStub(graph_channel), clock, clock.now_s)
+    await listen(relations, bus)
     known = KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3)
     deps = Deps(
         store=store,
@@ -234,6 +279,7 @@ async def build_engage() -> Engage:
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=known,
+        relations=relations,
         recent=recent,
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
@@ -244,7 +290,7 @@ async def build_engage() -> Engage:
     for one in (channel, outside):
         one.register(add_EngageServiceServicer_to_server, EngageServicer(deps))
     stub, direct = EngageServiceStub(channel), EngageServiceStub(outside)
-    return Engage(stub, direct, tweets, known, store, cache, recent, clock, bus, ids)
+    return Engage(stub, direct, tweets, blocks, known, store, cache, recent, clock, bus, ids)
 
 
 async def refusal(call: Awaitable[T]) -> ServiceError:
