@@ -69,4 +69,4 @@ class Stands:
 
 def excuses() -> float:
     """Rises whenever a page is made of relations that are old because svc_graph does not answer; such pages are not judged by them."""
-    return OLD._value.get()
+    return float(OLD._value.get())
