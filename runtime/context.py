@@ -5,11 +5,9 @@ import os
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
-APP_SCOPES = ("read", "write", "follow", "notifications")
-"""What a third-party app may be granted."""
-OWN_SCOPE = "account"
+APP_SCOPES, OWN_SCOPE = ("read", "write", "follow", "notifications"), "account"
+"""What a third-party app may be granted, and the account itself, which no app may touch."""
 ALL_SCOPES = (*APP_SCOPES, OWN_SCOPE)
-"""What a login of one's own may: OWN_SCOPE is the account itself, which no app may touch."""
 TOKENS_OF = "aviary"
 """Issuer and audience of access tokens."""
 
