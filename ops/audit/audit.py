@@ -27,6 +27,12 @@ class Source(Protocol):
     async def follows(self, reader: bytes) -> dict[bytes, int]:
         """Whom a reader follows, and since when in milliseconds."""
 
+    async def suspended(self) -> set[bytes]:
+        """Accounts that nobody sees, and that read nothing."""
+
+    async def muted(self, reader: bytes) -> set[bytes]:
+        """Whom a reader mutes."""
+
     async def authored(self, author: bytes) -> Authored:
         """Every tweet of an author."""
 
@@ -55,18 +61,19 @@ async def audit(
 ) -> Report:
     """Judge every home, or a sample chosen by a hash of the reader, so that the same reader is always in or out."""
     users = await source.users()
+    suspended = await source.suspended()
     backlog = await source.backlog()
-    chosen = [user for user in sorted(users) if in_sample(user, sample_percent)]
+    chosen = [user for user in sorted(users.keys() - suspended) if in_sample(user, sample_percent)]
     authored: dict[bytes, Authored] = {}
     places = asyncio.Semaphore(AT_ONCE)
 
     async def one(reader: bytes) -> tuple[int, list[Problem]]:
         async with places:
-            judged = await judge_reader(source, reader, users[reader], now_ms() - backlog.lag_ms, authored)
+            judged = await judge_reader(source, reader, users[reader], now_ms() - backlog.lag_ms, authored, suspended)
             if judged[1]:
                 # People post, follow and delete while the audit reads: what is wrong must be wrong on a fresh look too.
-                late = await source.backlog()
-                judged = await judge_reader(source, reader, users[reader], now_ms() - late.lag_ms, {})
+                late, hidden = await source.backlog(), await source.suspended()
+                judged = await judge_reader(source, reader, users[reader], now_ms() - late.lag_ms, {}, hidden)
         advance(1)
         return judged
 
@@ -76,11 +83,15 @@ async def audit(
 
 
 async def judge_reader(
-    source: Source, reader: bytes, name: str, settled_ms: int, known: dict[bytes, Authored]
+    source: Source, reader: bytes, name: str, settled_ms: int, known: dict[bytes, Authored], suspended: set[bytes]
 ) -> tuple[int, list[Problem]]:
-    """How many entries a home holds, and what is wrong with it. `known` keeps authors between readers."""
+    """How many entries a home holds, and what is wrong with it. `known` keeps authors between readers.
+
+    Whoever is suspended, or muted by the reader, belongs in it as little as somebody who is not followed.
+    """
     home = await source.home(reader)
-    follows = await source.follows(reader)
+    hidden = suspended | await source.muted(reader)
+    follows = {who: since for who, since in (await source.follows(reader)).items() if who not in hidden}
     bounds = Bounds(oldest_ms=settled_ms - HOME_DEPTH_MS + MARGIN_MS, newest_ms=settled_ms - MARGIN_MS)
     authored = await authors(source, {reader, *follows}, known)
     return len(home), judge(name, home, expected_home(reader, follows, authored, bounds))

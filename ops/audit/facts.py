@@ -42,14 +42,35 @@ class Facts:
 
     async def users(self) -> dict[bytes, str]:
         """Username by id of every account."""
-        found: dict[bytes, str] = {}
+        return {uuid.UUID(user.user_id).bytes: user.username for user in await self._accounts()}
+
+    async def suspended(self) -> set[bytes]:
+        """Accounts that nobody sees, and that read nothing."""
+        active = user_pb2.USER_STATUS_ACTIVE
+        return {uuid.UUID(user.user_id).bytes for user in await self._accounts() if user.status != active}
+
+    async def _accounts(self) -> list[user_pb2.User]:
+        found: list[user_pb2.User] = []
         after = b""
         while True:
             with acting(Caller()):
                 page = await self._mesh.users.ListUsers(user_pb2.ListUsersRequest(after=after, limit=PAGE))
-            found |= {uuid.UUID(user.user_id).bytes: user.username for user in page.users}
+            found += page.users
             after = page.next_after
             if not after:
+                return found
+
+    async def muted(self, reader: bytes) -> set[bytes]:
+        """Whom a reader mutes."""
+        found: set[bytes] = set()
+        cursor = ""
+        while True:
+            request = graph_pb2.ListMutesByTimeRequest(user_id=reader, cursor=cursor, limit=PAGE)
+            with acting(Caller()):
+                page = await self._mesh.graph.ListMutesByTime(request)
+            found |= {entry.user_id for entry in page.entries}
+            cursor = page.next_cursor
+            if not cursor:
                 return found
 
     async def follows(self, reader: bytes) -> dict[bytes, int]:

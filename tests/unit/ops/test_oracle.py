@@ -115,12 +115,19 @@ class Source:
     def __init__(self, homes: list[list[bytes]], dead_letters: int = 0) -> None:
         self.homes = homes
         self.dead_letters = dead_letters
+        self.hidden: dict[str, set[bytes]] = {"suspended": set(), "muted": set()}
 
     async def backlog(self) -> Backlog:
         return Backlog(0, self.dead_letters)
 
     async def users(self) -> dict[bytes, str]:
         return {READER: "alice"}
+
+    async def suspended(self) -> set[bytes]:
+        return self.hidden["suspended"]
+
+    async def muted(self, reader: bytes) -> set[bytes]:
+        return self.hidden["muted"]
 
     async def follows(self, reader: bytes) -> dict[bytes, int]:
         return {AUTHOR: NOW - 20 * DAY}
@@ -141,6 +148,22 @@ async def test_what_is_wrong_at_both_looks_is_reported() -> None:
     report = await audit(Source([HOME[1:], HOME[1:]]), lambda: NOW, 100)
     assert report.problems == [Problem("missing", "alice", HOME[0])]
     assert not report.clean
+
+
+@pytest.mark.parametrize("how", ["suspended", "muted"])
+async def test_a_home_must_not_hold_who_is_hidden(how: str) -> None:
+    source = Source([HOME, HOME])
+    source.hidden[how] = {AUTHOR}
+    report = await audit(source, lambda: NOW, 100)
+    assert {problem.kind for problem in report.problems} == {"foreign"}
+    source.homes = [[]]
+    assert (await audit(source, lambda: NOW, 100)).clean
+
+
+async def test_who_is_suspended_has_no_home() -> None:
+    source = Source([])
+    source.hidden["suspended"] = {READER}
+    assert (await audit(source, lambda: NOW, 100)).homes == 0
 
 
 async def test_a_dead_letter_breaks_completeness() -> None:
