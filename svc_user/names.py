@@ -42,13 +42,10 @@ async def bearers(keys: Collection[bytes], deps: Deps) -> dict[bytes, User]:
 
 def bears(user: User, key: bytes, deps: Deps) -> bool:
     """Whether the name is the account's username or e-mail address now."""
-    return key in names_of(user, deps)
-
-
-def names_of(user: User, deps: Deps) -> tuple[bytes, ...]:
-    """The unique names of an account: of its username, and of its e-mail address if it has one."""
+    if key == username_key(user.username):
+        return True
     email = deps.emails.open(user.email, user.user_id)
-    return (username_key(user.username), *((deps.emails.claim_key(email),) if email else ()))
+    return bool(email) and key == deps.emails.claim_key(email)
 
 
 async def account_of(user_id: uuid.UUID, deps: Deps) -> User | None:
