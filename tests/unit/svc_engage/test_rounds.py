@@ -1,0 +1,217 @@
+"""How much a process does at once when it counts: one batch for all partitions, in slices, and nobody waits for a partition that fails."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ordered import Item, Slice
+from runtime.errors import Unavailable
+from runtime.faults import NO_FAULTS
+from svc_engage.cache import Glance
+from svc_engage.counting import Machine, Rounds, Teller
+from svc_engage.counting.changes import LOGS
+from svc_engage.counting.flush import CHANGES_A_SLICE, LIKES_A_SLICE, ROWS_A_SLICE
+from svc_engage.counting.sums import Summing
+from svc_engage.domain.levels import Levels
+from svc_engage.domain.relations import Change, Kind, Subject
+from svc_engage.likes import set_like
+from svc_engage.reads import Reads
+from svc_engage.store_cql import CqlEngageStore
+from svc_engage.store_memory import MemoryEngageStore
+from tests.unit.svc_engage.counting_world import MS, USERS, Cache, Clock, NoBus, like, run
+
+LIKES = LOGS[0]
+
+
+class Noting:
+    """Counts the calls of something."""
+
+    def __init__(self, there: Any) -> None:
+        self.calls = Counter[str]()
+        self._there = there
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._there, name)
+
+        async def noted(*args: Any, **named: Any) -> Any:
+            self.calls[name] += 1
+            return await method(*args, **named)
+
+        return noted
+
+
+class Process:
+    """Everything that counts likes, beside a store in memory."""
+
+    def __init__(self, store: Any = None) -> None:
+        self.memory = MemoryEngageStore()
+        self.store, self.cache = Noting(store or self.memory), Noting(Cache())
+        teller = Teller(cast(Any, self.cache), cast(Any, NoBus()))
+        self.rounds = Rounds(cast(Any, self.store), teller, Clock(), Levels())
+        self.machine = Machine(LIKES, cast(Any, self.store), self.rounds)
+
+    async def take(self, partition: int, users: Iterable[int]) -> None:
+        """Likes of a tweet of that partition; no request wrote anything of them."""
+        items = [Item(liked(partition, user), user + 1, user + 1) for user in users]
+        await self.machine.handle(Slice(partition, 1, items, items[-1].place, False))
+
+
+def tweet(partition: int) -> bytes:
+    return partition.to_bytes(16)
+
+
+def liked(partition: int, user: int) -> Any:
+    event = like(0)
+    event.tweet_id, event.user_id = tweet(partition), user.to_bytes(16)
+    return event
+
+
+@pytest.mark.parametrize("partitions", [1, 20])
+def test_all_partitions_that_are_due_are_one_batch(partitions: int) -> None:
+    async def main() -> None:
+        process = Process()
+        for partition in range(partitions):
+            await process.take(partition, [0])
+        await process.rounds.drain()
+        assert process.store.calls == Counter(
+            {"counts": 1, "rows": 1, "put_counts": 1, "set_likes": 1, "put_counted": 1, "put_positions": 1}
+        )
+        assert process.cache.calls["put"] == 1
+        counts = await process.memory.counts([Subject(tweet(one), Kind.LIKES) for one in range(partitions)])
+        assert [count.count for count in counts.values()] == [1] * partitions
+
+    run(main())
+
+
+def test_a_partition_that_cannot_be_stored_holds_up_no_other() -> None:
+    class Stuck(MemoryEngageStore):
+        stuck = True
+
+        async def put_counts(self, counts: Any, repaired: bool = False) -> None:
+            if self.stuck and Subject(tweet(3), Kind.LIKES) in counts:
+                raise Unavailable("no quorum for this one")
+            await super().put_counts(counts, repaired)
+
+    async def main() -> None:
+        store = Stuck()
+        process = Process(store)
+        for turn in range(5):
+            for partition in range(10):
+                await process.take(partition, [turn])
+            await asyncio.sleep(1.5)
+        position = [await store.position(LIKES.durable, partition) for partition in range(10)]
+        assert position == [5] * 3 + [0] + [5] * 6
+        store.stuck = False
+        await process.rounds.drain()
+        assert await store.position(LIKES.durable, 3) == 5
+
+    run(main())
+
+
+def test_the_loop_is_never_held_for_longer_than_one_slice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """P54: one hot tweet, of whose likes the owner writes everything. What is done in a turn of the loop is counted, not time."""
+    done: list[tuple[int, str, int]] = []
+    turn = 0
+    add, others = Summing.add, list[asyncio.Task[None]]()
+
+    async def turning() -> None:
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def noted(summing: Summing, changes: Iterable[Change]) -> None:
+        # From here on: while anything is to be done at once, virtual time stands still.
+        others.extend([] if others else [asyncio.create_task(turning())])
+        some = list(changes)
+        done.append((turn, "sum", len(some)))
+        add(summing, some)
+
+    class Counting(MemoryEngageStore):
+        async def set_likes(self, likes: Any) -> None:
+            done.append((turn, "lists", len(likes)))
+            await super().set_likes(likes)
+
+        async def put_counted(self, rows: Any, repaired: bool = False) -> None:
+            done.append((turn, "rows", len(rows)))
+            await super().put_counted(rows, repaired)
+
+    async def main() -> None:
+        process = Process(Counting())
+        await process.take(0, range(2_000))
+        await process.take(1, range(300))
+        await process.rounds.drain()
+        others[0].cancel()
+
+    monkeypatch.setattr(Summing, "add", noted)
+    run(main())
+    sums, most = Counter[int](), {"lists": LIKES_A_SLICE, "rows": ROWS_A_SLICE}
+    for at, what, many in done:
+        if what == "sum":
+            sums[at] += many
+        else:
+            assert many <= most[what]
+    assert sum(sums.values()) == 2_300
+    assert max(sums.values()) <= CHANGES_A_SLICE
+    writes = Counter(at for at, what, _ in done if what != "sum")
+    assert max(writes.values()) == 1
+
+
+class SlowCql:
+    """A database that takes a second for anything, so that the seconds of a request are its steps one after another."""
+
+    def __init__(self) -> None:
+        self.asked = Counter[str]()
+
+    def prepare(self, query: str) -> str:
+        return query
+
+    async def execute(self, query: str, _values: Any) -> list[Any]:
+        self.asked[query.split(maxsplit=1)[0]] += 1
+        await asyncio.sleep(1)
+        return []
+
+    async def write_all(self, _writes: Any) -> None:
+        self.asked["batch"] += 1
+        await asyncio.sleep(1)
+
+
+class Everything(Cache):
+    """All that a like needs beside the store, at once."""
+
+    async def look(self, *_: Any) -> Glance:
+        return Glance([(7, 1, 0, 1, 0, 1, 0, 1)])
+
+    async def record(self, *_: Any) -> None:
+        return None
+
+    async def author_of(self, _tweet_id: bytes) -> bytes:
+        return USERS[4]
+
+    async def publish(self, _event: Any) -> list[int]:
+        return [2]
+
+
+def test_a_like_asks_the_store_in_three_steps() -> None:
+    """What is stored is read, then rows and lists are written, then the row of `edges`, which says that all of it is there."""
+
+    async def main() -> None:
+        cql, clock = SlowCql(), Clock()
+        store = CqlEngageStore(cast(Any, cql), clock)
+        cache = Everything()
+        reads = Reads(store, cast(Any, cache), cast(Any, None))
+        deps: Any = SimpleNamespace(
+            store=store, cache=cache, reads=reads, clock=clock, faults=NO_FAULTS, tweets=cache, recent=cache, bus=cache
+        )
+        deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
+        began = asyncio.get_running_loop().time()
+        recent_tweet = (MS << 80).to_bytes(16)
+        assert await set_like(recent_tweet, USERS[0], True, deps) == 8
+        assert asyncio.get_running_loop().time() - began == 3
+        assert cql.asked == Counter({"SELECT": 2, "batch": 2})
+
+    run(main())
