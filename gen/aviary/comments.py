@@ -555,7 +555,7 @@ COMMENTS: dict[str, str] = {
     'aviary.user.v1.App.scopes': 'What it may ask for: read, write, follow, notifications.',
     'aviary.user.v1.AppService': "Owns apps, authorization codes and what was granted. The pages and the protocol's own routes are the edge's.",
     'aviary.user.v1.AppService.Authenticate': 'Who has this name and password, without a login. Fails as Login does.',
-    'aviary.user.v1.AppService.ExchangeCode': 'Exchanges a code for tokens. A code that comes a second time ends the login that it made. Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.',
+    'aviary.user.v1.AppService.ExchangeCode': 'Exchanges a code for tokens. A code that comes a second time ends the login that it made, so channels do not repeat this. Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.',
     'aviary.user.v1.AppService.GetApp': 'One app, for the pages and the protocol. Fails with APP_NOT_FOUND.',
     'aviary.user.v1.AppService.GrantCode': 'Records that a user lets an app in, and gives the code that the app exchanges once, within 60 seconds. Fails with APP_NOT_FOUND, REDIRECT_URI_INVALID, ACCOUNT_SUSPENDED.',
     'aviary.user.v1.AppService.ListAuthorizedApps': 'The apps that the caller let in, latest first. Fails with INVALID_CURSOR.',

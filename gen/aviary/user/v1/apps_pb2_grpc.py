@@ -130,7 +130,7 @@ class AppServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ExchangeCode(self, request, context):
-        """Exchanges a code for tokens. A code that comes a second time ends the login that it made.
+        """Exchanges a code for tokens. A code that comes a second time ends the login that it made, so channels do not repeat this.
         Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

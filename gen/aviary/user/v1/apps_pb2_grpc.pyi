@@ -48,7 +48,7 @@ class AppServiceStub:
     Fails with APP_NOT_FOUND, REDIRECT_URI_INVALID, ACCOUNT_SUSPENDED.
     """
     ExchangeCode: _grpc.UnaryUnaryMultiCallable[_apps_pb2.ExchangeCodeRequest, _apps_pb2.ExchangeCodeResponse]
-    """Exchanges a code for tokens. A code that comes a second time ends the login that it made.
+    """Exchanges a code for tokens. A code that comes a second time ends the login that it made, so channels do not repeat this.
     Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.
     """
     RefreshAppToken: _grpc.UnaryUnaryMultiCallable[_apps_pb2.RefreshAppTokenRequest, _apps_pb2.RefreshAppTokenResponse]
@@ -75,7 +75,7 @@ class AppServiceAsyncStub(AppServiceStub):
     Fails with APP_NOT_FOUND, REDIRECT_URI_INVALID, ACCOUNT_SUSPENDED.
     """
     ExchangeCode: _aio.UnaryUnaryMultiCallable[_apps_pb2.ExchangeCodeRequest, _apps_pb2.ExchangeCodeResponse]  # type: ignore[assignment]
-    """Exchanges a code for tokens. A code that comes a second time ends the login that it made.
+    """Exchanges a code for tokens. A code that comes a second time ends the login that it made, so channels do not repeat this.
     Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.
     """
     RefreshAppToken: _aio.UnaryUnaryMultiCallable[_apps_pb2.RefreshAppTokenRequest, _apps_pb2.RefreshAppTokenResponse]  # type: ignore[assignment]
@@ -142,7 +142,7 @@ class AppServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _apps_pb2.ExchangeCodeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_apps_pb2.ExchangeCodeResponse, _abc.Awaitable[_apps_pb2.ExchangeCodeResponse]]:
-        """Exchanges a code for tokens. A code that comes a second time ends the login that it made.
+        """Exchanges a code for tokens. A code that comes a second time ends the login that it made, so channels do not repeat this.
         Fails with CLIENT_INVALID, GRANT_INVALID, ACCOUNT_SUSPENDED.
         """
 
