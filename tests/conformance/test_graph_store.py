@@ -18,6 +18,7 @@ from simulation.outbox import MemoryOutbox
 from svc_graph.domain import WHOLE, Change, Edge, Pair, Shard, Snapshot, changed_together
 from svc_graph.events import follow_set
 from svc_graph.levels_cql import CqlLevels, LevelLimits
+from svc_graph.packed import PackedPage
 from svc_graph.store import SCHEMA, GraphStore
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.store_memory import MemoryGraphStore
@@ -355,3 +356,56 @@ async def test_followers_among_others_are_those_who_follow_now(store: GraphStore
     await unfollow(store, Pair(others[0], alice))
     assert await store.followers_among(alice, others) == set(others[1:110])
     assert await store.followers_among(alice, []) == set()
+
+
+async def test_followees_ascend_strictly_from_after_whoever_was_unfollowed_between_them(store: GraphStore) -> None:
+    alice, *others = accounts(12)
+    await follow(store, *(Pair(alice, other) for other in others))
+    await unfollow(store, *(Pair(alice, other) for other in others[1:9]))
+    left = [others[0], *others[9:]]
+    assert await store.followees_page(alice, None, 2) == left[:2]
+    assert await store.followees_page(alice, left[0], 100) == left[1:]
+    assert await store.followees_page(alice, left[-1], 100) == []
+    assert await store.followees_page(others[0], None, 100) == []
+
+
+async def test_the_newest_followees_of_several_are_latest_first_and_at_most_so_many_each(store: GraphStore) -> None:
+    alice, bob, *others = accounts(6)
+    for other in others:
+        await follow(store, Pair(alice, other))
+    await follow(store, Pair(bob, alice))
+    assert await store.newest_followees([alice, bob, others[0]], 3) == {
+        alice: others[:0:-1],
+        bob: [alice],
+        others[0]: [],
+    }
+    assert await store.newest_followees([], 3) == {}
+
+
+async def test_follows_of_others_are_named_by_the_id_of_their_state(store: GraphStore) -> None:
+    alice, *others = accounts(120)
+    done = await follow(store, *(Pair(other, alice) for other in others[:110]))
+    assert await store.follows_from(alice, others) == {c.after.pair.follower_id: c.after.follow_id for c in done}
+
+
+async def test_a_packed_page_is_the_page_as_bytes_and_says_whether_more_come(store: GraphStore) -> None:
+    alice, *others = accounts(6)
+    await follow(store, *(Pair(other, alice) for other in others))
+    ids = sorted(other.bytes for other in others)
+    assert await store.packed_page(alice, WHOLE, None, 3) == PackedPage(b"".join(ids[:3]), has_more=True)
+    assert await store.packed_page(alice, WHOLE, uuid.UUID(bytes=ids[2]), 2) == PackedPage(
+        b"".join(ids[3:]), has_more=False
+    )
+    await unfollow(store, Pair(others[0], alice))
+    assert await store.packed_page(alice, WHOLE, None, 10) == PackedPage(b"".join(ids[1:]), has_more=False)
+
+
+async def test_every_follower_is_in_one_of_the_shards(store: GraphStore) -> None:
+    alice, *others = accounts(6)
+    await follow(store, *(Pair(other, alice) for other in others))
+    found = [
+        one for shard in await store.follower_shards(alice) for one in await store.follower_page(alice, shard, None, 10)
+    ]
+    assert sorted(found) == sorted(others)
+    [nobody] = accounts(1)
+    assert [await store.follower_page(nobody, shard, None, 10) for shard in await store.follower_shards(nobody)] == [[]]
