@@ -38,6 +38,13 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.password.before_batch": ("cassandra",),
         "user.password.after_batch": ("svc_user",),
     },
+    "let in": {
+        "user.exchange.after_code": ("svc_user",),
+        "user.exchange.after_login": ("svc_user", "edge"),
+    },
+    "withdraw": {
+        "user.withdraw.after_mark": ("svc_user", "cassandra"),
+    },
     "create": {
         "tweet.create.after_claim": ("svc_tweet", "cassandra"),
         "tweet.create.after_batch": ("svc_tweet", "nats"),
@@ -78,6 +85,22 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "graph.follow.after_batch": ("nats",),
         "graph.follow.before_answer": ("redis",),
     },
+    "block": {
+        "graph.block.before_batch": ("cassandra",),
+        "graph.block.after_batch": ("svc_graph", "nats"),
+        "graph.block.after_ends": ("svc_graph", "redis"),
+        "graph.block.before_answer": ("edge",),
+    },
+    "unblock": {
+        "graph.block.before_batch": ("svc_graph",),
+        "graph.block.after_batch": ("svc_graph",),
+        "graph.block.before_answer": ("redis",),
+    },
+    "mute": {
+        "graph.mute.before_batch": ("cassandra",),
+        "graph.mute.after_batch": ("svc_graph", "nats"),
+        "graph.mute.before_answer": ("edge",),
+    },
     "grow": {
         "graph.grow.before_mark": ("svc_graph",),
         "graph.grow.after_mark": ("svc_graph", "cassandra"),
@@ -115,6 +138,7 @@ HANGS: dict[str, tuple[str, tuple[str, ...]]] = {
     "delete": ("tweet.delete.after_batch", ("nats",)),
     "follow": ("graph.follow.after_batch", ("svc_timeline",)),
     "unfollow": ("graph.follow.after_batch", ("nats",)),
+    "block": ("graph.block.after_batch", ("nats",)),
     "rebuild": ("timeline.rebuild.after_mark", ("svc_tweet",)),
     "like": ("engage.like.after_publish", ("cassandra",)),
 }

@@ -11,6 +11,8 @@ import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.redis import tag
+from tests.chaos.apps import LetIn, Withdraw
+from tests.chaos.blocking import Block, Mute, Unblock
 from tests.chaos.cast import Cast
 from tests.chaos.growing import Grow
 from tests.chaos.logins import ChangePassword, EndLogin, LogIn, Refresh
@@ -247,6 +249,8 @@ OPERATIONS: dict[str, type[Operation]] = {
     "refresh": Refresh,
     "end login": EndLogin,
     "password": ChangePassword,
+    "let in": LetIn,
+    "withdraw": Withdraw,
     "create": Create,
     "publish": Create,
     "relay": Relayed,
@@ -255,6 +259,9 @@ OPERATIONS: dict[str, type[Operation]] = {
     "delete": Delete,
     "follow": Follow,
     "unfollow": Unfollow,
+    "block": Block,
+    "unblock": Unblock,
+    "mute": Mute,
     "backfill": Follow,
     "grow": Grow,
     "rebuild": Rebuild,

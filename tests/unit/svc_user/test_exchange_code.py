@@ -45,6 +45,16 @@ async def test_a_code_that_comes_twice_ends_the_login_that_it_made(apps: AppWorl
     assert await sessions_of(apps, alice, app.client_id) == []
 
 
+async def test_a_code_that_comes_again_long_after_still_ends_the_login(apps: AppWorld) -> None:
+    alice = await apps.person()
+    app = await apps.app(alice)
+    code = await apps.grant(alice, app)
+    tokens = await apps.exchange(app, code)
+    apps.clock.ms += 3_600_000
+    assert (await failure(apps.exchange(app, code))).reason == "GRANT_INVALID"
+    assert (await failure(apps.refresh(app, tokens.refresh_token))).reason == "GRANT_INVALID"
+
+
 async def test_a_code_that_comes_twice_at_once_makes_no_login_that_lives(apps: AppWorld) -> None:
     """The second is refused before the first has made the login: whoever made it must find out."""
     alice = await apps.person()

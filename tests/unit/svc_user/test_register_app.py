@@ -1,4 +1,4 @@
-"""RegisterApp and GetApp."""
+"""RegisterApp: an app is found as it was registered, and what none may have is refused."""
 
 import hashlib
 
@@ -41,8 +41,3 @@ async def test_each_address_that_is_not_allowed_is_named(apps: AppWorld) -> None
 async def test_what_no_app_may_have_is_refused(apps: AppWorld, given: dict[str, object]) -> None:
     """`account` above all: no app is ever granted the account itself."""
     assert (await failure(apps.app(await apps.person(), **given))).reason == "INVALID_REQUEST"
-
-
-async def test_an_unknown_app_is_not_found(apps: AppWorld) -> None:
-    with acting(SERVICE):
-        assert (await failure(apps.apps.GetApp(GetAppRequest(client_id="nobody")))).reason == "APP_NOT_FOUND"

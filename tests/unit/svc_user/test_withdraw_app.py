@@ -1,23 +1,18 @@
-"""WithdrawApp and ListAuthorizedApps: what a user let in, and takes back with all that followed."""
+"""WithdrawApp: what a user let in is taken back, with all that followed."""
 
 import asyncio
 import uuid
 from dataclasses import replace
 from typing import Any
 
-from aviary.user.v1.apps_pb2 import ListAuthorizedAppsRequest, ListAuthorizedAppsResponse, WithdrawAppRequest
+from aviary.user.v1.apps_pb2 import WithdrawAppRequest
 from aviary.user.v1.events_pb2 import AccountSignal
 
 from runtime.context import acting
 from tests.unit.svc_user.app_world import AppWorld
 from tests.unit.svc_user.test_exchange_code import sessions_of
+from tests.unit.svc_user.test_list_authorized_apps import listed
 from tests.unit.svc_user.world import CallAt, failure, signed_in
-
-
-async def listed(apps: AppWorld, user_id: bytes, **asked: Any) -> ListAuthorizedAppsResponse:
-    with acting(signed_in(user_id)):
-        answer: ListAuthorizedAppsResponse = await apps.apps.ListAuthorizedApps(ListAuthorizedAppsRequest(**asked))
-    return answer
 
 
 async def withdraw(apps: AppWorld, user_id: bytes, client_id: str) -> None:
@@ -109,43 +104,3 @@ async def test_a_withdrawal_that_was_cut_off_is_finished_before_a_new_consent(ap
     await apps.let_in(alice, app)
     assert (await failure(apps.refresh(app, tokens.refresh_token))).reason == "GRANT_INVALID"
     assert len(await sessions_of(apps, alice, app.client_id)) == 1
-
-
-async def test_apps_are_listed_latest_first_and_any_page_size_gives_the_same(apps: AppWorld) -> None:
-    alice = await apps.person()
-    names = [f"App {number}" for number in range(5)]
-    for name in names:
-        await apps.grant(alice, await apps.app(alice, name=name), scopes=["read"])
-        apps.clock.ms += 1000
-    for limit in (1, 2, 3, 5):
-        found, cursor = [], None
-        while True:
-            page = await listed(apps, alice, limit=limit, **({"cursor": cursor} if cursor else {}))
-            found += [app.name for app in page.apps]
-            assert page.has_more == page.HasField("next_cursor")
-            if not page.has_more:
-                break
-            cursor = page.next_cursor
-        assert found == names[::-1]
-
-
-async def test_letting_in_once_more_adds_scopes_and_comes_first(apps: AppWorld) -> None:
-    alice = await apps.person()
-    app = await apps.app(alice)
-    await apps.grant(alice, app, scopes=["read"])
-    apps.clock.ms += 5
-    await apps.grant(alice, await apps.app(alice, name="Other"), scopes=["read"])
-    apps.clock.ms += 5
-    await apps.grant(alice, app, scopes=["write"])
-    found = (await listed(apps, alice)).apps
-    assert [(each.name, list(each.scopes)) for each in found] == [("Chirper", ["read", "write"]), ("Other", ["read"])]
-    assert found[0].authorized_at.ToMilliseconds() == apps.clock.ms
-
-
-async def test_a_foreign_cursor_is_refused(apps: AppWorld) -> None:
-    alice, bob = await apps.person("alice"), await apps.person("bobby")
-    for _ in range(2):
-        await apps.grant(alice, await apps.app(alice))
-    cursor = (await listed(apps, alice, limit=1)).next_cursor
-    assert (await failure(listed(apps, bob, cursor=cursor))).reason == "INVALID_CURSOR"
-    assert (await failure(listed(apps, alice, cursor="x"))).reason == "INVALID_CURSOR"
