@@ -172,12 +172,9 @@ class AuthorCache:
         kept = self._kept
         for key in dict.fromkeys(ids):
             author = kept.get(key)
-            if (
-                author is not None
-                and author.loaded_at >= oldest
-                and (author.epoch == epoch or (epoch is None and author.epoch != _DOUBTED))
-                and key not in fresh
-            ):
+            if author is None or author.loaded_at < oldest or key in fresh:
+                ask.append(key)
+            elif author.epoch == epoch or (epoch is None and author.epoch != _DOUBTED):
                 kept.move_to_end(key)
                 found[key] = author
             else:
