@@ -20,6 +20,7 @@ from bench import (
     graph,
     history,
     homes,
+    pairs,
     posts,
     rest,
     simulate,
@@ -48,6 +49,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "posts": posts.run,
     "likes": engage.run,
     "tokens": tokens.run,
+    "pairs": pairs.run,
     "simulate": simulate.run,
 }
 
