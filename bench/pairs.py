@@ -30,7 +30,7 @@ class EverybodyFollowsMany:
     """What svc_graph says of viewers, here: each follows a thousand, mutes a hundred and is blocked by ten."""
 
     @staticmethod
-    async def unary_unary(request: Any, _: Any) -> graph_pb2.GetViewerSnapshotResponse:
+    async def unary_unary(_: Any, __: Any) -> graph_pb2.GetViewerSnapshotResponse:
         """The same for all."""
         return graph_pb2.GetViewerSnapshotResponse(
             state=b"1",
