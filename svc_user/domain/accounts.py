@@ -6,14 +6,13 @@ from dataclasses import dataclass, replace
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
 
-from runtime.context import Caller
+from runtime.context import OWN_SCOPE, Caller
 from runtime.errors import FieldProblem, InvalidArgument
 from runtime.ids import ms_of
 
 NO_ACCOUNT = uuid.UUID(int=0)
 """An id that no account has: looking it up costs what looking up a real one costs."""
 
-_ACCOUNT_SCOPE = "account"
 _ROLES = {mesh_pb2.ROLE_UNSPECIFIED: "user", mesh_pb2.ROLE_MODERATOR: "moderator", mesh_pb2.ROLE_ADMIN: "admin"}
 
 
@@ -73,7 +72,7 @@ def ensure_password_given(request: user_pb2.UpdateAccountRequest) -> None:
 
 def may_see_email(caller: Caller) -> bool:
     """Whether the owner of an account calls by a login of the owner's own: apps are not shown the e-mail address."""
-    return _ACCOUNT_SCOPE in caller.scopes
+    return OWN_SCOPE in caller.scopes
 
 
 def public_view(user: User) -> user_pb2.User:
