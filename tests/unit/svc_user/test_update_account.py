@@ -1,19 +1,16 @@
-"""UpdateAccount: profiles, usernames and e-mail addresses, whoever else wants them, and wherever the process dies."""
+"""UpdateAccount: what is given changes, is told to everybody, and names nobody; how names move is in test_renaming.py."""
 
 import asyncio
-import uuid
-from typing import Any
 
 import pytest
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal
-from aviary.user.v1.user_pb2 import LoginRequest, ResolveUsernamesRequest, SetAccountStateRequest, UpdateAccountRequest
+from aviary.user.v1.user_pb2 import SetAccountStateRequest
 from structlog.testing import capture_logs
 
 from readers.recent import PROFILE
 from runtime.context import acting
-from runtime.errors import Unavailable
-from svc_user.domain.names import username_key
+from tests.unit.svc_user.people import Person, can_log_in
 from tests.unit.svc_user.world import (
     PASSWORD,
     SERVICE,
@@ -21,29 +18,7 @@ from tests.unit.svc_user.world import (
     CallAt,
     World,
     failure,
-    signed_in,
 )
-
-THIRTY_DAYS_MS = 30 * 24 * 3600 * 1000
-
-
-class Person:
-    """Somebody who has an account."""
-
-    def __init__(self, world: World, user: user_pb2.User) -> None:
-        self.world = world
-        self.user_id = uuid.UUID(user.user_id)
-        self.email = user.email
-
-    async def update(self, **fields: Any) -> user_pb2.User:
-        with acting(signed_in(self.user_id.bytes)):
-            answer: user_pb2.UpdateAccountResponse = await self.world.users.UpdateAccount(
-                UpdateAccountRequest(**fields)
-            )
-        return answer.user
-
-    async def move(self, email: str) -> user_pb2.User:
-        return await self.update(email=email, current_password=PASSWORD)
 
 
 @pytest.fixture
@@ -52,21 +27,6 @@ async def alice(world: World) -> Person:
     world.bus.published.clear()
     world.clock.ms += 1000
     return alice
-
-
-async def whose(world: World, *names: str) -> dict[str, str]:
-    """Ids by name."""
-    with acting(SERVICE):
-        answer = await world.users.ResolveUsernames(ResolveUsernamesRequest(usernames=names))
-    return {found.username: str(uuid.UUID(bytes=found.user_id)) for found in answer.users}
-
-
-async def can_log_in(world: World, login: str) -> bool:
-    try:
-        await world.users.Login(LoginRequest(login=login, password=PASSWORD))
-    except Exception:
-        return False
-    return True
 
 
 async def test_what_is_given_changes_and_what_is_absent_stays(world: World, alice: Person) -> None:
@@ -138,52 +98,6 @@ async def test_parallel_changes_of_different_fields_all_stay(world: World, alice
     await asyncio.gather(alice.update(display_name="A"), alice.update(bio="B"), alice.update(username="carol"))
     (stored,) = await world.store.get_users([alice.user_id])
     assert (stored.display_name, stored.bio, stored.username) == ("A", "B", "carol")
-
-
-async def test_a_new_username_is_the_accounts_at_once_and_the_old_one_nobodys(world: World, alice: Person) -> None:
-    await alice.update(username="Carol")
-    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
-    assert await can_log_in(world, "CAROL")
-    assert not await can_log_in(world, "alice")
-
-
-async def test_the_old_username_is_held_for_thirty_days(world: World, alice: Person) -> None:
-    await alice.update(username="carol")
-    world.clock.ms += THIRTY_DAYS_MS - 1
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-    world.clock.ms += 1
-    other = await world.register("alice", email="other@example.org")
-    assert await whose(world, "alice", "carol") == {"alice": other.user.user_id, "carol": str(alice.user_id)}
-
-
-async def test_an_import_does_not_take_a_held_username_for_its_account(world: World, alice: Person) -> None:
-    await alice.update(username="carol")
-    with acting(SERVICE):
-        request = user_pb2.ImportUserRequest(username="alice", display_name="Alice")
-        assert (await failure(world.users.ImportUser(request))).reason == "USERNAME_TAKEN"
-
-
-async def test_the_owner_may_go_back_and_keep_the_name_for_ever(world: World, alice: Person) -> None:
-    await alice.update(username="carol")
-    world.clock.ms += 1000
-    assert (await alice.update(username="alice")).username == "alice"
-    world.clock.ms += 2 * THIRTY_DAYS_MS
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-    assert await world.register("carol")
-
-
-async def test_another_case_of_the_own_username_is_no_other_name(world: World, alice: Person) -> None:
-    assert (await alice.update(username="ALICE")).username == "ALICE"
-    assert await whose(world, "alice") == {"alice": str(alice.user_id)}
-    world.clock.ms += 2 * THIRTY_DAYS_MS
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-
-
-async def test_of_two_who_want_one_username_one_gets_it(world: World, alice: Person) -> None:
-    bobby = Person(world, (await world.register("bobby")).user)
-    wants = [alice.update(username="wanted"), bobby.update(username="wanted"), world.register("wanted")]
-    answers = await asyncio.gather(*wants, return_exceptions=True)
-    assert sum(not isinstance(answer, BaseException) for answer in answers) == 1
 
 
 @pytest.mark.parametrize(
@@ -278,127 +192,3 @@ async def test_a_suspended_account_is_not_changed_by_its_owner(world: World, ali
         state = SetAccountStateRequest(user_id=alice.user_id.bytes, status=user_pb2.USER_STATUS_SUSPENDED)
         await world.users.SetAccountState(state)
     assert (await failure(alice.update(bio="still here"))).reason == "ACCOUNT_SUSPENDED"
-
-
-class Killed(Exception):
-    """The process ended here."""
-
-
-def die() -> None:
-    raise Killed
-
-
-@pytest.mark.parametrize("point", ["user.rename.after_claims", "user.rename.after_holds"])
-async def test_a_rename_that_dies_before_the_row_leaves_the_old_name_and_is_done_by_the_next_try(
-    world: World, alice: Person, point: str
-) -> None:
-    faults = world.deps.faults
-    world.change(faults=CallAt(point, die))
-    await failure(alice.update(username="carol"))
-    world.change(faults=faults)
-    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id)}
-    assert (await failure(world.register("carol"))).reason == "USERNAME_TAKEN"
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-    assert (await alice.update(username="carol")).username == "carol"
-    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
-    world.clock.ms += THIRTY_DAYS_MS - 1
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-
-
-@pytest.mark.parametrize("point", ["user.rename.after_claims", "user.rename.after_holds"])
-async def test_a_name_claimed_by_a_rename_that_died_is_free_after_ten_minutes_and_the_old_one_kept_for_ever(
-    world: World, alice: Person, point: str
-) -> None:
-    faults = world.deps.faults
-    world.change(faults=CallAt(point, die))
-    await failure(alice.update(username="carol"))
-    world.change(faults=faults)
-    world.clock.ms += TEN_MINUTES_MS - 1
-    assert (await failure(world.register("carol"))).reason == "USERNAME_TAKEN"
-    world.clock.ms += 1
-    carol = await world.register("carol")
-    world.clock.ms += 2 * THIRTY_DAYS_MS
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
-
-
-async def test_the_next_try_goes_on_although_its_clock_is_behind(world: World, alice: Person) -> None:
-    """It writes above what the first try may have left in a queue, or neither it nor a fence would win over that."""
-    faults = world.deps.faults
-    world.change(faults=CallAt("user.rename.after_holds", die))
-    await failure(alice.update(username="carol"))
-    world.change(faults=faults)
-    (tried,) = (await world.store.claims([username_key("carol")])).values()
-    world.clock.ms -= 500
-    changed = await alice.update(username="carol")
-    assert changed.updated_at.ToMicroseconds() > tried.written_us + 1
-
-
-@pytest.mark.parametrize("point", ["user.change.after_batch", "user.change.before_answer"])
-async def test_a_rename_that_dies_after_the_row_is_done(world: World, alice: Person, point: str) -> None:
-    faults = world.deps.faults
-    world.change(faults=CallAt(point, die))
-    await failure(alice.update(username="carol"))
-    world.change(faults=faults)
-    assert await whose(world, "alice", "carol") == {"carol": str(alice.user_id)}
-    world.clock.ms += THIRTY_DAYS_MS - 1
-    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
-    world.clock.ms += 1
-    assert await world.register("alice", email="other@example.org")
-
-
-async def test_the_batch_of_a_rename_that_died_and_arrives_late_gives_no_name_twice(
-    world: World, alice: Person
-) -> None:
-    late: list[Any] = []
-
-    async def lost(*args: Any, **kwargs: Any) -> None:
-        late.append((args, kwargs))
-        raise Unavailable("not acknowledged")
-
-    write = world.store.update_account
-    world.store.update_account = lost  # type: ignore[method-assign]
-    await failure(alice.update(username="carol"))
-    world.store.update_account = write  # type: ignore[method-assign]
-    world.clock.ms += TEN_MINUTES_MS
-    carol = await world.register("carol")
-    ((args, kwargs),) = late
-    await write(*args, **kwargs)
-    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
-
-
-async def test_a_row_is_not_written_under_claims_older_than_thirty_seconds(world: World, alice: Person) -> None:
-    def stand_still() -> None:
-        world.clock.ms += 30_000
-
-    world.change(faults=CallAt("user.rename.after_holds", stand_still))
-    assert (await failure(alice.update(username="carol"))).reason == "DEPENDENCY_UNAVAILABLE"
-    assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id)}
-
-
-async def test_whoever_writes_a_name_again_is_not_let_go_of_by_a_slower_rename(world: World, alice: Person) -> None:
-    """A rename stands still before it lets go of the old name; meanwhile the owner takes it back. It is not left to expire."""
-    slow, going_back = asyncio.Event(), asyncio.Event()
-    tell = world.signals.tell
-
-    async def waiting(**fields: Any) -> None:
-        await tell(**fields)
-        if not slow.is_set():
-            slow.set()
-            await going_back.wait()
-
-    world.signals.tell = waiting  # type: ignore[method-assign]
-    renaming = asyncio.create_task(alice.update(username="carol"))
-    await slow.wait()
-    world.clock.ms += 1
-    await alice.update(username="Alice")
-    left: list[bytes] = []
-
-    async def expire(key: bytes, held: Any, after_s: int) -> None:
-        if (await world.store.claims([key])).get(key) == held:
-            left.append(key)
-
-    world.store.expire = expire  # type: ignore[method-assign]
-    going_back.set()
-    await renaming
-    assert username_key("alice") not in left
