@@ -1,13 +1,16 @@
 """Bugs to plant, which the simulation must find before its silence counts for anything. `Sound` plants none."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 from zlib import crc32
 
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceAsyncStub
 from google.protobuf.message import Message
 
 from outbox import OutboxRow
+from relations.snapshot import Change
+from relations.viewers import Relations
 from runtime.bus import Bus
 from runtime.bus.envelope import PARTITIONS
 from runtime.ids import Clock
@@ -35,6 +38,10 @@ class Sound:
     def store(self, store: Any, bus: Bus) -> Any:
         """A store that announces what it stores."""
         return store
+
+    def relations(self, graph: GraphServiceAsyncStub, clock: Clock, now: Callable[[], float]) -> Relations:
+        """What an edge knows of how people stand to each other."""
+        return Relations(graph, clock, now)
 
     def engage_store(self, store: MemoryEngageStore) -> Any:
         """What is stored of counts and likes."""
@@ -107,7 +114,19 @@ class CountedTwice(Sound):
 
 _DURABLE_OF = {Kind.LIKES: "engage-likes", Kind.TWEETS: "engage-tweets"}
 
+
+class BlocksUnheard(Sound):
+    """An edge that hears that svc_graph lives, and not what it says."""
+
+    name = "blocks-unheard"
+
+    def relations(self, graph: GraphServiceAsyncStub, clock: Clock, now: Callable[[], float]) -> Relations:
+        """See Sound."""
+        return _Deaf(graph, clock, now)
+
+
 PLANTED: tuple[type[Sound], ...] = (
+    BlocksUnheard,
     PublishBeforeWrite,
     WatermarkTooEarly,
     FloorNotRaised,
@@ -132,6 +151,11 @@ class _Hasty:
             return await method(*args, **named)
 
         return call
+
+
+class _Deaf(Relations):
+    def _learn(self, change: Change) -> None:
+        """In one ear and out of the other."""
 
 
 class _Forward:
