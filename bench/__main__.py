@@ -17,6 +17,7 @@ from bench import (
     engage_machine,
     engage_reads,
     fanout,
+    flood,
     graph,
     history,
     homes,
@@ -49,6 +50,7 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
     "posts": posts.run,
     "likes": engage.run,
     "tokens": tokens.run,
+    "flood": flood.run,
     "pairs": pairs.run,
     "simulate": simulate.run,
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.cpu import Meter
 from bench.load import WARM
-from bench.orders import Latencies, Liked, LikeOrder, Posted, PostOrder, ReadOrder
+from bench.orders import FloodOrder, Latencies, Liked, LikeOrder, Posted, PostOrder, ReadOrder
 from stack.ports import HOST
 
 _LINE_BYTES = 16 * 1024 * 1024
@@ -44,6 +44,13 @@ async def warmed(order: ReadOrder | PostOrder | LikeOrder) -> AsyncIterator[Load
     async with _ordered("bench.load", [_KINDS[type(order)], asdict(order)]) as process:
         if (line := await _heard(process)) != WARM:
             raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
+        yield Load(process)
+
+
+@asynccontextmanager
+async def flooding(order: FloodOrder) -> AsyncIterator[Load]:
+    """A process that floods (flood.py) from now on; told to go, it stops and says what it was answered."""
+    async with _ordered("bench.flood", asdict(order)) as process:
         yield Load(process)
 
 

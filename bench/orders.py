@@ -58,6 +58,17 @@ class LikeOrder:
 
 
 @dataclass(frozen=True)
+class FloodOrder:
+    """Clients that log in as fast as they get answers, until they are told to stop."""
+
+    host: str
+    port: int
+    names: list[str]
+    """Client number n is name n modulo their number."""
+    clients: int
+
+
+@dataclass(frozen=True)
 class Latencies:
     """What a client saw, in milliseconds."""
 

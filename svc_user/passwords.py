@@ -1,7 +1,9 @@
 """Passwords: which are refused, and hashing in a bounded number of threads; where the hashes lie is the store's matter."""
 
 import asyncio
+import os
 import secrets
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +19,7 @@ from svc_user.errors import PasswordTooCommon, TooManyLogins
 T = TypeVar("T")
 
 RETRY_AFTER_S = 1.0
+_NICE = 10
 
 
 def argon2id() -> PasswordHasher:
@@ -30,6 +33,12 @@ def common_passwords() -> frozenset[str]:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
+def _give_way() -> None:
+    """Let whatever does not hash have the processor first, while all cores are wanted: only Linux knows that of single threads."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
 class Passwords:
     """Hashes and checks passwords in `threads` threads; of more than `waiting` further ones each is refused at once.
 
@@ -39,7 +48,7 @@ class Passwords:
     def __init__(self, hasher: PasswordHasher, common: frozenset[str], threads: int, waiting: int) -> None:
         self._hasher = hasher
         self._common = common
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password")
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="password", initializer=_give_way)
         self._room = threading.BoundedSemaphore(threads + waiting)
         self._nobodys = hasher.hash(secrets.token_hex())
 
