@@ -31,6 +31,8 @@ async def is_shown(user_id: str, caller: Caller, deps: Deps) -> bool:
     Fails with USER_NOT_FOUND.
     """
     key = raw_id(user_id)
+    if key == caller.user_id:
+        return True
     users, sight = await find_people([key], caller, deps)
     return not _existing(key, users).hidden and key not in sight.apart
 
@@ -50,11 +52,12 @@ class People(NamedTuple):
 
 
 async def find_people(ids: Collection[bytes], caller: Caller, deps: Deps) -> People:
-    """The accounts that exist, with what rules look at."""
-    users, sight = deps.authors.cached(ids), deps.relations.sight(caller.user_id, ids)
+    """The accounts that exist, with what rules look at; the caller's own as it is at this call."""
+    own = {caller.user_id}.intersection(ids)
+    users, sight = deps.authors.cached(ids, own), deps.relations.sight(caller.user_id, ids)
     if users is None or sight is None:
         async with asyncio.TaskGroup() as group:
-            loading = group.create_task(deps.authors.get(ids))
+            loading = group.create_task(deps.authors.get(ids, own))
             looking = group.create_task(deps.relations.ask_sight(caller.user_id, ids))
         users, sight = loading.result(), looking.result()
     return People(users, sight)

@@ -26,9 +26,12 @@ async def hydrate_feed(query: Query, scan: Scan, deps: Deps) -> State:
 
 
 async def hydrate_tweets(viewer: bytes, items: list[Item], deps: Deps, own: Collection[bytes] = ()) -> State:
-    """Tweets and authors of items that were not chosen by whom the viewer follows. The statuses of `own` are asked for."""
+    """Tweets and authors of items that were not chosen by whom the viewer follows. The statuses of `own` are asked for.
+
+    So is the viewer's own account, if it is among the authors: who changed it sees that at once.
+    """
     authors = {i.author_id for i in items}
-    return await _hydrate(viewer, items, deps, _Needs(authors, authors, own))
+    return await _hydrate(viewer, items, deps, _Needs(authors, authors, own, authors & {viewer}))
 
 
 class _Needs(NamedTuple):
@@ -80,7 +83,7 @@ async def hydrate_ids(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[list
 
 
 async def hydrate_named(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[list[Item], State]:
-    """Tweets that were asked for by id, in that order, with their authors. Of the viewer's own the status is asked for.
+    """Tweets that were asked for by id, in that order, with their authors. Of the viewer's own, status and account are asked for.
 
     Who deletes a tweet and looks at it again must not see it, however fast that is; others may for the moment that a signal takes.
     """
@@ -90,10 +93,11 @@ async def hydrate_named(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[li
         tweets.update(await deps.tweets.get(own, fresh=own))
     items = [Item(key, tweets[key].author_id) for key in ids if key in tweets]
     authors = {i.author_id for i in items}
-    users, sight = deps.authors.cached(authors), deps.relations.sight(viewer, authors)
+    renamed = authors & {viewer}
+    users, sight = deps.authors.cached(authors, renamed), deps.relations.sight(viewer, authors)
     if users is None or sight is None:
         async with asyncio.TaskGroup() as group:
-            loading = group.create_task(deps.authors.get(authors))
+            loading = group.create_task(deps.authors.get(authors, renamed))
             looking = group.create_task(deps.relations.ask_sight(viewer, authors))
         users, sight = loading.result(), looking.result()
     return items, State(viewer, tweets, users, deps.statuses.deleted_of(ids), sight)

@@ -259,6 +259,28 @@ async def test_ones_own_new_name_shows_at_once_whatever_is_signalled(cast: Cast)
     assert made == {"GetHome": 1, "GetTweetCounts": 1}, "once it is known it is not asked for again"
 
 
+async def test_ones_own_new_name_shows_at_once_on_every_list(cast: Cast) -> None:
+    """P53: nobody has told this edge yet."""
+    world, alice = cast.world, cast.alice
+    mine = world.tweet(alice)
+    world.mark("like", alice, mine)
+    world.follow(alice, cast.carol)
+
+    async def names() -> set[str]:
+        single = (await cast.ask("GetTweet", tweet_id=text(mine))).tweet.user  # type: ignore[attr-defined]
+        (tweet,) = (await cast.ask("GetUserTimeline", user_id=text(alice))).tweets  # type: ignore[attr-defined]
+        (liked,) = (await cast.ask("ListUserLikes", user_id=text(alice))).tweets  # type: ignore[attr-defined]
+        (liker,) = (await cast.ask("ListTweetLikes", tweet_id=text(mine))).users  # type: ignore[attr-defined]
+        followers = (await cast.ask("ListFollowers", user_id=text(cast.carol))).followers  # type: ignore[attr-defined]
+        people = [single, tweet.user, liked.user, liker, *(f for f in followers if f.user_id == text(alice))]
+        assert len(people) == 5
+        return {person.display_name for person in people}
+
+    assert await names() == {"Alice"}
+    world.users[alice].display_name = "Alicia"
+    assert await names() == {"Alicia"}
+
+
 async def test_while_recent_writes_are_unknown_ones_own_account_is_asked_for(cast: Cast) -> None:
     world, alice = cast.world, cast.alice
     mine = world.tweet(alice)
