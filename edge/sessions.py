@@ -30,6 +30,8 @@ FRESH_S = 2.0
 PATIENCE_S = 0.5
 """How long a request waits for svc_user to say again what was believed before."""
 ASK_WITHIN_S = 2.0
+AWAY_S = 3.0
+"""After a question without an answer nobody who was believed waits for the next one, for so long: longer than one takes to fail."""
 REST_S = 0.25
 """Between two questions while svc_user does not answer."""
 _BATCH = 400
@@ -92,7 +94,8 @@ class Sessions:
         self._wanted = asyncio.Event()
         self._touched: set[bytes] = set()
         """Accounts that were signalled while a question was under way: its answer may be older."""
-        self._away = False
+        self._unanswered_at = -math.inf
+        """When svc_user was last found not to answer; it has not answered since."""
         self._watchers: list[Refused] = []
 
     def verify(self, token: str) -> Grant:
@@ -155,7 +158,7 @@ class Sessions:
         if login is not None and self._now() - login.confirmed_at < FRESH_S:
             return login
         question = self._ask(session_id, urgent=login is None)
-        if login is None or not self._away:
+        if login is None or self._now() - self._unanswered_at > AWAY_S:
             await asyncio.wait([question], timeout=None if login is None else PATIENCE_S)
         if session_id in self._ended:
             raise _refusal(None)
@@ -182,13 +185,13 @@ class Sessions:
         except aio.AioRpcError as error:
             ASKED.labels("unanswered").inc(len(session_ids))
             log.warning("sessions_not_asked", logins=len(session_ids), error=str(error.code()))
-            self._away = True
+            self._unanswered_at = self._now()
             # Whoever waits further back would wait for the same.
             self._queue.clear()
             self._done(list(self._questions))
             await asyncio.sleep(REST_S)
             return
-        self._away = False
+        self._unanswered_at = -math.inf
         ASKED.labels("answered").inc(len(session_ids))
         found = {state.session_id: state for state in answer.sessions}
         again = self._learn(session_ids, found, epoch, asked_at)

@@ -9,7 +9,7 @@ from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1.events_pb2 import AccountSignal
 
 from edge.auth import TokenInvalid
-from edge.sessions import FRESH_S, AccountSuspended, Sessions
+from edge.sessions import AWAY_S, FRESH_S, AccountSuspended, Sessions
 from runtime.context import APP_SCOPES
 from runtime.errors import Unavailable
 from runtime.ids import SystemClock
@@ -196,7 +196,7 @@ async def test_a_svc_user_that_hangs_holds_a_known_login_up_once_and_shortly(edg
     edge.clock.advance(60)
     await edge.sessions.admit(token)
     assert edge.sessions._questions, "it was let in before there was an answer"
-    await until(lambda: edge.sessions._away)
+    await until(lambda: not edge.sessions._questions)
     started = asyncio.get_running_loop().time()
     for _ in range(100):
         await edge.sessions.admit(token)
@@ -221,6 +221,21 @@ async def test_an_end_that_svc_user_could_not_tell_is_known_once_it_answers_agai
         return False
 
     await until(refused)
+
+
+async def test_that_svc_user_did_not_answer_long_ago_lets_nobody_in_unasked(edge: Edge) -> None:
+    """P42: nothing was asked since, so it may have been back for long."""
+    await edge.hear()
+    token, login = edge.logins.token(ALICE)
+    await edge.sessions.admit(token)
+    edge.logins.away = True
+    edge.clock.advance(60)
+    await edge.sessions.admit(token)
+    edge.logins.away = False
+    edge.logins.end(login)
+    edge.clock.advance(AWAY_S + 0.01)
+    with pytest.raises(TokenInvalid):
+        await edge.sessions.admit(token)
 
 
 async def test_an_answer_from_before_an_end_does_not_bring_the_login_back(edge: Edge) -> None:
