@@ -1,5 +1,6 @@
 """Accounts through the edge: what their owners change and nonsense they send, what `aviary admin` does, and what no log may hold."""
 
+import argparse
 import re
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from grpc import aio
 
+from ops.admin import command
+from stack.errors import StackError
 from tests.e2e.aviary import API, Aviary, until_async
 
 PASSWORD = "correct horse battery"
@@ -97,36 +101,41 @@ async def test_an_odd_but_legal_email_address_is_taken_and_logs_in(aviary: Aviar
         assert (await alice.client.post(f"{API}/auth/login", json=login)).status_code == 200
 
 
-async def test_an_admin_is_made_once_and_suspends_and_reinstates_whom_everybody_then_does_not_see(
-    aviary: Aviary,
+async def test_an_admin_is_made_once_and_the_role_is_nobody_elses(
+    aviary: Aviary, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = [admin(aviary, "create", "admin", "--email", "root@aviary.example", given=PASSWORD) for _ in range(2)]
-    assert [done.returncode for done in made] == [0, 0], made
-    assert "made" in made[0].stdout
-    assert "was there" in made[1].stdout
-    other = admin(aviary, "create", "admin", "--email", "root@aviary.example", given="another password")
-    assert (other.returncode, "somebody else has the username" in other.stderr) == (1, True)
-    assert "nobody is called" in admin(aviary, "suspend", "nobody_here").stderr
+    made = piped_to_the_command(aviary, f"{PASSWORD}\n", "create", "admin", "--email", "root@aviary.example")
+    assert (made.returncode, "made" in made.stdout) == (0, True), made
+    monkeypatch.setenv(command.PASSWORD, PASSWORD)
+    assert "was there" in await admin(aviary, "create", "admin", "--email", "root@aviary.example")
+    monkeypatch.setenv(command.PASSWORD, "another password")
+    with pytest.raises(aio.AioRpcError) as raised:
+        await admin(aviary, "create", "admin", "--email", "root@aviary.example")
+    assert "somebody else has the username" in command.explained(raised.value)
+    async with aviary.person() as alice:
+        login = {"login": "admin", "password": PASSWORD}
+        assert (await alice.client.post(f"{API}/auth/login", json=login)).json()["user"]["role"] == "admin"
+
+
+async def test_what_is_set_by_username_or_id_is_seen_by_others_and_by_the_owner(aviary: Aviary) -> None:
+    with pytest.raises(StackError, match="nobody is called"):
+        await admin(aviary, "suspend", "nobody_here")
     async with aviary.people(2) as (alice, bob):
-        body = {"login": "admin", "password": PASSWORD}
-        assert (await bob.client.post(f"{API}/auth/login", json=body)).json()["user"]["role"] == "admin"
         await alice.ok("PATCH", "/users/me", json={"bio": "hello"})
-        assert "SUSPENDED" in admin(aviary, "suspend", f"@{alice.username}").stdout
 
         async def seen_as(status: str, bio: str) -> bool:
             user = await bob.ok("GET", f"/users/{alice.user_id}")
             return (user["status"], user["bio"]) == (status, bio)
 
+        assert "SUSPENDED" in await admin(aviary, "suspend", f"@{alice.username}")
         await until_async(lambda: seen_as("SUSPENDED", ""), "the account is not seen as suspended")
-        assert (await alice.request("PATCH", "/users/me", json={"bio": "still here"})).status_code == 403
-        assert "ACTIVE" in admin(aviary, "reinstate", alice.user_id).stdout
+        refused = await alice.request("PATCH", "/users/me", json={"bio": "still here"})
+        assert (refused.status_code, refused.json()["reason"]) == (403, "ACCOUNT_SUSPENDED")
+        assert "ACTIVE" in await admin(aviary, "reinstate", alice.user_id)
         await until_async(lambda: seen_as("ACTIVE", "hello"), "the account is not seen as reinstated")
-        assert (
-            "ACTIVE, limited, verified"
-            in (admin(aviary, "limit", alice.username), admin(aviary, "verify", alice.username))[1].stdout
-        )
-        undone = [admin(aviary, action, alice.username).stdout for action in ("unlimit", "unverify")]
-        assert undone[1].rstrip().endswith("ACTIVE")
+        for action, flags in (("limit", "limited"), ("verify", "limited, verified"), ("unlimit", "verified")):
+            assert (await admin(aviary, action, alice.username)).endswith(f"ACTIVE, {flags}")
+        assert (await admin(aviary, "unverify", alice.username)).endswith("ACTIVE")
 
 
 async def test_logs_and_metrics_of_all_this_name_nobody(aviary: Aviary) -> None:
@@ -155,10 +164,19 @@ async def test_logs_and_metrics_of_all_this_name_nobody(aviary: Aviary) -> None:
         assert not found
 
 
-def admin(aviary: Aviary, *words: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run `aviary admin`, with a line of standard input."""
+def piped_to_the_command(aviary: Aviary, text: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run `aviary admin` as a person does, with something to read."""
     line = [sys.executable, "-m", "ops.cli", "admin", *words]
-    return subprocess.run(line, env=aviary.environment, input=f"{given}\n", capture_output=True, text=True, check=False)
+    return subprocess.run(line, env=aviary.environment, input=text, capture_output=True, text=True, check=False)
+
+
+async def admin(aviary: Aviary, *words: str) -> str:
+    """What `aviary admin` does and says."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    arguments = parser.parse_args(words)
+    work = command.create if arguments.action == "create" else command.set_state
+    return await work(arguments, aviary.running.environment())
 
 
 def everything_logged(aviary: Aviary) -> str:
