@@ -23,6 +23,8 @@ FRESH_S = 0.5
 """While signals are missing, what was read so lately is believed: who hides something then answers a second after it."""
 AWAY_S = 600.0
 """While svc_graph does not answer, what it said last is believed for so long."""
+QUIET_S = 1.0
+"""After somebody waited in vain, who is content with an old snapshot does not wait for so long."""
 _PAIRS_AT_ONCE = 100
 _NEVER = -1
 _DOWN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -70,6 +72,7 @@ class Relations:
         """For each read that is under way, what was heard of its viewer since it began."""
         self._flights = Flights(self._fetch, 1)
         self._flying_in: int | None = None
+        self._quiet_until = monotonic()
 
     def cached(self, viewer: bytes, at_least: int = 0) -> Snapshot | None:
         """The snapshot, if it need not be asked for; it holds the viewer's own changes up to `at_least`."""
@@ -97,17 +100,26 @@ class Relations:
             # A read that began before a gap may lack what was not heard meanwhile.
             self._flights.forget()
             self._flying_in = epoch
-        try:
-            return (await self._flights.load([viewer], not fresh and at_least == 0 and epoch is not None))[viewer]
-        except aio.AioRpcError as error:
-            old = None if fresh else self._kept.get(viewer)
-            if error.code() not in _DOWN or old is None or old.snapshot.version < at_least:
-                raise
-            if self._now() - old.read_at > AWAY_S:
-                raise
-            OLD.inc()
-            log.warning("relations_are_old")
-            return old.snapshot
+        old = None if fresh else self._old(viewer, at_least)
+        if old is None or self._now() >= self._quiet_until:
+            try:
+                return (await self._flights.load([viewer], not fresh and at_least == 0 and epoch is not None))[viewer]
+            except aio.AioRpcError as error:
+                old = None if fresh else self._old(viewer, at_least)
+                if error.code() not in _DOWN or old is None:
+                    raise
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._quiet_until = self._now() + QUIET_S
+                log.warning("relations_are_old")
+        OLD.inc()
+        return old
+
+    def _old(self, viewer: bytes, at_least: int) -> Snapshot | None:
+        """The snapshot that serves while svc_graph does not answer."""
+        kept = self._kept.get(viewer)
+        if kept is None or kept.snapshot.version < at_least or self._now() - kept.read_at > AWAY_S:
+            return None
+        return kept.snapshot
 
     def sight(self, viewer: bytes, others: Collection[bytes] = (), at_least: int = 0) -> Sight | None:
         """How the viewer stands to all and to the others, if nothing has to be asked.

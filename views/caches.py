@@ -23,6 +23,8 @@ AUTHORS = 50_000
 AUTHOR_TTL_S = 60.0
 FRESH_S = 0.5
 """While signals are missing, an account that was read so lately is believed: who suspends then answers a second later, at the earliest."""
+QUIET_S = 1.0
+"""After somebody waited for accounts in vain, pages that know older ones do not wait for so long."""
 _BATCH = 400
 _NEVER, _DOUBTED = -1, -2
 _TOLD = 10_000
@@ -112,6 +114,7 @@ class AuthorCache:
         self._forgotten = 0
         self._flights = Flights(self._fetch, _BATCH)
         self._flying_in: int | None = None
+        self._quiet_until = monotonic()
 
     def cached(self, ids: Iterable[bytes], fresh: Collection[bytes] = ()) -> dict[bytes, Author] | None:
         """All the accounts, if nothing has to be asked; `fresh` ones always have to be."""
@@ -124,7 +127,7 @@ class AuthorCache:
         return bool(version) and (kept is None or kept.user.updated_at.ToMicroseconds() < version)
 
     async def get(self, ids: Iterable[bytes], fresh: Collection[bytes] = ()) -> dict[bytes, Author]:
-        """The accounts that exist; `fresh` ones as they are at this call."""
+        """The accounts that exist; `fresh` ones as they are at this call, if svc_user answers."""
         found, ask = self._split(ids, fresh)
         if ask:
             epoch = self._epochs.epoch()
@@ -132,15 +135,25 @@ class AuthorCache:
                 # A read that began before a gap may lack what was not heard meanwhile.
                 self._flights.forget()
                 self._flying_in = epoch
+            old = self._old(ask)
+            if old is not None and not fresh and self._now() < self._quiet_until:
+                return found | old
             try:
                 found.update(await self._flights.load(ask, epoch is not None and not fresh))
             except aio.AioRpcError as error:
-                old = {key: kept for key in ask if key not in fresh and (kept := self._kept.get(key))}
-                if error.code() not in _DOWN or len(old) < len(ask):
+                old = self._old(ask)
+                if error.code() not in _DOWN or old is None:
                     raise
+                if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+                    self._quiet_until = self._now() + QUIET_S
                 log.warning("authors_are_old", asked=len(ask))
                 found.update(old)
         return found
+
+    def _old(self, ids: list[bytes]) -> dict[bytes, Author] | None:
+        """All of them as they were, which serves while svc_user does not answer: nobody changes an account then."""
+        old = {key: kept for key in ids if (kept := self._kept.get(key))}
+        return old if len(old) == len(ids) else None
 
     async def heard(self, signal: user_events_pb2.AccountSignal) -> None:
         """A signal arrived."""

@@ -17,6 +17,7 @@ from aviary.graph.v1.events_pb2 import (
 from grpc import aio
 
 from relations.viewers import AWAY_S, CHECKED_EVERY_S, FRESH_S, Relations
+from runtime.errors import DeadlineExceeded
 from simulation.bus import MemoryBus
 from tests.unit.views.world import Gate, WallClock, World
 from views.build import listen
@@ -248,6 +249,30 @@ async def test_while_the_graph_is_away_what_it_said_serves_for_ten_minutes_with_
     with pytest.raises(aio.AioRpcError) as failure:
         await shown(world, alice, bob)
     assert failure.value.code() is grpc.StatusCode.UNAVAILABLE
+
+
+async def test_after_one_who_waited_for_the_graph_in_vain_others_do_not_wait_for_a_second(
+    world: World, pair: tuple[bytes, bytes]
+) -> None:
+    """P82: it hangs."""
+
+    async def hang() -> None:
+        raise DeadlineExceeded("svc_graph hangs")
+
+    alice, bob = pair
+    world.hold["GetViewerSnapshot"] = hang
+    world.clock.advance(1)
+    assert await shown(world, alice, bob)
+    with world.counting() as made:
+        world.clock.advance(0.9)
+        assert await shown(world, alice, bob)
+        with pytest.raises(aio.AioRpcError):
+            await world.deps.relations.get(bob)
+    assert made == {"GetViewerSnapshot": 1}, "only who knows nothing asks"
+    world.clock.advance(1)
+    world.mute(alice, bob)
+    del world.hold["GetViewerSnapshot"]
+    assert not await shown(world, alice, bob)
 
 
 async def test_snapshots_are_bounded_by_the_ids_they_hold(world: World) -> None:

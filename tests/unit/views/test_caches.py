@@ -2,10 +2,13 @@
 
 import asyncio
 
+import pytest
 from aviary.tweet.v1.events_pb2 import TweetDeleted
 from aviary.user.v1.events_pb2 import AccountChange, AccountChanged
 from aviary.user.v1.user_pb2 import USER_STATUS_ACTIVE, USER_STATUS_SUSPENDED
+from grpc import aio
 
+from runtime.errors import DeadlineExceeded
 from simulation.bus import MemoryBus
 from tests.unit.views.world import Gate, World, ids
 from views.build import listen
@@ -162,6 +165,28 @@ async def test_a_suspension_that_nobody_told_is_noticed_within_a_second(world: W
     world.told_accounts += 1
     await world.heartbeat()
     assert not (await world.deps.authors.get([alice]))[alice].hidden, "after a gap all is asked for"
+
+
+async def test_after_one_who_waited_for_accounts_in_vain_others_do_not_wait_for_a_second(world: World) -> None:
+    """P82: svc_user hangs."""
+
+    async def hang() -> None:
+        raise DeadlineExceeded("svc_user hangs")
+
+    alice = world.user("alice")
+    await world.deps.authors.get([alice])
+    world.hold["GetUsers"] = hang
+    for waited in (1, 0.9):
+        world.clock.advance(waited)
+        assert alice in await world.deps.authors.get([alice])
+    assert world.calls["GetUsers"] == 2
+    assert alice in await world.deps.authors.get([alice], fresh=[alice]), "one's own is asked for all the same"
+    with pytest.raises(aio.AioRpcError):
+        await world.deps.authors.get([world.user("bob")])
+    del world.hold["GetUsers"]
+    world.clock.advance(1)
+    await world.deps.authors.get([alice])
+    assert world.calls["GetUsers"] == 5
 
 
 async def test_while_signals_are_missing_an_account_is_asked_for_twice_a_second(world: World) -> None:
