@@ -138,7 +138,8 @@ class UserServiceServicer:
 
     def RefreshToken(self, request, context):
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
+        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED, and TOO_MANY_LOGINS
+        when one login is refreshed more than thirty times a minute.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

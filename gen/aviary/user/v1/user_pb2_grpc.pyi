@@ -41,7 +41,8 @@ class UserServiceStub:
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
     RefreshToken: _grpc.UnaryUnaryMultiCallable[_user_pb2.RefreshTokenRequest, _user_pb2.RefreshTokenResponse]
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
+    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED, and TOO_MANY_LOGINS
+    when one login is refreshed more than thirty times a minute.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]
     """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
@@ -97,7 +98,8 @@ class UserServiceAsyncStub(UserServiceStub):
     """Starts a login with a password. Fails with CREDENTIALS_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED."""
     RefreshToken: _aio.UnaryUnaryMultiCallable[_user_pb2.RefreshTokenRequest, _user_pb2.RefreshTokenResponse]  # type: ignore[assignment]
     """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
+    late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED, and TOO_MANY_LOGINS
+    when one login is refreshed more than thirty times a minute.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_user_pb2.LogoutRequest, _user_pb2.LogoutResponse]  # type: ignore[assignment]
     """Ends a login: the one that the access token belongs to, or instead the one of a refresh token of the caller's own. From then on
@@ -169,7 +171,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.RefreshTokenResponse, _abc.Awaitable[_user_pb2.RefreshTokenResponse]]:
         """Exchanges a refresh token for new tokens. Parallel calls with one token get the same successor;
-        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED.
+        late reuse of an old token ends the login. Fails with REFRESH_TOKEN_INVALID, ACCOUNT_SUSPENDED, and TOO_MANY_LOGINS
+        when one login is refreshed more than thirty times a minute.
         """
 
     @_abc_1.abstractmethod
