@@ -14,7 +14,8 @@ from typing import Any
 from aviary.graph.v1 import graph_pb2
 from aviary.graph.v1.graph_pb2 import FollowerShard, GetFollowerPageRequest, GetViewerSnapshotRequest
 
-from bench.figures import Ceiling, Row
+from bench.cpu import Meter
+from bench.figures import Ceiling, Row, each_us
 from bench.people import Silent
 from bench.stage import NAMESPACE, Stage
 from ops.seed.dataset import DATA, Account
@@ -22,6 +23,7 @@ from ops.seed.importer import import_accounts, import_follows
 from runtime.context import Caller, acting
 from runtime.cql import Cql, Statement
 from runtime.ids import SystemClock, Uuid7Ids
+from stack import cassandra as cassandra_server
 from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.store import SCHEMA
 
@@ -47,7 +49,7 @@ _WHOLE = Statement(
 
 
 async def run(stage: Stage) -> list[Row]:
-    """Times, one call after another: what one caller waits for."""
+    """Of the pages CPU, of the import and the snapshot time, one call after another: what one caller waits for."""
     cql = await Cql.connect(stage.config(NAMESPACE, "graph"), SCHEMA)
     try:
         return [await _import(stage, cql), *await _pages(stage, cql), await _snapshot(stage, cql)]
@@ -108,11 +110,11 @@ async def _pages(stage: Stage, cql: Cql) -> list[Row]:
     found = []
     for size in (PAGE, LARGE_PAGE):
         walk, bare = partial(_page, stage, large, size), partial(_stamp, cql, large)
-        what = f"pages of {size} followers from memory: time of an id, by the rpc"
+        what = f"pages of {size} followers from memory: CPU of an id, by the rpc"
         ceiling = "one empty read of the database for each page"
         found.append(await _walks(stage, what, walk, bare, size, (ceiling, AIM_KEPT_US)))
     walk, bare = partial(_page, stage, small, PAGE), partial(_rows, cql, small)
-    what = f"pages of {PAGE} followers from the store: time of an id, by the rpc"
+    what = f"pages of {PAGE} followers from the store: CPU of an id, by the rpc"
     found.append(await _walks(stage, what, walk, bare, PAGE, ("the same rows by the statement alone", AIM_STORE_US)))
     return found
 
@@ -121,20 +123,33 @@ Walk = Callable[[bytes], Awaitable[bytes]]
 
 
 async def _walks(stage: Stage, what: str, ours: Walk, bare: Walk, size: int, held: tuple[str, float]) -> Row:
-    """The two take turns; the turn with the median ratio."""
+    """CPU of both ends and Cassandra; the two take turns, so that whatever else Cassandra does hits both."""
     ceiling, aim = held
-    turns = [(await _walked(ours, size), await _walked(bare, size)) for _ in range(stage.sizes.page_turns + 1)][1:]
-    spent, least = sorted(turns, key=lambda turn: turn[0] / turn[1])[len(turns) // 2]
-    return Row(NAME, what, "us", spent, Ceiling(ceiling, least), aim)
+    meter = _servers(stage)
+    spent: dict[str, float] = {}
+    least = 0.0
+    for turn in range(stage.sizes.page_turns + 1):
+        used, least_used = await _walked(meter, ours, size), await _walked(meter, bare, size)
+        if turn:
+            spent = {name: spent.get(name, 0.0) + seconds for name, seconds in used.items()}
+            least += sum(least_used.values())
+    ids = FOLLOWERS * stage.sizes.page_turns
+    each = each_us(spent, ids)
+    return Row(NAME, what, "us", sum(each.values()), Ceiling(ceiling, least * 1e6 / ids), aim, each)
 
 
-async def _walked(page: Walk, size: int) -> float:
-    """Microseconds an id, of all pages one after the other."""
+async def _walked(meter: Meter, page: Walk, size: int) -> dict[str, float]:
+    """Seconds that all pages took, one after the other."""
     after = b""
-    begun = time.perf_counter()
+    before, own = meter.cpu_s(), time.process_time()
     for _ in range(FOLLOWERS // size):
         after = await page(after)
-    return (time.perf_counter() - begun) * 1e6 / FOLLOWERS
+    return {**meter.since(before), "client": time.process_time() - own}
+
+
+def _servers(stage: Stage) -> Meter:
+    pids = {name: stage.stack.process(name).pid for name in ("svc_graph", cassandra_server.NAME)}
+    return Meter({name: pid for name, pid in pids.items() if pid is not None})
 
 
 async def _page(stage: Stage, followee: uuid.UUID, size: int, after: bytes) -> bytes:

@@ -120,6 +120,16 @@ class CqlMirrors:
                 full = len(rows) == _ROWS
                 after = rows[-1][0] if rows else after
 
+    async def still_there(self, rows: Sequence[Found]) -> list[Found]:
+        """Those of the rows that are as they were."""
+        checks = [
+            self._has(row.mirror, [(*row.key, row.follow_id)], row.pair[int(row.mirror.owner_follows)])
+            if row.mirror.descends
+            else self._has(row.mirror, [(*row.key, row.pair.follower_id)], row.follow_id)
+            for row in rows
+        ]
+        return [row for row, there in zip(rows, await asyncio.gather(*checks), strict=True) if there]
+
     async def lacks(self, edges: Sequence[Edge]) -> list[tuple[Edge, Lack]]:
         """What these follows lack."""
         levels = await self._levels.of({edge.pair.followee_id for edge in edges})

@@ -32,9 +32,12 @@ class Repair:
         rows_a_second: int = 100,
         again_s: float = 3600.0,
         settled_s: float = 1200.0,
+        look_again_s: float = 1.0,
     ) -> None:
+        """What differs is looked at again after `look_again_s`: an end under a block is as old as the follow, and may be on its way."""
         self._mirrors, self._edges, self._clock = mirrors, edges, clock
         self._rows_a_second, self._again_s, self._settled_s = rows_a_second, again_s, settled_s
+        self._look_again_s = look_again_s
 
     async def run(self) -> None:
         """Walk until cancelled, for the first time a minute after the start."""
@@ -62,8 +65,11 @@ class Repair:
 
     async def _add_what_lacks(self, edges: Sequence[Edge]) -> int:
         latest = self._latest_us()
-        settled = [edge for edge in edges if edge.following and edge.version < latest]
-        lacks = await self._mirrors.lacks(settled)
+        lacks = await self._mirrors.lacks([edge for edge in edges if edge.following and edge.version < latest])
+        if lacks:
+            await asyncio.sleep(self._look_again_s)
+            again = await self._edges.edges(list({edge.pair: None for edge, _ in lacks}))
+            lacks = await self._mirrors.lacks([edge for edge in again if edge.following and edge.version < latest])
         for edge, lack in lacks:
             # At the time of the follow itself: an unfollow that comes meanwhile is later.
             await self._mirrors.store(lack, edge.version)
@@ -72,20 +78,30 @@ class Repair:
         return len(lacks)
 
     async def _remove_what_is_not(self, rows: Sequence[Found]) -> int:
-        latest = self._latest_us()
-        edges = await self._edges.edges([row.pair for row in rows])
+        wrong = await self._of_no_follow(rows)
+        if wrong:
+            await asyncio.sleep(self._look_again_s)
+            wrong = await self._of_no_follow(await self._mirrors.still_there([row for row, _ in wrong]))
         drift = 0
-        for row, edge in zip(rows, edges, strict=True):
+        for row, edge in wrong:
             version = version_of(row.follow_id)
-            right = edge.following and edge.follow_id == row.follow_id
-            if right or max(version, edge.version) >= latest:
-                continue
             # A follow's own time where it is later than the truth, which knows nothing of it.
             await self._mirrors.remove(row, max(edge.version, version) if not edge.following else version)
             drift += 1
             DRIFT.labels(row.mirror.name, "extra").inc()
             log.warning("row_of_no_follow", table=row.mirror.name, follow_id=str(row.follow_id))
         return drift
+
+    async def _of_no_follow(self, rows: Sequence[Found]) -> list[tuple[Found, Edge]]:
+        """Those of the rows that are not of the follow that stands."""
+        latest = self._latest_us()
+        edges = await self._edges.edges([row.pair for row in rows])
+        return [
+            (row, edge)
+            for row, edge in zip(rows, edges, strict=True)
+            if not (edge.following and edge.follow_id == row.follow_id)
+            and max(version_of(row.follow_id), edge.version) < latest
+        ]
 
     def _latest_us(self) -> int:
         return self._clock.now_us() - int(self._settled_s * 1_000_000)

@@ -169,7 +169,12 @@ async def test_what_the_repair_writes_and_removes_is_in_the_next_page(cql: Cql) 
     await cql.logged_batch(rows, timestamp_us=change.after.version)
     assert await kept(reader, followee, shard) == []
     repair = Repair(
-        CqlMirrors(cql, writer.levels, writer.store.stamps), writer.store, CLOCK, settled_s=0, rows_a_second=10**6
+        CqlMirrors(cql, writer.levels, writer.store.stamps),
+        writer.store,
+        CLOCK,
+        settled_s=0,
+        look_again_s=0,
+        rows_a_second=10**6,
     )
     assert await repair.walk() == 1
     assert await kept(reader, followee, shard) == [person.bytes]
