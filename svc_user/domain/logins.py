@@ -136,12 +136,6 @@ def may_rotate_in_ms(session: Session, now_ms: int) -> int:
     return max(0, session.earlier_ms[1 - ROTATIONS_A_GRACE] + REFRESH_GRACE_MS - now_ms)
 
 
-def ensure_may_end(session: Session, caller: Caller) -> None:
-    """Raises InvalidArgument, naming refresh_token, when the login is somebody else's."""
-    if session.user_id.bytes != caller.user_id:
-        raise no_own_login()
-
-
 def no_own_login() -> InvalidArgument:
     """What to raise when a request to end a login names none of the caller's; why not is not said."""
     problem = FieldProblem("refresh_token", "must be a refresh token of your own")
