@@ -17,12 +17,14 @@ async def follow(pair: Pair, deps: Deps) -> None:
     which follows it must end. So one of the two sees the other, and no follow stays.
     """
     written: list[Written] = []
-    async with deps.turns.of(pair):
-        void = await _is_void(pair, deps)
-        if not void:
+    # Only what changes something takes turns: many who follow at once wait for each other as shortly as can be.
+    void = await _is_void(pair, deps)
+    if not void:
+        async with deps.turns.of([pair.follower_id]):
             written.append(await _write(pair, deps))
-            void = await _is_void(pair, deps)
-        if void:
+        void = await _is_void(pair, deps)
+    if void:
+        async with deps.turns.of(pair):
             # Also one of long ago, of which the block that was to end it died.
             written.append(await end_void(*pair, deps))
     if not void or any(one.changes for one in written):
