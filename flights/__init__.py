@@ -46,10 +46,6 @@ class Flights(Generic[V]):
         """What is on its way is good enough for nobody who asks from now on; who waits for it gets it."""
         self._flying.clear()
 
-    def is_flying(self, key: bytes) -> bool:
-        """Whether the id is being loaded."""
-        return key in self._flying
-
     def _take_off(self, ids: list[bytes]) -> "asyncio.Task[Mapping[bytes, V]]":
         async def fly() -> Mapping[bytes, V]:
             return await self._fetch(ids)
