@@ -160,7 +160,8 @@ class CqlStances:
         user_id, relation, other_id = after.user_id, int(after.relation), after.other_id
         yield self._set, (user_id, relation, other_id, after.stands, after.version, after.until_ms)
         yield self._raise_own, (user_id, after.version)
-        if before.stands:
+        # A state that is stored once more keeps its row: of a write and a deletion with one timestamp the deletion would win.
+        if before.stands and before.version != after.version:
             yield self._unlist, (user_id, relation, before.stance_id)
         if after.stands:
             yield self._list, (user_id, relation, after.stance_id, other_id)
