@@ -8,7 +8,7 @@ from aviary.user.v1.user_pb2 import EndSessionRequest, RefreshTokenRequest
 
 from runtime.context import APP_SCOPES, Caller, acting
 from tests.unit.svc_user.logins import listed, log_in, owner, states
-from tests.unit.svc_user.world import World, failure
+from tests.unit.svc_user.world import CallAt, World, failure
 
 
 async def end(world: World, caller: Caller, session_id: bytes | str) -> None:
@@ -33,6 +33,20 @@ async def test_everybody_is_told_which_login_ended(world: World) -> None:
     await end(world, owner(here), owner(there).session_id)
     signals = [signal for signal in world.bus.signals if isinstance(signal, AccountSignal)]
     assert [list(signal.ended_sessions) for signal in signals] == [[owner(there).session_id]]
+
+
+async def test_an_end_that_was_cut_off_before_it_was_told_shows_everybody_a_gap(world: World) -> None:
+    """Whoever believes the login asks again: promise 10 does not hang on the call that ended it."""
+    here, there = await world.register("alice"), await log_in(world)
+
+    def die() -> None:
+        raise RuntimeError("killed")
+
+    world.change(faults=CallAt("user.end.after_store", die))
+    await failure(end(world, owner(here), owner(there).session_id))
+    await world.signals.goodbye()
+    (signal,) = [signal for signal in world.bus.signals if isinstance(signal, AccountSignal)]
+    assert (signal.sequence, list(signal.ended_sessions)) == (1, [])
 
 
 async def test_a_login_of_somebody_else_or_of_nobody_is_not_found_and_does_not_end(world: World) -> None:
