@@ -103,7 +103,8 @@ class Snapshot:
         # that is not known, so that a block is taken for the later state and an end of one is not.
         later = heard is not None or (own and change.version > self.version)
         if self._holds(change):
-            if later or change.certain:
+            # Of what was read already it is not known whether it is this state or a later one that is the same.
+            if later:
                 self._heard[key] = change.version
             return True
         if later or change.set == (change.relation != events_pb2.RELATION_FOLLOW):

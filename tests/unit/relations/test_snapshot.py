@@ -128,6 +128,15 @@ def test_an_own_change_that_is_read_already_and_heard_late_is_asked_about(set_: 
     assert BOB in snapshot.apart, "until it is asked about it is taken as hiding"
 
 
+def test_what_is_read_already_says_nothing_about_what_is_heard_after_it() -> None:
+    """A follow that a block ended, and a block that was set again: both read, and what came before is heard late."""
+    snapshot = Snapshot(ME, GetViewerSnapshotResponse(version=4, blocked_by_ids=EVE))
+    assert snapshot.apply(Change(ME, BOB, RELATION_FOLLOW, False, 1))
+    assert not snapshot.apply(Change(ME, BOB, RELATION_FOLLOW, True, 4)) and not snapshot.follows
+    assert snapshot.apply(Change(EVE, ME, RELATION_BLOCK, True, 5))
+    assert not snapshot.apply(Change(EVE, ME, RELATION_BLOCK, False, 7)) and snapshot.apart == {EVE}
+
+
 def test_the_end_of_anothers_block_is_asked_about_and_a_block_is_not() -> None:
     snapshot = Snapshot(ME, GetViewerSnapshotResponse(blocked_by_ids=BOB))
     assert not snapshot.apply(Change(BOB, ME, RELATION_BLOCK, False, 5))
