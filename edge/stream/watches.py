@@ -146,7 +146,8 @@ class Watches:
             for socket in [s for s in self._watchers[key] if visible[key] in unseen.get(s.viewer, ())]:
                 self._lose(key, socket, socket in owed)
             if key in self._watchers and key in found:
-                self._say(key, found[key], owed, now)
+                # Who began to watch since then was not asked about: a block may stand there, and the answer is owed.
+                self._say(key, found[key], owed, {s for s in self._watchers[key] if s.viewer in viewers}, now)
         return True
 
     def _lose(self, tweet_id: bytes, socket: Socket, owed: bool) -> None:
@@ -157,16 +158,16 @@ class Watches:
             self._drop(tweet_id)
         socket.tweet_deleted(tweet_id, tweet_deleted(text_id(tweet_id)), again=owed)
 
-    def _say(self, tweet_id: bytes, engaged: Engaged, owed: set[Socket], now: int) -> None:
+    def _say(self, tweet_id: bytes, engaged: Engaged, owed: set[Socket], may_see: set[Socket], now: int) -> None:
         before = self._last.get(tweet_id)
-        to = owed & self._watchers[tweet_id]
+        to = owed & may_see
         if before is None or before[0] != engaged:
             if before is not None and now - before[1] < EVERY_MS:
                 # The others were told less than a second ago: they learn it in their turn.
                 self._due.setdefault(tweet_id, set())
             else:
                 self._last[tweet_id] = (engaged, now)
-                to = set(self._watchers[tweet_id])
+                to = may_see
         data = counts(text_id(tweet_id), engaged)
         for socket in to:
             socket.counts(data)
