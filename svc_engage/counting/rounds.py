@@ -134,7 +134,9 @@ class Rounds:
             async with AsyncExitStack() as turns:
                 for memory in memories:
                     await turns.enter_async_context(memory.turn)
-                await self._count(memories)
+                # One that was given up meanwhile has an empty queue, and its end is behind what nobody counted.
+                if kept := [memory for memory in memories if memory in self._busy]:
+                    await self._count(kept)
         except Exception as error:
             # A missing dependency, or a mistake of ours: nothing may be passed over, so the partitions wait, loudly.
             metrics.FLUSHES.labels("failed").inc()

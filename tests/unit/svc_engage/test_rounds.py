@@ -215,3 +215,30 @@ def test_a_like_asks_the_store_in_three_steps() -> None:
         assert cql.asked == Counter({"SELECT": 2, "batch": 2})
 
     run(main())
+
+
+def test_a_partition_that_is_given_up_before_its_round_comes_to_it_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """P8: its queue is emptied then, and the position behind what was in it is that of changes which nobody counts."""
+
+    async def main() -> None:
+        process = Process()
+        begun = process.rounds._round
+
+        async def waited(memories: Any) -> None:
+            # As for the turn of another partition, which a recount holds.
+            monkeypatch.undo()
+            assert await process.machine.load(0) == 0
+            await begun(memories)
+
+        monkeypatch.setattr(process.rounds, "_round", waited)
+        for partition in range(2):
+            await process.take(partition, [0])
+        await process.rounds.drain()
+        assert await process.memory.positions(LIKES.durable) == {1: 1}
+        await process.take(0, [0])
+        await process.rounds.drain()
+        assert (await process.memory.counts([Subject(tweet(0), Kind.LIKES)]))[Subject(tweet(0), Kind.LIKES)].count == 1
+
+    run(main())
