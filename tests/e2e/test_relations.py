@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.aviary import API, Aviary
 
-NOBODY = uuid.uuid4()
+NOBODY = uuid.UUID("0197b3b0-0000-7000-8000-000000000000")
 
 
 async def test_a_block_ends_follows_both_ways_refuses_new_ones_and_restores_none_when_it_ends(aviary: Aviary) -> None:
