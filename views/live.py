@@ -53,6 +53,12 @@ async def visible_now(tweet_ids: list[bytes], deps: Deps) -> dict[bytes, bytes]:
     return {item.tweet_id: item.author_id for item in visible(items, state, NAMED_RULES)}
 
 
+async def still_in_home(viewer: bytes, tweet_ids: list[bytes], deps: Deps) -> set[bytes]:
+    """Those of the tweets, which the viewer's home showed a while ago, that it shows now. Raises AioRpcError."""
+    items, state = await hydrate_named(viewer, tweet_ids, deps)
+    return {item.tweet_id for item in visible(items, state, HOME_RULES)}
+
+
 async def may_see(tweet: LiveTweet, viewer: bytes, deps: Deps) -> bool:
     """Whether the viewer's home shows the tweet now.
 

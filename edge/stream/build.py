@@ -24,7 +24,6 @@ from readers.presence import Attendees
 from runtime.bus import Bus, Stop
 from runtime.ids import Clock
 from statuses import Statuses
-from views import feeds
 from views.deps import Deps
 
 
@@ -97,7 +96,7 @@ def build_stream(
     `render` gives a tweet's JSON, as REST shows it; `backlogs` are the services through which a tweet reaches a home.
     """
     tasks, horizon = Tasks(), BacklogHorizon(backlogs, clock)
-    catch_up = CatchUp(feeds.home(views), render, clock, tasks)
+    catch_up = CatchUp(views, render, clock, tasks)
     hub = Hub(views, render, catch_up, tasks, clock)
     attendance = Attendance(attendees, edge_id, clock, hub.missed)
     watches = Watches(views, bus, clock)

@@ -12,9 +12,11 @@ from edge.stream.tasks import Tasks
 from runtime import telemetry
 from runtime.context import NOBODY, acting
 from runtime.ids import Clock, uuid7_of
+from views.deps import Deps
+from views.feeds import home
 from views.ids import raw_id
 from views.items import Query
-from views.pipeline import Pipeline
+from views.live import still_in_home
 from views.present import frame_tweet
 
 RESUME_WITHIN_MS = 10 * 60_000
@@ -36,8 +38,9 @@ class CatchUp:
     cannot be caught up with (older than 10 minutes, more than 800 tweets, a home that cannot be read) becomes `gap`.
     """
 
-    def __init__(self, home: Pipeline, render: Callable[[view_pb2.Tweet], bytes], clock: Clock, tasks: Tasks) -> None:
-        self._home = home
+    def __init__(self, views: Deps, render: Callable[[view_pb2.Tweet], bytes], clock: Clock, tasks: Tasks) -> None:
+        self._views = views
+        self._home = home(views)
         self._render = render
         self._clock = clock
         self._tasks = tasks
@@ -76,13 +79,28 @@ class CatchUp:
                 await asyncio.sleep(_PAUSE_S)
         else:
             tweets = None
-        if tweets is None:
+        if tweets is None or not await self._send(socket, tweets[::-1]):
             socket.gap()
-            return
-        for sent, tweet in enumerate(reversed(tweets)):
-            if sent % _BURST == 0:
-                await socket.drained()
-            socket.tweet(raw_id(tweet.tweet_id), self._render(tweet))
+
+    async def _send(self, socket: Socket, tweets: list[view_pb2.Tweet]) -> bool:
+        """Send what the home still shows: a reader may take long, and what is hidden or deleted meanwhile was told before.
+
+        False when that cannot be said.
+        """
+        for start in range(0, len(tweets), _BURST):
+            await socket.drained()
+            burst = {raw_id(tweet.tweet_id): tweet for tweet in tweets[start : start + _BURST]}
+            try:
+                with acting(NOBODY, _READ_WITHIN_S):
+                    shown = await still_in_home(socket.viewer, list(burst), self._views)
+            except (aio.AioRpcError, ExceptionGroup) as error:
+                log.warning("catch_up_not_judged", error=str(error))
+                return False
+            # Nothing is awaited until they are sent.
+            for tweet_id, tweet in burst.items():
+                if tweet_id in shown:
+                    socket.tweet(tweet_id, self._render(tweet))
+        return True
 
     async def _read(self, viewer: bytes, since_ms: int) -> list[view_pb2.Tweet] | None:
         """What the home shows from the time on, newest first; None when that is too much."""

@@ -21,7 +21,6 @@ from simulation.bus import MemoryBus
 from simulation.presence import MemoryPresence
 from tests.unit.edge.logins import Logins
 from tests.unit.views.world import T0, World, caller
-from views import feeds
 
 EDGE = b"e" * 16
 
@@ -112,7 +111,7 @@ class Rig:
         self.world = World(now_ms=self.clock.now_ms)
         self.tasks = Tasks()
         render = tweet_renderer(Encoder())
-        self.catch_up = CatchUp(feeds.home(self.world.deps), render, self.clock, self.tasks)
+        self.catch_up = CatchUp(self.world.deps, render, self.clock, self.tasks)
         self.hub = Hub(self.world.deps, render, self.catch_up, self.tasks, self.clock)
         self.bus = MemoryBus()
         self.watches = Watches(self.world.deps, self.bus, self.clock)
