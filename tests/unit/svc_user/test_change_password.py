@@ -8,6 +8,7 @@ from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2 import ChangePasswordRequest, ImportUserRequest, RefreshTokenRequest
 
 from runtime.context import ALL_SCOPES, APP_SCOPES, NOBODY, Caller, acting
+from runtime.ids import ms_of
 from svc_user.sessions import start_session
 from svc_user.store_sessions_memory import MemorySessionStore
 from tests.unit.svc_user.logins import listed, log_in, owner, states, user_id_of
@@ -45,6 +46,15 @@ async def test_all_other_logins_end_those_of_apps_too_and_the_own_stays(world: W
         owner(bob).session_id,
     ]
     assert len((await listed(world, owner(here))).sessions) == 1
+
+
+async def test_a_change_by_a_clock_that_is_behind_is_later_than_the_account(world: World) -> None:
+    """P29: both writes have the time of their clock, and of two the later one holds."""
+    alice = await world.register("alice")
+    world.clock.ms -= 60_000
+    await change(world, owner(alice))
+    password = await world.logins.password(user_id_of(alice))
+    assert password is not None and password.changed_us > ms_of(user_id_of(alice).bytes) * 1000
 
 
 async def test_everybody_is_told_which_logins_ended(world: World) -> None:
