@@ -193,7 +193,7 @@ class Mesh:
         deps = UserDeps(
             store=store,
             logins=logins,
-            apps=MemoryAppStore(),
+            apps=MemoryAppStore(node.clock),
             outbox=outbox,
             recent=self._recent(),
             passwords=passwords,

@@ -1,21 +1,14 @@
 """Failures of tweets; failures that no area owns are in runtime.errors."""
 
-from aviary.mesh.v1 import reason_pb2 as mesh_reason_pb2
 from aviary.tweet.v1 import reason_pb2
 
-from runtime.errors import AlreadyExists, FailedPrecondition, NotFound, PermissionDenied, common, named
+from runtime.errors import FailedPrecondition, NotFound, PermissionDenied, named
 
 
 class TweetNotFound(NotFound):
     """No such tweet, or it was deleted."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_TWEET_NOT_FOUND)
-
-
-class IdempotencyKeyReused(AlreadyExists):
-    """The idempotency key was used before with another body."""
-
-    reason = common(mesh_reason_pb2.REASON_IDEMPOTENCY_KEY_REUSED)
 
 
 class TweetTooLong(FailedPrecondition):

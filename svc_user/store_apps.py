@@ -1,4 +1,4 @@
-"""Where apps, consents and codes lie: the promises, and CQL that keeps them; decisions are in domain/apps.py."""
+"""Where apps, idempotency keys, consents and codes lie: the promises, and CQL that keeps them; decisions are in domain/apps.py."""
 
 import asyncio
 import uuid
@@ -6,8 +6,9 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
+from idempotency import KEPT_S
 from runtime.cql import Cql, until_acknowledged
-from svc_user.domain.apps import App, Code, CodeState, Consent
+from svc_user.domain.apps import App, AppClaim, Code, CodeState, Consent
 
 WRITE_BUDGET_S = 5.0
 CODE_KEPT_S = 24 * 3600
@@ -20,6 +21,12 @@ _CODE = "client_id, user_id, consent_id, session_id, redirect_uri, scopes, chall
 
 class AppStore(Protocol):
     """Storage of apps. Every method raises Unavailable when the database does not answer in time."""
+
+    async def claim(self, user_id: uuid.UUID, key: str, wanted: AppClaim) -> AppClaim:
+        """Whose the key is: the wanted claim when it was free, else the earlier one. Of parallel calls one wins, all get its claim.
+
+        Keys of different users are different keys. After idempotency.KEPT_S the key is free again.
+        """
 
     async def insert_app(self, app: App) -> None:
         """Store a new app. Doing it again writes the same."""
@@ -56,10 +63,18 @@ class AppStore(Protocol):
 
 
 class CqlAppStore:
-    """AppStore on Cassandra or ScyllaDB. Consents and codes are written by LWT and by nothing else."""
+    """AppStore on Cassandra or ScyllaDB. Keys, consents and codes are written by LWT and by nothing else."""
 
     def __init__(self, cql: Cql) -> None:
         self._cql = cql
+        # What does an idempotency key stand for?
+        self._claim = cql.prepare(
+            "INSERT INTO idempotency (user_id, key, body_hash, client_id, secret_hash) VALUES (?, ?, ?, ?, ?)"
+            " IF NOT EXISTS USING TTL ?"
+        )
+        self._claimed = cql.prepare(
+            "SELECT body_hash, client_id, secret_hash FROM idempotency WHERE user_id = ? AND key = ?"
+        )
         # Which app has this id?
         self._insert_app = cql.prepare(f"INSERT INTO apps ({_APP}) VALUES (?, ?, ?, ?, ?, ?)")
         self._app = cql.prepare(f"SELECT {_APP} FROM apps WHERE client_id = ?")
@@ -84,6 +99,15 @@ class CqlAppStore:
         )
         self._used_by = cql.prepare("SELECT used_by FROM codes WHERE code_hash = ?")
         self._repeat_code = cql.prepare("UPDATE codes USING TTL ? SET state = ? WHERE code_hash = ? IF state = ?")
+
+    async def claim(self, user_id: uuid.UUID, key: str, wanted: AppClaim) -> AppClaim:
+        """See AppStore. After an unknown outcome the same statement again: the id was chosen before, so it knows its own claim."""
+        row = (user_id, key, wanted.body_hash, wanted.client_id, wanted.secret_hash, KEPT_S)
+        while not await self._applied(self._claim, *row):
+            # None: it expired between the two.
+            if rows := await self._cql.read_serial(self._claimed, (user_id, key)):
+                return AppClaim(*rows[0])
+        return wanted
 
     async def insert_app(self, app: App) -> None:
         """See AppStore."""

@@ -4,17 +4,30 @@ import uuid
 from collections.abc import Collection
 from dataclasses import replace
 
-from svc_user.domain.apps import App, Code, CodeState, Consent
+from idempotency import KEPT_S
+from runtime.ids import Clock
+from svc_user.domain.apps import App, AppClaim, Code, CodeState, Consent
 
 
 class MemoryAppStore:
     """AppStore in dictionaries. No method awaits between reading and writing, so each is atomic; codes are kept for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._claims: dict[tuple[uuid.UUID, str], tuple[AppClaim, int]] = {}
         self._apps: dict[str, App] = {}
         self._consents: dict[tuple[uuid.UUID, str], Consent] = {}
         self._codes: dict[bytes, Code] = {}
         self._used_by: dict[bytes, uuid.UUID] = {}
+
+    async def claim(self, user_id: uuid.UUID, key: str, wanted: AppClaim) -> AppClaim:
+        """See AppStore."""
+        now_ms = self._clock.now_ms()
+        claim, until_ms = self._claims.get((user_id, key), (wanted, 0))
+        if now_ms < until_ms:
+            return claim
+        self._claims[user_id, key] = (wanted, now_ms + KEPT_S * 1000)
+        return wanted
 
     async def insert_app(self, app: App) -> None:
         """See AppStore."""

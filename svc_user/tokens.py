@@ -1,4 +1,4 @@
-"""Access and refresh tokens: how they are made and what a refresh token says; access tokens are verified by the edge alone."""
+"""Access and refresh tokens and secrets of apps: how they are made, what a refresh token says; the edge alone verifies access tokens."""
 
 import base64
 import binascii
@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from runtime.config import Secret
@@ -41,12 +43,16 @@ class Presented:
 
 
 class TokenIssuer:
-    """Makes tokens of sessions."""
+    """Makes tokens of sessions, and the secrets of apps."""
 
     def __init__(self, signing_key: Ed25519PrivateKey, refresh_key: Secret, clock: Clock, access_s: int) -> None:
         self._signing_key = signing_key
         self._key_id = key_id(signing_key)
         self._refresh_key = refresh_key.value
+        # Derived, so that what is shown as a secret of an app is never what could stand in a refresh token.
+        self._client_key = HKDF(SHA256(), length=32, salt=None, info=b"aviary.user.client-secret").derive(
+            refresh_key.value
+        )
         self._clock = clock
         self._access_s = access_s
 
@@ -86,6 +92,11 @@ class TokenIssuer:
         said = session_id.bytes + generation.to_bytes(_GENERATION)
         mac = hmac.digest(self._refresh_key, b"refresh:" + said, hashlib.sha256)
         return base64.urlsafe_b64encode(said + mac).decode().rstrip("=")
+
+    def client_secret(self, client_id: str) -> str:
+        """The secret of an app that can keep one: always the same one, so that nobody needs to store it; 43 characters."""
+        mac = hmac.digest(self._client_key, client_id.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(mac).decode().rstrip("=")
 
     def _access(self, session: Session, scopes: tuple[str, ...]) -> str:
         now = self._clock.now_ms() // 1000

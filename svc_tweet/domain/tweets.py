@@ -1,19 +1,16 @@
 """What a stored tweet and a claim are, how they are made, and where an id lies in time; text is judged in texts.py."""
 
 import datetime
-import hashlib
 import uuid
 from dataclasses import dataclass
 
 from aviary.tweet.v1 import tweet_pb2 as pb
 
+from idempotency import KEPT_S
 from runtime.context import Caller
 from runtime.ids import ms_of, uuid7_of
 from svc_tweet.domain.texts import Text
 from svc_tweet.errors import NotYourTweet, TweetNotFound
-
-CLAIM_TTL_S = 24 * 3600
-"""How long a user's idempotency key is remembered."""
 
 PURGE_AFTER_S = 24 * 3600
 """How long the text of a deleted tweet stays."""
@@ -36,7 +33,7 @@ class Tweet:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What an idempotency key stands for: the request's hash, the id of its tweet and the owners of the names in its text.
+    """What an idempotency key stands for: the request's digest, the id of its tweet and the owners of the names in its text.
 
     All that a retry could find otherwise than the first call lies here, so that both write identical rows.
     """
@@ -46,19 +43,10 @@ class Claim:
     mentioned: bytes
 
 
-def digest(request: pb.CreateTweetRequest) -> bytes:
-    """What two requests with one idempotency key must have in common."""
-    content = pb.CreateTweetRequest()
-    content.CopyFrom(request)
-    content.ClearField("idempotency_key")
-    content.ClearField("user_id")
-    return hashlib.sha256(content.SerializeToString(deterministic=True)).digest()
-
-
 def claim_ttl_s(caller: Caller) -> int:
     """How long a claim of the caller lives; 0 is for ever, for what a service imports on behalf of a user."""
     imports = caller.service and not caller.session_id
-    return 0 if imports else CLAIM_TTL_S
+    return 0 if imports else KEPT_S
 
 
 def new_tweet(claim: Claim, author_id: uuid.UUID, text: Text) -> Tweet:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from aviary.tweet.v1.tweet_pb2 import CreateTweetRequest, CreateTweetResponse
 from aviary.user.v1.user_pb2 import ResolveUsernamesRequest
 
+from idempotency import digest, ensure_same
 from readers.recent import OWN_TWEET, tweet_value
 from runtime.context import Caller
 from svc_tweet.deps import Deps
 from svc_tweet.domain.texts import postable
-from svc_tweet.domain.tweets import Claim, Tweet, claim_ttl_s, created_view, digest, new_tweet
-from svc_tweet.errors import IdempotencyKeyReused
+from svc_tweet.domain.tweets import Claim, Tweet, claim_ttl_s, created_view, new_tweet
 from svc_tweet.events import tweet_created
 
 
@@ -49,8 +49,7 @@ async def claimed(key: str, wanted: Claim, caller: Caller, deps: Deps) -> Claim:
     if not key:
         return wanted
     claim = await deps.store.claim(uuid.UUID(bytes=caller.user_id), key, wanted, claim_ttl_s(caller))
-    if claim.body_hash != wanted.body_hash:
-        raise IdempotencyKeyReused("the idempotency key was used before with another body")
+    ensure_same(claim.body_hash, wanted.body_hash)
     return claim
 
 

@@ -39,6 +39,18 @@ class App:
 
 
 @dataclass(frozen=True, slots=True)
+class AppClaim:
+    """What an idempotency key stands for: the request's digest, the id of its app and what is stored of its secret.
+
+    All that a retry could find otherwise than the first call lies here, so that both write identical rows.
+    """
+
+    body_hash: bytes
+    client_id: str
+    secret_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Consent:
     """That a user lets an app in: `consent_id` since when without a break, `scopes` all that was granted since then.
 
@@ -82,7 +94,7 @@ class Code:
 
 
 def new_secret() -> str:
-    """A client secret or a code: 256 random bits, which nobody guesses however fast the hash of it is."""
+    """A code: 256 random bits, which nobody guesses however fast the hash of it is."""
     return secrets.token_urlsafe(_SECRET_BYTES)
 
 
@@ -139,6 +151,31 @@ def latest_first(consents: Collection[Consent]) -> list[Consent]:
 def position(consent: Consent) -> bytes:
     """Where a consent stands in that order."""
     return consent.authorized_at_ms.to_bytes(8) + consent.client_id.encode()
+
+
+def new_app(claim: AppClaim, owner_id: uuid.UUID, request: apps_pb2.RegisterAppRequest) -> App:
+    """The app of a claim. The same claim and request make the same row."""
+    return App(
+        client_id=claim.client_id,
+        owner_id=owner_id,
+        name=request.name,
+        redirect_uris=tuple(request.redirect_uris),
+        scopes=tuple(request.scopes),
+        secret_hash=claim.secret_hash,
+    )
+
+
+def registered_view(app: App, secret: str | None) -> apps_pb2.RegisterAppResponse:
+    """The answer to the owner of a new app."""
+    view = apps_pb2.RegisterAppResponse(
+        client_id=app.client_id,
+        client_secret=secret,
+        name=app.name,
+        redirect_uris=app.redirect_uris,
+        scopes=app.scopes,
+    )
+    view.created_at.FromMilliseconds(app.created_at_ms)
+    return view
 
 
 def app_view(app: App) -> apps_pb2.App:

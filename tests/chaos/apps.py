@@ -1,8 +1,9 @@
-"""The operations on apps: a code becomes a login, and what was let in is taken back; the others are in operations.py."""
+"""The operations on apps: one is registered, a code becomes a login, what was let in is taken back; the others are in operations.py."""
 
 import asyncio
 import html
 import re
+import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -18,6 +19,35 @@ Fired = Callable[[], Awaitable[object]]
 REDIRECT = "https://app.example/callback"
 VERIFIER = "v" * 43
 _AGAIN_S = 0.2
+
+
+class RegisterApp:
+    """A confidential app: one for all tries with a key, and the secret that was told is the one that holds; promise 7."""
+
+    async def prepare(self, cast: Cast) -> None:
+        """Somebody of this operation alone."""
+        self._person = await Person.register(cast.third.client)
+        self._key = uuid.uuid4().hex
+
+    async def act(self, cast: Cast, fired: Fired) -> None:
+        self._app = await self._register(cast)
+        await fired()
+
+    async def after(self, cast: Cast) -> None:
+        assert await self._register(cast) == self._app
+        credentials = (self._app["client_id"], self._app["client_secret"])
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                answer = await self._person.client.post("/oauth/revoke", data={"token": "none"}, auth=credentials)
+                if answer.status_code not in (503, 504):
+                    break
+                await asyncio.sleep(_AGAIN_S)
+        assert answer.status_code == 200, answer.text
+
+    async def _register(self, cast: Cast) -> dict[str, Any]:
+        body = {"name": "Chirper", "redirect_uris": [REDIRECT], "scopes": ["read"], "confidential": True}
+        app: dict[str, Any] = (await cast.insist(self._person, "POST", "/apps", self._key, json=body)).json()
+        return app
 
 
 class LetIn:

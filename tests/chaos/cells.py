@@ -38,6 +38,10 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.password.before_batch": ("cassandra",),
         "user.password.after_batch": ("svc_user",),
     },
+    "register app": {
+        "user.app.after_claim": ("svc_user", "cassandra"),
+        "user.app.after_store": ("svc_user", "edge"),
+    },
     "let in": {
         "user.exchange.after_code": ("svc_user",),
         "user.exchange.after_login": ("svc_user", "edge"),

@@ -11,7 +11,7 @@ import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.redis import tag
-from tests.chaos.apps import LetIn, Withdraw
+from tests.chaos.apps import LetIn, RegisterApp, Withdraw
 from tests.chaos.blocking import Block, Mute, Unblock
 from tests.chaos.cast import Cast
 from tests.chaos.growing import Grow
@@ -249,6 +249,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "refresh": Refresh,
     "end login": EndLogin,
     "password": ChangePassword,
+    "register app": RegisterApp,
     "let in": LetIn,
     "withdraw": Withdraw,
     "create": Create,

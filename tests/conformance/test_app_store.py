@@ -10,13 +10,15 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from idempotency import KEPT_S
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids
-from svc_user.domain.apps import App, Code, CodeState, Consent
+from svc_user.domain.apps import App, AppClaim, Code, CodeState, Consent
 from svc_user.store import SCHEMA
 from svc_user.store_apps import CODE_KEPT_S, AppStore, CqlAppStore
 from svc_user.store_apps_memory import MemoryAppStore
+from tests.unit.svc_user.world import SetClock
 
 IDS = Uuid7Ids(SystemClock())
 NOW_MS = 1_750_000_000_000
@@ -31,7 +33,7 @@ async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
 
 @pytest.fixture(params=["memory", "cql"])
 def store(request: pytest.FixtureRequest) -> AppStore:
-    return MemoryAppStore() if request.param == "memory" else CqlAppStore(request.getfixturevalue("cql"))
+    return MemoryAppStore(SystemClock()) if request.param == "memory" else CqlAppStore(request.getfixturevalue("cql"))
 
 
 def an_app() -> App:
@@ -55,6 +57,51 @@ def a_code() -> Code:
         password_us=7,
         granted_at_ms=NOW_MS,
     )
+
+
+def a_claim() -> AppClaim:
+    return AppClaim(os.urandom(32), str(IDS.next()), os.urandom(32))
+
+
+async def test_a_key_stands_for_what_claimed_it_first(store: AppStore) -> None:
+    user_id, first = IDS.next(), a_claim()
+    assert await store.claim(user_id, "k", first) == first
+    assert await store.claim(user_id, "k", a_claim()) == first
+    assert await store.claim(user_id, "k", first) == first, "also for who repeats it, not knowing"
+
+
+async def test_of_parallel_claims_one_wins_and_all_get_it(store: AppStore) -> None:
+    """P37."""
+    user_id, wanted = IDS.next(), [a_claim() for _ in range(8)]
+    got = await asyncio.gather(*(store.claim(user_id, "k", claim) for claim in wanted))
+    assert len(set(got)) == 1
+    assert got[0] in wanted
+
+
+async def test_keys_of_others_and_other_keys_are_other_keys(store: AppStore) -> None:
+    one, other = IDS.next(), IDS.next()
+    for user_id, key in ((one, "k"), (other, "k"), (one, "K")):
+        public = replace(a_claim(), secret_hash=b"")
+        assert await store.claim(user_id, key, public) == public
+        assert await store.claim(user_id, key, a_claim()) == public
+
+
+async def test_a_key_in_memory_is_free_again_after_a_day() -> None:
+    clock = SetClock()
+    store, user_id, first, second = MemoryAppStore(clock), IDS.next(), a_claim(), a_claim()
+    await store.claim(user_id, "k", first)
+    clock.ms += KEPT_S * 1000 - 1
+    assert await store.claim(user_id, "k", second) == first
+    clock.ms += 1
+    assert await store.claim(user_id, "k", second) == second
+
+
+async def test_a_key_in_cql_is_known_for_a_day(cql: Cql) -> None:
+    user_id = IDS.next()
+    await CqlAppStore(cql).claim(user_id, "k", a_claim())
+    statement = cql.prepare("SELECT TTL(client_id) FROM idempotency WHERE user_id = ? AND key = ?")
+    [row] = await cql.execute(statement, (user_id, "k"))
+    assert KEPT_S - 60 <= row[0] <= KEPT_S
 
 
 async def test_apps_are_found_by_id_as_they_were_stored_and_unknown_ids_are_absent(store: AppStore) -> None:

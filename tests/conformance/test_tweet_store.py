@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
+from idempotency import KEPT_S
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.cql import Cql
@@ -16,7 +17,7 @@ from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
-from svc_tweet.domain.tweets import CLAIM_TTL_S, NEWEST, OLDEST, Claim, Tweet, deletion_us
+from svc_tweet.domain.tweets import NEWEST, OLDEST, Claim, Tweet, deletion_us
 from svc_tweet.events import tweet_created, tweet_deleted
 from svc_tweet.store import SCHEMA, CqlTweetStore, TweetStore
 from svc_tweet.store_memory import MemoryTweetStore
@@ -108,26 +109,26 @@ async def until_purged(store: TweetStore, one: Tweet) -> None:
 
 async def test_a_free_key_is_given_to_who_asks(store: TweetStore) -> None:
     wanted = claim()
-    assert await store.claim(IDS.next(), "k", wanted, CLAIM_TTL_S) == wanted
+    assert await store.claim(IDS.next(), "k", wanted, KEPT_S) == wanted
 
 
 async def test_a_taken_key_gives_the_earlier_claim(store: TweetStore) -> None:
     user, first = IDS.next(), claim()
-    await store.claim(user, "k", first, CLAIM_TTL_S)
-    assert await store.claim(user, "k", claim(b"x" * 32), CLAIM_TTL_S) == first
-    assert await store.claim(user, "k", first, CLAIM_TTL_S) == first
+    await store.claim(user, "k", first, KEPT_S)
+    assert await store.claim(user, "k", claim(b"x" * 32), KEPT_S) == first
+    assert await store.claim(user, "k", first, KEPT_S) == first
 
 
 async def test_a_claim_without_mentions_is_a_claim(store: TweetStore) -> None:
     user, first = IDS.next(), Claim(b"h" * 32, IDS.next(), b"")
-    await store.claim(user, "k", first, CLAIM_TTL_S)
-    assert await store.claim(user, "k", claim(), CLAIM_TTL_S) == first
+    await store.claim(user, "k", first, KEPT_S)
+    assert await store.claim(user, "k", claim(), KEPT_S) == first
 
 
 async def test_of_parallel_claims_one_wins_and_all_get_it_p37(store: TweetStore) -> None:
     """P37."""
     user, wanted = IDS.next(), [claim() for _ in range(20)]
-    got = await asyncio.gather(*(store.claim(user, "k", one, CLAIM_TTL_S) for one in wanted))
+    got = await asyncio.gather(*(store.claim(user, "k", one, KEPT_S) for one in wanted))
     assert len(set(got)) == 1
     assert got[0] in wanted
 
@@ -135,9 +136,9 @@ async def test_of_parallel_claims_one_wins_and_all_get_it_p37(store: TweetStore)
 async def test_keys_of_different_users_and_different_keys_are_different(store: TweetStore) -> None:
     user, other = IDS.next(), IDS.next()
     wanted = [claim() for _ in range(3)]
-    assert await store.claim(user, "k", wanted[0], CLAIM_TTL_S) == wanted[0]
-    assert await store.claim(other, "k", wanted[1], CLAIM_TTL_S) == wanted[1]
-    assert await store.claim(user, "K", wanted[2], CLAIM_TTL_S) == wanted[2]
+    assert await store.claim(user, "k", wanted[0], KEPT_S) == wanted[0]
+    assert await store.claim(other, "k", wanted[1], KEPT_S) == wanted[1]
+    assert await store.claim(user, "K", wanted[2], KEPT_S) == wanted[2]
 
 
 async def test_a_key_is_free_again_after_its_time_and_never_with_0(store: TweetStore) -> None:

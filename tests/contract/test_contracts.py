@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 from aviary.options.v1 import options_pb2
+from buf.validate import validate_pb2
 from google.protobuf.descriptor import FieldDescriptor
 
 from runtime import contract
@@ -14,6 +15,7 @@ CODE = (
     "runtime",
     "backlog",
     "cursors",
+    "idempotency",
     "in_process",
     "outbox",
     "readers",
@@ -45,6 +47,23 @@ def test_every_rpc_states_who_may_call_it_and_what_repeating_does(rpc: contract.
 @pytest.mark.parametrize("rpc", [r for r in RPCS if r.http], ids=lambda rpc: rpc.path)
 def test_no_route_is_open_to_services_only(rpc: contract.Method) -> None:
     assert rpc.access != options_pb2.ACCESS_SERVICE
+
+
+@pytest.mark.parametrize("rpc", [r for r in RPCS if r.http], ids=lambda rpc: rpc.path)
+def test_what_a_route_makes_takes_an_idempotency_key(rpc: contract.Method) -> None:
+    """Promise 7: a POST that takes none must set a state, or a repetition after a lost answer would make a second thing."""
+    path = getattr(rpc.http, rpc.http.WhichOneof("pattern"))
+    if not path.startswith(("/api/v1/auth/", "/oauth/")):
+        takes_one = "Idempotency-Key" in [header for _, header in rpc.headers]
+        assert takes_one == (rpc.effect == options_pb2.EFFECT_CREATE), (
+            "give the request the field `idempotency_key` of CreateTweetRequest, exactly when its effect is EFFECT_CREATE"
+        )
+        if takes_one:
+            [field] = [
+                f for f in rpc.request.DESCRIPTOR.fields if contract.field_options(f).header == "Idempotency-Key"
+            ]
+            rule = field.GetOptions().Extensions[validate_pb2.field].string
+            assert (rule.max_len, rule.pattern) == (64, "^[ -~]*$")
 
 
 def test_no_two_rpcs_have_the_same_route() -> None:

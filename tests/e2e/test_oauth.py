@@ -1,7 +1,9 @@
 """OAuth 2.0 against a running edge: Authlib's own client walks the whole way, and what was given is taken back on every edge."""
 
+import asyncio
 import html
 import re
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -139,6 +141,52 @@ async def test_the_page_cannot_be_framed_and_leads_nowhere_unasked(aviary: Aviar
         assert downgraded.status_code == 303
         assert "error=invalid_request" in downgraded.headers["location"]
         assert "state=s" in downgraded.headers["location"]
+
+
+async def test_a_repeated_registration_is_the_same_app_with_the_same_secret_on_every_edge(
+    aviary: Aviary, other: str
+) -> None:
+    """Promise 7, P37; the secret that was told lets the app in."""
+    async with aviary.person() as alice:
+        body = {"name": "Chirper", "redirect_uris": [REDIRECT], "scopes": ["read", "write"], "confidential": True}
+        headers = {"Idempotency-Key": uuid.uuid4().hex}
+        answers = await asyncio.gather(
+            *(alice.ok("POST", "/apps", 201, json=body, headers=headers) for _ in range(10)),
+            *(elsewhere(other, alice, body, headers) for _ in range(10)),
+        )
+        assert all(answer == answers[0] for answer in answers)
+        reused = await alice.request("POST", "/apps", json={**body, "name": "Other"}, headers=headers)
+        assert (reused.status_code, reused.json()["reason"]) == (409, "IDEMPOTENCY_KEY_REUSED")
+        assert (await register(alice, confidential=True))["client_id"] != answers[0]["client_id"]
+        async with client_of(aviary, answers[0]) as client:
+            assert (await let_in(client, alice))["access_token"]
+
+
+async def elsewhere(edge: str, person: Person, body: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
+    """The same request at another edge."""
+    async with httpx.AsyncClient(base_url=edge) as client:
+        answer = await client.post(
+            f"{API}/apps", json=body, headers={"Authorization": f"Bearer {person.token}", **headers}
+        )
+    assert answer.status_code == 201, answer.text
+    app: dict[str, Any] = answer.json()
+    return app
+
+
+async def test_states_are_set_again_by_a_repetition_with_a_key_or_without(aviary: Aviary) -> None:
+    async with aviary.people(2) as (alice, bob):
+        tweet = await alice.post("to be liked")
+        for path in (f"/tweets/{tweet}/like", f"/tweets/{tweet}/bookmark", f"/users/{alice.user_id}/follow"):
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            first, again = [await bob.ok("POST", path, headers=key) for _ in range(2)]
+            assert {name: first[name] for name in first if not name.endswith("_at")} == {
+                name: again[name] for name in again if not name.endswith("_at")
+            }
+        for path in (f"/users/{alice.user_id}/mute", f"/users/{alice.user_id}/block"):
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            for _ in range(2):
+                answer = await bob.request("POST", path, headers=key)
+                assert answer.is_success, answer.text
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from grpc import aio
 from edge.addresses import Proxies, parse_proxies
 from edge.api import build_app, endpoints_of, public_encoder
 from edge.http_server import HttpServer
+from idempotency import IdempotencyKeyReused
 from in_process import InProcessChannel
 from runtime import errors
 from runtime.callers import CallerSigner
@@ -31,7 +32,6 @@ from runtime.guard import Guard, GuardInterceptor
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
 from stack.ports import pick_free
-from svc_tweet.errors import IdempotencyKeyReused
 from tests.unit.edge.logins import KEY, Logins, asking
 from tests.unit.edge.tokens import signed
 

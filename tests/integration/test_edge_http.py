@@ -108,6 +108,16 @@ class TestSense:
         await post(world, {"content": "hi"}, **{"Idempotency-Key": "k 1"})
         assert world.last.idempotency_key == "k 1"
 
+    @pytest.mark.parametrize("key", ["k 1", "", "k" * 65, "\u00fc"])
+    async def test_a_post_that_sets_a_state_needs_no_idempotency_key_and_refuses_none(
+        self, world: World, key: str
+    ) -> None:
+        headers = {name.encode(): value.encode() for name, value in as_alice().items()}
+        headers[b"Idempotency-Key"] = key.encode("latin-1")
+        for _ in range(2):
+            answer = await world.client.post(f"/api/v1/users/{BOB}/follow", headers=headers)
+            assert (answer.status_code, answer.json()["following"]) == (200, True)
+
     async def test_an_empty_body_is_an_empty_object(self, world: World) -> None:
         answer = await world.client.post(f"/api/v1/users/{BOB}/follow", headers=as_alice())
         assert (answer.status_code, answer.json()["following"]) == (200, True)

@@ -17,6 +17,8 @@ import pytest_asyncio
 from aviary.mesh.v1.mesh_pb2 import GetBacklogRequest
 from aviary.mesh.v1.mesh_pb2_grpc import MeshServiceStub
 from aviary.user.v1 import user_pb2
+from aviary.user.v1.apps_pb2 import RegisterAppRequest, RevokeAppTokenRequest
+from aviary.user.v1.apps_pb2_grpc import AppServiceStub
 from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 from aviary.user.v1.user_pb2 import (
     GetAccountRequest,
@@ -263,6 +265,39 @@ async def test_a_change_whose_process_was_killed_before_it_announced_is_announce
 
     await until(drained)
     assert alice in await announced(mesh_env, AccountChanged, "changed")
+
+
+@pytest.mark.parametrize("point", ["user.app.after_claim", "user.app.after_store"])
+async def test_an_app_whose_registration_was_killed_at_any_write_is_the_app_of_the_retry(
+    service: Service, point: str
+) -> None:
+    """Promise 7, P37: one app, and the secret that is told is the one that holds."""
+    apps: Any = AppServiceStub(service.channel)
+    alice = Caller(user_id=uuid.UUID((await service.register(*a_name())).user.user_id).bytes, scopes=ALL_SCOPES)
+    request = RegisterAppRequest(
+        name="Chirper",
+        redirect_uris=["https://app.example/"],
+        scopes=["read"],
+        confidential=True,
+        idempotency_key=uuid.uuid4().hex,
+    )
+    (service.folder / point).write_text("")
+    with acting(alice), pytest.raises(aio.AioRpcError):
+        await apps.RegisterApp(request)
+    await service.killed()
+    restarted_ms = SystemClock().now_ms()
+    await service.start()
+    with acting(alice):
+        made = [await apps.RegisterApp(request) for _ in range(2)]
+        request.name = "Other"
+        with pytest.raises(aio.AioRpcError) as refused:
+            await apps.RegisterApp(request)
+    assert made[0] == made[1]
+    assert made[0].created_at.ToMilliseconds() <= restarted_ms, "the retry made another app"
+    assert from_rpc(refused.value).reason == "IDEMPOTENCY_KEY_REUSED"
+    with acting(Caller(service="edge")):
+        app = RevokeAppTokenRequest(client_id=made[0].client_id, client_secret=made[0].client_secret, token="none")
+        await apps.RevokeAppToken(app)
 
 
 async def test_fifty_parallel_changes_of_one_account_end_in_one_state_with_one_name(service: Service) -> None:

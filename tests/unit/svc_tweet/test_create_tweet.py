@@ -8,10 +8,11 @@ import pytest
 from aviary.tweet.v1 import tweet_pb2 as pb
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from idempotency import KEPT_S, digest
 from readers.recent import OWN_TWEET, tweet_value
 from runtime.context import ALL_SCOPES, NOBODY, Caller, acting
 from runtime.ids import ms_of
-from svc_tweet.domain.tweets import CLAIM_TTL_S, Claim, digest
+from svc_tweet.domain.tweets import Claim
 from tests.unit.svc_tweet.world import World, refusal
 
 
@@ -123,7 +124,7 @@ async def test_a_key_whose_first_call_died_before_it_stored_anything_is_gone_on_
     """P37. The claim stands, its tweet does not: the retry makes it, under the id that was claimed."""
     alice = world.account()
     claim = Claim(digest(pb.CreateTweetRequest(content="once")), world.ids.next(), b"")
-    assert await world.store.claim(alice, "k", claim, CLAIM_TTL_S) == claim
+    assert await world.store.claim(alice, "k", claim, KEPT_S) == claim
     answer = await world.post(alice, "once", key="k")
     assert answer.tweet_id == str(claim.tweet_id)
     assert await world.listed(alice) == ([answer.tweet_id], False)
@@ -142,7 +143,7 @@ async def test_a_key_belongs_to_its_user_and_to_a_day(world: World) -> None:
     alice, bob = world.account(), world.account()
     first = await world.post(alice, "one", key="k")
     assert (await world.post(bob, "two", key="k")).tweet_id != first.tweet_id
-    world.clock.us += CLAIM_TTL_S * 1_000_000
+    world.clock.us += KEPT_S * 1_000_000
     assert (await world.post(alice, "three", key="k")).tweet_id != first.tweet_id
 
 
@@ -151,7 +152,7 @@ async def test_what_a_service_imports_on_behalf_of_a_user_is_claimed_for_ever(wo
     request = pb.CreateTweetRequest(content="imported", idempotency_key="source-1")
     with acting(Caller(alice.bytes, b"", ALL_SCOPES, "ops")):
         first = await world.stub.CreateTweet(request)
-        world.clock.us += 400 * CLAIM_TTL_S * 1_000_000
+        world.clock.us += 400 * KEPT_S * 1_000_000
         assert await world.stub.CreateTweet(request) == first
 
 

@@ -79,7 +79,7 @@ class World:
         self.outbox = MemoryOutbox(self.bus, self.clock)
         self.store = MemoryUserStore(self.outbox.write)
         self.logins = MemorySessionStore(self.store)
-        self.app_store = MemoryAppStore()
+        self.app_store = MemoryAppStore(self.clock)
         self.recent = RecordedWrites()
         # A fake that forgets nothing: a signal that the bus does not take costs no second, and none is too late.
         self.signals = Publisher(self.bus, AccountSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf)

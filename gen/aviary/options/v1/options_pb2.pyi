@@ -66,9 +66,11 @@ class _EffectEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Effect.ValueTy
     EFFECT_READ: _Effect.ValueType  # 1
     """Changes nothing."""
     EFFECT_SET: _Effect.ValueType  # 2
-    """Sets a state; repeating it sets the same state again."""
+    """Sets a state (like, bookmark, follow, block, mute, every PATCH and DELETE); repeating it sets the same state again, so an
+    Idempotency-Key is accepted and not needed.
+    """
     EFFECT_CREATE: _Effect.ValueType  # 3
-    """Makes something new; repeatable only with an idempotency key."""
+    """Makes something new; repeatable only with an idempotency key, so whoever has a route outside of /auth and /oauth takes one."""
 
 class Effect(_Effect, metaclass=_EffectEnumTypeWrapper):
     """What repeating a call does."""
@@ -78,9 +80,11 @@ EFFECT_UNSPECIFIED: Effect.ValueType  # 0
 EFFECT_READ: Effect.ValueType  # 1
 """Changes nothing."""
 EFFECT_SET: Effect.ValueType  # 2
-"""Sets a state; repeating it sets the same state again."""
+"""Sets a state (like, bookmark, follow, block, mute, every PATCH and DELETE); repeating it sets the same state again, so an
+Idempotency-Key is accepted and not needed.
+"""
 EFFECT_CREATE: Effect.ValueType  # 3
-"""Makes something new; repeatable only with an idempotency key."""
+"""Makes something new; repeatable only with an idempotency key, so whoever has a route outside of /auth and /oauth takes one."""
 Global___Effect: _TypeAlias = Effect  # noqa: Y015
 
 class _Priority:

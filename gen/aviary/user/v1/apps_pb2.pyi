@@ -78,10 +78,13 @@ class RegisterAppRequest(_message.Message):
     REDIRECT_URIS_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     CONFIDENTIAL_FIELD_NUMBER: _builtins.int
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name as shown on the consent page."""
     confidential: _builtins.bool
     """It runs on a server and can keep a secret."""
+    idempotency_key: _builtins.str
+    """Chosen by the caller, one per intended app."""
     @_builtins.property
     def redirect_uris(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """1 to 10 addresses: https, http of the loopback, or a private scheme of the app; no fragment."""
@@ -97,10 +100,11 @@ class RegisterAppRequest(_message.Message):
         redirect_uris: _abc.Iterable[_builtins.str] | None = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         confidential: _builtins.bool = ...,
+        idempotency_key: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidential", b"confidential", "name", b"name", "redirect_uris", b"redirect_uris", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confidential", b"confidential", "idempotency_key", b"idempotency_key", "name", b"name", "redirect_uris", b"redirect_uris", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -121,7 +125,7 @@ class RegisterAppResponse(_message.Message):
     client_id: _builtins.str
     """Public identifier."""
     client_secret: _builtins.str
-    """Of a confidential app; shown this once."""
+    """Of a confidential app; shown in this answer alone."""
     name: _builtins.str
     """Name."""
     @_builtins.property

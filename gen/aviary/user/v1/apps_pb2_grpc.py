@@ -87,7 +87,8 @@ class AppServiceServicer:
     """
 
     def RegisterApp(self, request, context):
-        """Registers an app of the caller. Fails with REDIRECT_URI_INVALID.
+        """Registers an app of the caller. Calling again with the same idempotency_key gives the first answer.
+        Fails with REDIRECT_URI_INVALID, IDEMPOTENCY_KEY_REUSED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

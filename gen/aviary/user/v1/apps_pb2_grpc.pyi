@@ -34,7 +34,9 @@ class AppServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AppServiceAsyncStub: ...
     RegisterApp: _grpc.UnaryUnaryMultiCallable[_apps_pb2.RegisterAppRequest, _apps_pb2.RegisterAppResponse]
-    """Registers an app of the caller. Fails with REDIRECT_URI_INVALID."""
+    """Registers an app of the caller. Calling again with the same idempotency_key gives the first answer.
+    Fails with REDIRECT_URI_INVALID, IDEMPOTENCY_KEY_REUSED.
+    """
     ListAuthorizedApps: _grpc.UnaryUnaryMultiCallable[_apps_pb2.ListAuthorizedAppsRequest, _apps_pb2.ListAuthorizedAppsResponse]
     """The apps that the caller let in, latest first. Fails with INVALID_CURSOR."""
     WithdrawApp: _grpc.UnaryUnaryMultiCallable[_apps_pb2.WithdrawAppRequest, _apps_pb2.WithdrawAppResponse]
@@ -61,7 +63,9 @@ class AppServiceAsyncStub(AppServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RegisterApp: _aio.UnaryUnaryMultiCallable[_apps_pb2.RegisterAppRequest, _apps_pb2.RegisterAppResponse]  # type: ignore[assignment]
-    """Registers an app of the caller. Fails with REDIRECT_URI_INVALID."""
+    """Registers an app of the caller. Calling again with the same idempotency_key gives the first answer.
+    Fails with REDIRECT_URI_INVALID, IDEMPOTENCY_KEY_REUSED.
+    """
     ListAuthorizedApps: _aio.UnaryUnaryMultiCallable[_apps_pb2.ListAuthorizedAppsRequest, _apps_pb2.ListAuthorizedAppsResponse]  # type: ignore[assignment]
     """The apps that the caller let in, latest first. Fails with INVALID_CURSOR."""
     WithdrawApp: _aio.UnaryUnaryMultiCallable[_apps_pb2.WithdrawAppRequest, _apps_pb2.WithdrawAppResponse]  # type: ignore[assignment]
@@ -92,7 +96,9 @@ class AppServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _apps_pb2.RegisterAppRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_apps_pb2.RegisterAppResponse, _abc.Awaitable[_apps_pb2.RegisterAppResponse]]:
-        """Registers an app of the caller. Fails with REDIRECT_URI_INVALID."""
+        """Registers an app of the caller. Calling again with the same idempotency_key gives the first answer.
+        Fails with REDIRECT_URI_INVALID, IDEMPOTENCY_KEY_REUSED.
+        """
 
     @_abc_1.abstractmethod
     def ListAuthorizedApps(
