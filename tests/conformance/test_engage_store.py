@@ -2,12 +2,13 @@
 
 import datetime
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
-from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind, Placed, PlacedLiker, year_begins
+from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, Mark, MarkKind, Placed, PlacedLiker, year_begins
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.ledger import LEAST_TOKEN, CqlLedger
 from svc_engage.store import Counted, EngageStore, Position
@@ -288,6 +289,21 @@ async def test_a_like_that_is_set_again_keeps_its_place_in_both_lists_and_one_se
     assert (await liked(store, user), await likers(store, first, level=1)) == ([second], [other])
     await set_like(store, like(first, user, 8, level=1))
     assert (await liked(store, user), await likers(store, first, level=1)) == ([first, second], [user, other])
+
+
+async def test_25_likes_begun_ended_set_again_and_late_leave_at_once_what_each_leaves_alone(store: EngageStore) -> None:
+    tweets, alone, together, now_ms = [*some(21), *map(tweet_of, range(2021, 2025))], one(), one(), CLOCK.now_ms()
+    for turn, at in enumerate((10, 20, 15, 30, 40)):
+        before = await store.marks(together, MarkKind.LIKE, tweets)
+        states = [like(t, together, at, bool(n >> turn & 1), int(at > 15), now_ms) for n, t in enumerate(tweets)]
+        await store.set_likes([LikeSetting(state, before.get(state.tweet_id, UNMARKED), 1) for state in states])
+        for state in states:
+            await set_like(store, replace(state, user_id=alone), delta=1)
+        marks = [await store.marks(user, MarkKind.LIKE, tweets) for user in (together, alone)]
+        assert (marks[0], await liked(store, together)) == (marks[1], await liked(store, alone))
+        for tweet in tweets:
+            assert await edge(store, tweet, together, 1) == await edge(store, tweet, alone, 1)
+            assert len(await likers(store, tweet, level=1)) == 2 * marks[0][tweet].present
 
 
 async def test_a_like_older_than_what_was_read_before_changes_nothing(store: EngageStore) -> None:
