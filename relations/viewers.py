@@ -198,12 +198,12 @@ class Relations:
             self._reading[viewer].remove(heard)
             if not self._reading[viewer]:
                 del self._reading[viewer]
-        if kept is not None and answer.unchanged:
-            # What was heard meanwhile is in it already; whether that doubted it is not told apart from doubts before.
-            snapshot, doubted = kept.snapshot, bool(heard) and kept.doubted
-        else:
-            snapshot = Snapshot(viewer, answer)
-            doubted = sum(map(snapshot.apply, heard)) < len(heard)
+        old = kept if answer.unchanged else None
+        snapshot = Snapshot(viewer, answer) if old is None else old.snapshot
+        # Also to the old one: another read may have taken its place meanwhile, and what was heard since then is in that one alone.
+        doubted = sum(map(snapshot.apply, heard)) < len(heard)
+        # Whether what was heard meanwhile doubted the old one is not told apart from doubts before.
+        doubted = doubted or (old is not None and bool(heard) and old.doubted)
         self._keep(_Kept(snapshot, _NEVER if epoch is None else epoch, asked_at, doubted))
         return {viewer: snapshot}
 
