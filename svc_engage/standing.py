@@ -15,5 +15,5 @@ async def engageable(tweet_id: bytes, user_id: bytes, deps: Deps) -> bytes:
     author_id = await deps.tweets.author_of(tweet_id)
     sight = deps.relations.sight(user_id, [author_id]) or await deps.relations.ask_sight(user_id, [author_id])
     if author_id in sight.apart:
-        raise Blocked("one of the two blocks the other", tweet_id=uuid.UUID(bytes=tweet_id))
+        raise Blocked("a block stands between the two accounts", tweet_id=uuid.UUID(bytes=tweet_id))
     return author_id

@@ -89,7 +89,7 @@ async def continue_session(
     while True:
         session = await deps.logins.get_session(presented.session_id)
         if session is None or session.client_id != client_id:
-            raise RefreshTokenInvalid("the login of the refresh token has ended")
+            raise RefreshTokenInvalid("the login of the refresh token has ended, or it is another app's")
         await _ensure_goes_on(session, deps)
         now = deps.clock.now_ms()
         match judge_refresh(presented.generation, session, now):

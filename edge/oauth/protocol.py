@@ -13,6 +13,7 @@ from authlib.oauth2 import rfc6749, rfc7009, rfc7636, rfc9207
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
     ClientMixin,
+    InvalidClientError,
     InvalidRequestError,
     InvalidScopeError,
     OAuth2Error,
@@ -279,4 +280,10 @@ class Server(AuthorizationServer):
 
     def refused(self, error: OAuth2Error) -> Response:
         """The answer that tells an app of a failure."""
-        return self.handle_response(*error()).response()
+        return self.handle_error_response(None, error).response()
+
+    def handle_error_response(self, request: OAuth2Request | None, error: OAuth2Error) -> Answer:
+        """The failure in the protocol's words. Who is not the app is 401 however it showed itself; Authlib says 400 without Basic."""
+        if isinstance(error, InvalidClientError):
+            error.status_code = 401
+        return self.handle_response(*error())

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import getpass
 import os
+import re
 import sys
 import uuid
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from runtime.errors import Unavailable, from_rpc, named
 from stack.errors import StackError
 
 PASSWORD = "AVIARY_ADMIN_PASSWORD"
+_USERNAME = re.compile(r"[A-Za-z0-9_]{1,15}")
 ROLES = {"admin": mesh_pb2.ROLE_ADMIN, "moderator": mesh_pb2.ROLE_MODERATOR}
 
 
@@ -116,11 +118,13 @@ async def set_state(arguments: argparse.Namespace, environment: Mapping[str, str
 
 
 async def account_id(account: str, users: Any) -> bytes:
-    """The id of an account that is named by its id or username. Raises StackError when nobody has the name."""
+    """The id of an account that is named by its id or username. Raises StackError when it is neither, or nobody has the name."""
     try:
         return uuid.UUID(account).bytes
     except ValueError:
         name = account.removeprefix("@")
+    if not _USERNAME.fullmatch(name):
+        raise StackError(f"{account!r} is neither a username nor the id of an account")
     found = await users.ResolveUsernames(user_pb2.ResolveUsernamesRequest(usernames=[name]))
     if not found.users:
         raise StackError(f"nobody is called @{name}")

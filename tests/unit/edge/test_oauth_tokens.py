@@ -74,6 +74,14 @@ async def test_an_app_that_does_not_show_its_secret_is_told_how(world: OAuthWorl
     assert (await world.exchange(app, code)).status_code == 200, "none of it used the code up"
 
 
+@pytest.mark.parametrize("client_id", ["nobody", "", "é" * 500])
+async def test_an_app_that_nobody_registered_is_401_however_it_shows_itself(world: OAuthWorld, client_id: str) -> None:
+    form = {"grant_type": "refresh_token", "refresh_token": "x"}
+    assert refused(await world.api.post("/oauth/token", data={**form, "client_id": client_id}), "invalid_client", 401)
+    revoked = await world.api.post("/oauth/revoke", data={"token": "x", "client_id": client_id})
+    assert refused(revoked, "invalid_client", 401)
+
+
 async def test_an_app_shows_itself_in_one_way(world: OAuthWorld) -> None:
     alice = await world.users.person()
     app, other = await world.users.app(alice, confidential=True), await world.users.app(alice)

@@ -51,6 +51,12 @@ def test_every_action_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> N
     assert all(f"{name} {action.summary}" in shown for name, action in command.ACTIONS.items())
 
 
+@pytest.mark.parametrize("account", ["", "@", "x" * 16, "no name", "é", "@@alice"])
+async def test_what_is_no_name_is_asked_of_nobody(account: str) -> None:
+    with pytest.raises(StackError, match="neither a username nor the id"):
+        await command.account_id(account, users=None)
+
+
 class UsernameTaken(AlreadyExists):
     """As svc_user raises it."""
 
