@@ -41,10 +41,19 @@ async def test_each_address_that_is_not_allowed_is_named(apps: AppWorld) -> None
 
 
 @pytest.mark.parametrize(
-    "given", [{"name": ""}, {"name": "a\nb"}, {"redirect_uris": []}, {"scopes": []}, {"scopes": ["account"]}]
+    "given",
+    [
+        {"name": ""},
+        {"name": " \u3000"},
+        {"name": "a\nb"},
+        {"name": "yraivA\u202e"},
+        {"redirect_uris": []},
+        {"scopes": []},
+        {"scopes": ["account"]},
+    ],
 )
 async def test_what_no_app_may_have_is_refused(apps: AppWorld, given: dict[str, object]) -> None:
-    """`account` above all: no app is ever granted the account itself."""
+    """`account` above all: no app is ever granted the account itself. A name on the consent page reads as it is written."""
     assert (await failure(apps.app(await apps.person(), **given))).reason == "INVALID_REQUEST"
 
 

@@ -125,6 +125,8 @@ async def test_an_import_may_have_a_reserved_username(world: World) -> None:
         ("display_name", ""),
         ("display_name", "x" * 51),
         ("display_name", "two\nlines"),
+        ("display_name", " \u3000\u200b"),
+        ("display_name", "moc.elpmaxe\u202e"),
         ("bio", "x" * 161),
         ("bio", "a\x00b"),
         ("username", "al"),

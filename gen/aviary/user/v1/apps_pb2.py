@@ -29,7 +29,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/user/v1/apps.proto\x12\x0e\x61viary.user.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x19\x61viary/user/v1/user.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\x03\x41pp\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rredirect_uris\x18\x03 \x03(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x05 \x01(\x08\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbf\x02\n\x12RegisterAppRequest\x12`\n\x04name\x18\x01 \x01(\tBR\xbaHOr\x04\x10\x01\x18\x32\xba\x01\x46\n\x08\x63ontrols\x12 must not hold control characters\x1a\x18!this.matches(\'\\\\p{Cc}\')\x12,\n\rredirect_uris\x18\x02 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\n\x18\x01\"\x07r\x05\x10\x01\x18\x80\x04\x12\x42\n\x06scopes\x18\x03 \x03(\tB2\xbaH/\x92\x01,\x08\x01\x18\x01\"&r$R\x04readR\x05writeR\x06\x66ollowR\rnotifications\x12\x14\n\x0c\x63onfidential\x18\x04 \x01(\x08\x12?\n\x0fidempotency_key\x18\x05 \x01(\tB&\xbaH\x0er\x0c\x18@2\x08^[ -~]*$\xca\xf3\x18\x11\x12\x0fIdempotency-Key\"\xbb\x01\n\x13RegisterAppResponse\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x1a\n\rclient_secret\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_client_secret\"t\n\x19ListAuthorizedAppsRequest\x12#\n\x05limit\x18\x01 \x01(\rB\x0f\xbaH\x06*\x04\x18\x64(\x01\xca\xf3\x18\x02\x18\x14H\x00\x88\x01\x01\x12\x1d\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04H\x01\x88\x01\x01\x42\x08\n\x06_limitB\t\n\x07_cursor\"\x85\x01\n\x1aListAuthorizedAppsResponse\x12+\n\x04\x61pps\x18\x01 \x03(\x0b\x32\x1d.aviary.user.v1.AuthorizedApp\x12\x18\n\x0bnext_cursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x42\x0e\n\x0c_next_cursor\"s\n\rAuthorizedApp\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x31\n\rauthorized_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"2\n\x12WithdrawAppRequest\x12\x1c\n\tclient_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\x15\n\x13WithdrawAppResponse\"+\n\rGetAppRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\"2\n\x0eGetAppResponse\x12 \n\x03\x61pp\x18\x01 \x01(\x0b\x32\x13.aviary.user.v1.App\"o\n\x13\x41uthenticateRequest\x12\x19\n\x05login\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xfe\x01\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1f\n\x0e\x63lient_address\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\":\n\x14\x41uthenticateResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\"\xb6\x01\n\x10GrantCodeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1a\n\tclient_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0credirect_uri\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x18\n\x06scopes\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\x32\n\x0e\x63ode_challenge\x18\x05 \x01(\tB\x1a\xbaH\x17r\x15\x32\x13^[A-Za-z0-9_-]{43}$\"!\n\x11GrantCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"\xcc\x01\n\x13\x45xchangeCodeRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04\x63ode\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x0credirect_uri\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\rcode_verifier\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1f\n\x0e\x63lient_address\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"A\n\x14\x45xchangeCodeResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.aviary.user.v1.AppTokens\"\\\n\tAppTokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\r\x12\x0e\n\x06scopes\x18\x04 \x03(\t\"\xa7\x01\n\x16RefreshAppTokenRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1f\n\rrefresh_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x1f\n\x0e\x63lient_address\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"D\n\x17RefreshAppTokenResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.aviary.user.v1.AppTokens\"\x8d\x01\n\x15RevokeAppTokenRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x17\n\x05token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\nsession_id\x18\x04 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\"\x18\n\x16RevokeAppTokenResponse2\xb9\x08\n\nAppService\x12\x86\x01\n\x0bRegisterApp\x12\".aviary.user.v1.RegisterAppRequest\x1a#.aviary.user.v1.RegisterAppResponse\".\xca\xf3\x18\x13\x08\x02\x12\x07\x61\x63\x63ount\x18\x03 \xc9\x01(\x88\'\x82\xd3\xe4\x93\x02\x11\"\x0c/api/v1/apps:\x01*\x12\xa0\x01\n\x12ListAuthorizedApps\x12).aviary.user.v1.ListAuthorizedAppsRequest\x1a*.aviary.user.v1.ListAuthorizedAppsResponse\"3\xca\xf3\x18\x10\x08\x02\x12\x07\x61\x63\x63ount\x18\x01(\xb8\x17\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/apps/authorized\x12\x9a\x01\n\x0bWithdrawApp\x12\".aviary.user.v1.WithdrawAppRequest\x1a#.aviary.user.v1.WithdrawAppResponse\"B\xca\xf3\x18\x13\x08\x02\x12\x07\x61\x63\x63ount\x18\x02 \xcc\x01(\x88\'\x82\xd3\xe4\x93\x02%*#/api/v1/apps/authorized/{client_id}\x12T\n\x06GetApp\x12\x1d.aviary.user.v1.GetAppRequest\x1a\x1e.aviary.user.v1.GetAppResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12\x66\n\x0c\x41uthenticate\x12#.aviary.user.v1.AuthenticateRequest\x1a$.aviary.user.v1.AuthenticateResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\x90N\x12]\n\tGrantCode\x12 .aviary.user.v1.GrantCodeRequest\x1a!.aviary.user.v1.GrantCodeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x03(\x88\'\x12\x66\n\x0c\x45xchangeCode\x12#.aviary.user.v1.ExchangeCodeRequest\x1a$.aviary.user.v1.ExchangeCodeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x03(\x88\'\x12o\n\x0fRefreshAppToken\x12&.aviary.user.v1.RefreshAppTokenRequest\x1a\'.aviary.user.v1.RefreshAppTokenResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'\x12l\n\x0eRevokeAppToken\x12%.aviary.user.v1.RevokeAppTokenRequest\x1a&.aviary.user.v1.RevokeAppTokenResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x61viary/user/v1/apps.proto\x12\x0e\x61viary.user.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x19\x61viary/user/v1/user.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x93\x01\n\x03\x41pp\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x15\n\rredirect_uris\x18\x03 \x03(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x14\n\x0c\x63onfidential\x18\x05 \x01(\x08\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xff\x03\n\x12RegisterAppRequest\x12\x9f\x02\n\x04name\x18\x01 \x01(\tB\x90\x02\xbaH\x8c\x02r\x04\x10\x01\x18\x32\xba\x01\xa1\x01\n\x08\x63ontrols\x12Smust not hold control characters, nor marks that turn the direction of what follows\x1a@!this.matches(\'[\\\\p{Cc}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]\')\xba\x01^\n\x07visible\x12$must hold something that can be seen\x1a-this == \'\' || this.matches(\'[^\\\\p{Z}\\\\p{C}]\')\x12,\n\rredirect_uris\x18\x02 \x03(\tB\x15\xbaH\x12\x92\x01\x0f\x08\x01\x10\n\x18\x01\"\x07r\x05\x10\x01\x18\x80\x04\x12\x42\n\x06scopes\x18\x03 \x03(\tB2\xbaH/\x92\x01,\x08\x01\x18\x01\"&r$R\x04readR\x05writeR\x06\x66ollowR\rnotifications\x12\x14\n\x0c\x63onfidential\x18\x04 \x01(\x08\x12?\n\x0fidempotency_key\x18\x05 \x01(\tB&\xbaH\x0er\x0c\x18@2\x08^[ -~]*$\xca\xf3\x18\x11\x12\x0fIdempotency-Key\"\xbb\x01\n\x13RegisterAppResponse\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x1a\n\rclient_secret\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12.\n\ncreated_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x10\n\x0e_client_secret\"t\n\x19ListAuthorizedAppsRequest\x12#\n\x05limit\x18\x01 \x01(\rB\x0f\xbaH\x06*\x04\x18\x64(\x01\xca\xf3\x18\x02\x18\x14H\x00\x88\x01\x01\x12\x1d\n\x06\x63ursor\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04H\x01\x88\x01\x01\x42\x08\n\x06_limitB\t\n\x07_cursor\"\x85\x01\n\x1aListAuthorizedAppsResponse\x12+\n\x04\x61pps\x18\x01 \x03(\x0b\x32\x1d.aviary.user.v1.AuthorizedApp\x12\x18\n\x0bnext_cursor\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08has_more\x18\x03 \x01(\x08\x42\x0e\n\x0c_next_cursor\"s\n\rAuthorizedApp\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x31\n\rauthorized_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"2\n\x12WithdrawAppRequest\x12\x1c\n\tclient_id\x18\x01 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18@\"\x15\n\x13WithdrawAppResponse\"+\n\rGetAppRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\"2\n\x0eGetAppResponse\x12 \n\x03\x61pp\x18\x01 \x01(\x0b\x32\x13.aviary.user.v1.App\"o\n\x13\x41uthenticateRequest\x12\x19\n\x05login\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xfe\x01\x12\x1c\n\x08password\x18\x02 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\x80\x01\x12\x1f\n\x0e\x63lient_address\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18@\":\n\x14\x41uthenticateResponse\x12\"\n\x04user\x18\x01 \x01(\x0b\x32\x14.aviary.user.v1.User\"\xb6\x01\n\x10GrantCodeRequest\x12\x18\n\x07user_id\x18\x01 \x01(\x0c\x42\x07\xbaH\x04z\x02h\x10\x12\x1a\n\tclient_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1e\n\x0credirect_uri\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x18\n\x06scopes\x18\x04 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x08\x01\x12\x32\n\x0e\x63ode_challenge\x18\x05 \x01(\tB\x1a\xbaH\x17r\x15\x32\x13^[A-Za-z0-9_-]{43}$\"!\n\x11GrantCodeResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\"\xcc\x01\n\x13\x45xchangeCodeRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x16\n\x04\x63ode\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1e\n\x0credirect_uri\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x1f\n\rcode_verifier\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1f\n\x0e\x63lient_address\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18@\"A\n\x14\x45xchangeCodeResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.aviary.user.v1.AppTokens\"\\\n\tAppTokens\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x15\n\rrefresh_token\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\r\x12\x0e\n\x06scopes\x18\x04 \x03(\t\"\xa7\x01\n\x16RefreshAppTokenRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1f\n\rrefresh_token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x04\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x1f\n\x0e\x63lient_address\x18\x05 \x01(\tB\x07\xbaH\x04r\x02\x18@\"D\n\x17RefreshAppTokenResponse\x12)\n\x06tokens\x18\x01 \x01(\x0b\x32\x19.aviary.user.v1.AppTokens\"\x8d\x01\n\x15RevokeAppTokenRequest\x12\x1a\n\tclient_id\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18@\x12\x1f\n\rclient_secret\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x17\n\x05token\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80 \x12\x1e\n\nsession_id\x18\x04 \x01(\x0c\x42\n\xbaH\x07z\x02h\x10\xd8\x01\x01\"\x18\n\x16RevokeAppTokenResponse2\xb9\x08\n\nAppService\x12\x86\x01\n\x0bRegisterApp\x12\".aviary.user.v1.RegisterAppRequest\x1a#.aviary.user.v1.RegisterAppResponse\".\xca\xf3\x18\x13\x08\x02\x12\x07\x61\x63\x63ount\x18\x03 \xc9\x01(\x88\'\x82\xd3\xe4\x93\x02\x11\"\x0c/api/v1/apps:\x01*\x12\xa0\x01\n\x12ListAuthorizedApps\x12).aviary.user.v1.ListAuthorizedAppsRequest\x1a*.aviary.user.v1.ListAuthorizedAppsResponse\"3\xca\xf3\x18\x10\x08\x02\x12\x07\x61\x63\x63ount\x18\x01(\xb8\x17\x82\xd3\xe4\x93\x02\x19\x12\x17/api/v1/apps/authorized\x12\x9a\x01\n\x0bWithdrawApp\x12\".aviary.user.v1.WithdrawAppRequest\x1a#.aviary.user.v1.WithdrawAppResponse\"B\xca\xf3\x18\x13\x08\x02\x12\x07\x61\x63\x63ount\x18\x02 \xcc\x01(\x88\'\x82\xd3\xe4\x93\x02%*#/api/v1/apps/authorized/{client_id}\x12T\n\x06GetApp\x12\x1d.aviary.user.v1.GetAppRequest\x1a\x1e.aviary.user.v1.GetAppResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\xd0\x0f\x12\x66\n\x0c\x41uthenticate\x12#.aviary.user.v1.AuthenticateRequest\x1a$.aviary.user.v1.AuthenticateResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x01(\x90N\x12]\n\tGrantCode\x12 .aviary.user.v1.GrantCodeRequest\x1a!.aviary.user.v1.GrantCodeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x03(\x88\'\x12\x66\n\x0c\x45xchangeCode\x12#.aviary.user.v1.ExchangeCodeRequest\x1a$.aviary.user.v1.ExchangeCodeResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x03(\x88\'\x12o\n\x0fRefreshAppToken\x12&.aviary.user.v1.RefreshAppTokenRequest\x1a\'.aviary.user.v1.RefreshAppTokenResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'\x12l\n\x0eRevokeAppToken\x12%.aviary.user.v1.RevokeAppTokenRequest\x1a&.aviary.user.v1.RevokeAppTokenResponse\"\x0b\xca\xf3\x18\x07\x08\x03\x18\x02(\x88\'b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,7 +37,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aviary.user.v1.apps_pb2', _
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REGISTERAPPREQUEST'].fields_by_name['name']._loaded_options = None
-  _globals['_REGISTERAPPREQUEST'].fields_by_name['name']._serialized_options = b'\272HOr\004\020\001\0302\272\001F\n\010controls\022 must not hold control characters\032\030!this.matches(\'\\\\p{Cc}\')'
+  _globals['_REGISTERAPPREQUEST'].fields_by_name['name']._serialized_options = b'\272H\214\002r\004\020\001\0302\272\001\241\001\n\010controls\022Smust not hold control characters, nor marks that turn the direction of what follows\032@!this.matches(\'[\\\\p{Cc}\\\\x{202A}-\\\\x{202E}\\\\x{2066}-\\\\x{2069}]\')\272\001^\n\007visible\022$must hold something that can be seen\032-this == \'\' || this.matches(\'[^\\\\p{Z}\\\\p{C}]\')'
   _globals['_REGISTERAPPREQUEST'].fields_by_name['redirect_uris']._loaded_options = None
   _globals['_REGISTERAPPREQUEST'].fields_by_name['redirect_uris']._serialized_options = b'\272H\022\222\001\017\010\001\020\n\030\001\"\007r\005\020\001\030\200\004'
   _globals['_REGISTERAPPREQUEST'].fields_by_name['scopes']._loaded_options = None
@@ -117,45 +117,45 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APP']._serialized_start=198
   _globals['_APP']._serialized_end=345
   _globals['_REGISTERAPPREQUEST']._serialized_start=348
-  _globals['_REGISTERAPPREQUEST']._serialized_end=667
-  _globals['_REGISTERAPPRESPONSE']._serialized_start=670
-  _globals['_REGISTERAPPRESPONSE']._serialized_end=857
-  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_start=859
-  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_end=975
-  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_start=978
-  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_end=1111
-  _globals['_AUTHORIZEDAPP']._serialized_start=1113
-  _globals['_AUTHORIZEDAPP']._serialized_end=1228
-  _globals['_WITHDRAWAPPREQUEST']._serialized_start=1230
-  _globals['_WITHDRAWAPPREQUEST']._serialized_end=1280
-  _globals['_WITHDRAWAPPRESPONSE']._serialized_start=1282
-  _globals['_WITHDRAWAPPRESPONSE']._serialized_end=1303
-  _globals['_GETAPPREQUEST']._serialized_start=1305
-  _globals['_GETAPPREQUEST']._serialized_end=1348
-  _globals['_GETAPPRESPONSE']._serialized_start=1350
-  _globals['_GETAPPRESPONSE']._serialized_end=1400
-  _globals['_AUTHENTICATEREQUEST']._serialized_start=1402
-  _globals['_AUTHENTICATEREQUEST']._serialized_end=1513
-  _globals['_AUTHENTICATERESPONSE']._serialized_start=1515
-  _globals['_AUTHENTICATERESPONSE']._serialized_end=1573
-  _globals['_GRANTCODEREQUEST']._serialized_start=1576
-  _globals['_GRANTCODEREQUEST']._serialized_end=1758
-  _globals['_GRANTCODERESPONSE']._serialized_start=1760
-  _globals['_GRANTCODERESPONSE']._serialized_end=1793
-  _globals['_EXCHANGECODEREQUEST']._serialized_start=1796
-  _globals['_EXCHANGECODEREQUEST']._serialized_end=2000
-  _globals['_EXCHANGECODERESPONSE']._serialized_start=2002
-  _globals['_EXCHANGECODERESPONSE']._serialized_end=2067
-  _globals['_APPTOKENS']._serialized_start=2069
-  _globals['_APPTOKENS']._serialized_end=2161
-  _globals['_REFRESHAPPTOKENREQUEST']._serialized_start=2164
-  _globals['_REFRESHAPPTOKENREQUEST']._serialized_end=2331
-  _globals['_REFRESHAPPTOKENRESPONSE']._serialized_start=2333
-  _globals['_REFRESHAPPTOKENRESPONSE']._serialized_end=2401
-  _globals['_REVOKEAPPTOKENREQUEST']._serialized_start=2404
-  _globals['_REVOKEAPPTOKENREQUEST']._serialized_end=2545
-  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_start=2547
-  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_end=2571
-  _globals['_APPSERVICE']._serialized_start=2574
-  _globals['_APPSERVICE']._serialized_end=3655
+  _globals['_REGISTERAPPREQUEST']._serialized_end=859
+  _globals['_REGISTERAPPRESPONSE']._serialized_start=862
+  _globals['_REGISTERAPPRESPONSE']._serialized_end=1049
+  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_start=1051
+  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_end=1167
+  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_start=1170
+  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_end=1303
+  _globals['_AUTHORIZEDAPP']._serialized_start=1305
+  _globals['_AUTHORIZEDAPP']._serialized_end=1420
+  _globals['_WITHDRAWAPPREQUEST']._serialized_start=1422
+  _globals['_WITHDRAWAPPREQUEST']._serialized_end=1472
+  _globals['_WITHDRAWAPPRESPONSE']._serialized_start=1474
+  _globals['_WITHDRAWAPPRESPONSE']._serialized_end=1495
+  _globals['_GETAPPREQUEST']._serialized_start=1497
+  _globals['_GETAPPREQUEST']._serialized_end=1540
+  _globals['_GETAPPRESPONSE']._serialized_start=1542
+  _globals['_GETAPPRESPONSE']._serialized_end=1592
+  _globals['_AUTHENTICATEREQUEST']._serialized_start=1594
+  _globals['_AUTHENTICATEREQUEST']._serialized_end=1705
+  _globals['_AUTHENTICATERESPONSE']._serialized_start=1707
+  _globals['_AUTHENTICATERESPONSE']._serialized_end=1765
+  _globals['_GRANTCODEREQUEST']._serialized_start=1768
+  _globals['_GRANTCODEREQUEST']._serialized_end=1950
+  _globals['_GRANTCODERESPONSE']._serialized_start=1952
+  _globals['_GRANTCODERESPONSE']._serialized_end=1985
+  _globals['_EXCHANGECODEREQUEST']._serialized_start=1988
+  _globals['_EXCHANGECODEREQUEST']._serialized_end=2192
+  _globals['_EXCHANGECODERESPONSE']._serialized_start=2194
+  _globals['_EXCHANGECODERESPONSE']._serialized_end=2259
+  _globals['_APPTOKENS']._serialized_start=2261
+  _globals['_APPTOKENS']._serialized_end=2353
+  _globals['_REFRESHAPPTOKENREQUEST']._serialized_start=2356
+  _globals['_REFRESHAPPTOKENREQUEST']._serialized_end=2523
+  _globals['_REFRESHAPPTOKENRESPONSE']._serialized_start=2525
+  _globals['_REFRESHAPPTOKENRESPONSE']._serialized_end=2593
+  _globals['_REVOKEAPPTOKENREQUEST']._serialized_start=2596
+  _globals['_REVOKEAPPTOKENREQUEST']._serialized_end=2737
+  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_start=2739
+  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_end=2763
+  _globals['_APPSERVICE']._serialized_start=2766
+  _globals['_APPSERVICE']._serialized_end=3847
 # @@protoc_insertion_point(module_scope)
