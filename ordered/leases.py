@@ -9,7 +9,7 @@ import json
 import math
 import random
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from nats.js.errors import (
@@ -53,9 +53,9 @@ class Roll:
 
     def claimed(self, me: str, given_up: Iterable[int]) -> "Roll":
         """The roll in which a process is alive, has given some up and has taken what is free, up to its share."""
-        beats = {**self.beats, me: self.beats.get(me, 0) + 1}
-        kept = [p for p in self.owners.get(me, []) if p not in set(given_up)]
-        taken = {p for name, owned in self.owners.items() if name != me for p in owned} | {*kept, *given_up}
+        beats, ended = {**self.beats, me: self.beats.get(me, 0) + 1}, set(given_up)
+        kept = [p for p in self.owners.get(me, []) if p not in ended]
+        taken = {p for name, owned in self.owners.items() if name != me for p in owned} | {*kept, *ended}
         free = [p for p in range(PARTITIONS) if p not in taken]
         room = max(0, Roll(beats).share() - len(kept))
         return Roll(beats, {**self.owners, me: kept + free[:room]})
@@ -74,6 +74,10 @@ class Leases:
         self._kv: KeyValue | None = None
         self._created_us = 0
         self._beat = 0
+        self._known: tuple[bytes, int, Roll] = (b"", 0, Roll())
+        """The roll as it was read or written last: in most looks it is the same."""
+        self._followed: Roll | None = None
+        """The roll that `held` and `surplus` follow from."""
         self._beats: dict[str, tuple[int, float]] = {}
         self._looked_at = self._renewed_at = float("-inf")
 
@@ -86,24 +90,27 @@ class Leases:
         if self.left_s() <= 0:
             self.held, self.surplus = {}, []
 
-    async def look(self, given_up: Iterable[int]) -> None:
+    async def look(self, given_up: Collection[int]) -> None:
         """Read the roll and do what is to be done: renew, take, give up what is finished. Raises errors of NATS."""
         began = time.monotonic()
-        roll, revision = await self._read()
-        mine = {p: epoch for p, epoch in self.held.items() if p in roll.owners.get(self._me, ())}
-        roll = roll.without(self._dead(roll, began))
+        known, revision = await self._read()
+        dead, due = self._dead(known, began), began - self._renewed_at >= RENEW * self._ttl_s
+        if known is self._followed and not (dead or due or given_up):
+            # As in most looks. What expired is due.
+            return
+        roll, owned = known.without(dead), set(known.owners.get(self._me, ()))
+        mine = {p: epoch for p, epoch in self.held.items() if p in owned}
         # Once taken for dead, begun at one again: others would see the beat that was there when it stopped, and nothing new.
         roll.beats.setdefault(self._me, self._beat)
         claimed = roll.claimed(self._me, given_up)
-        changed = claimed.owners != roll.owners or claimed.beats.keys() != roll.beats.keys()
+        changed = claimed.owners != known.owners or claimed.beats.keys() != known.beats.keys()
         # A write that we gave up waiting for may have been done: what the roll says is ours is taken with an epoch of now.
-        changed = changed or len(mine) < len(roll.owners.get(self._me, ()))
-        if changed or began - self._renewed_at >= RENEW * self._ttl_s:
+        if changed or due or len(mine) < len(owned):
             revision = await self._write(claimed, revision)
             epoch = self._created_us + revision
             mine = {p: mine.get(p, epoch) for p in claimed.owners[self._me]}
-            roll, self._renewed_at, self._beat = claimed, began, claimed.beats[self._me]
-        self.held, self.surplus = mine, roll.surplus(self._me)
+            known, self._renewed_at, self._beat = claimed, began, claimed.beats[self._me]
+        self.held, self.surplus, self._followed = mine, known.surplus(self._me), known
 
     async def leave(self) -> None:
         """Give up everything at once. Raises errors of NATS."""
@@ -135,17 +142,23 @@ class Leases:
             entry = await kv.get(self._durable)
         except KeyNotFoundError:
             return Roll(), 0
-        return Roll(**json.loads(entry.value or b"{}")), entry.revision or 0
+        value, revision = entry.value or b"{}", entry.revision or 0
+        # Both: a bucket that was made again counts its revisions anew.
+        if self._known[:2] != (value, revision):
+            self._known = value, revision, Roll(**json.loads(value))
+        return self._known[2], revision
 
     async def _write(self, roll: Roll, revision: int) -> int:
         kv = await self._opened()
-        value = json.dumps({"beats": roll.beats, "owners": {k: v for k, v in roll.owners.items() if k in roll.beats}})
+        value = json.dumps({"beats": roll.beats, "owners": roll.owners}).encode()
         try:
-            return await kv.update(self._durable, value.encode(), last=revision)
+            revision = await kv.update(self._durable, value, last=revision)
         except NoStreamResponseError:
             # A broker that lost its store: the next look makes the bucket again.
             self._kv = None
             raise
+        self._known = value, revision, roll
+        return revision
 
     async def _opened(self) -> KeyValue:
         if self._kv is None:

@@ -85,7 +85,9 @@ class Partitions:
         try:
             while True:
                 self._leases.expire()
-                self._follow()
+                if self._leases.held.keys() != self._owned.keys():
+                    # Whether or not the broker answers.
+                    self._follow()
                 await self._look()
                 await asyncio.sleep(self._tick_s)
         finally:

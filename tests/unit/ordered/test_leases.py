@@ -1,11 +1,13 @@
 """Who owns what by the roll alone: shares, deaths, joining and leaving, whatever the order in which processes look."""
 
 import random
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
 
-from ordered.leases import Roll
+from ordered.leases import TTL_S, Leases, Roll
 from runtime.bus.envelope import PARTITIONS
 from runtime.bus.pull import sequences_of
 
@@ -70,6 +72,62 @@ def test_no_partition_is_ever_owned_twice_while_processes_come_and_go() -> None:
         owned = [p for some in roll.owners.values() for p in some]
         assert len(owned) == len(set(owned))
     assert owned_once(looked(roll, alive))
+
+
+class Document:
+    """The document of one durable in the broker."""
+
+    def __init__(self) -> None:
+        self.value, self.revision, self.writes = b"{}", 0, 0
+
+    async def get(self, _key: str) -> SimpleNamespace:
+        return SimpleNamespace(value=self.value, revision=self.revision)
+
+    async def update(self, _key: str, value: bytes, last: int) -> int:
+        assert last == self.revision
+        self.value, self.revision, self.writes = value, last + 1, self.writes + 1
+        return self.revision
+
+
+def leases_in(document: Any, name: str) -> Leases:
+    streams: Any = None
+    leases = Leases(streams, "durable", name, TTL_S)
+    leases._kv = document
+    return leases
+
+
+async def test_looks_at_a_roll_that_nobody_changed_write_nothing_and_who_joins_is_seen_at_the_next() -> None:
+    document = Document()
+    first, second = leases_in(document, "a"), leases_in(document, "b")
+    for _ in range(10):
+        await first.look([])
+    assert (document.writes, len(first.held), first.surplus) == (1, PARTITIONS, [])
+    await second.look([])
+    await first.look([])
+    assert len(first.surplus) == PARTITIONS // 2
+    await first.look(first.surplus)
+    await second.look([])
+    assert sorted([*first.held, *second.held]) == list(range(PARTITIONS))
+
+
+async def test_a_process_is_dead_when_its_time_is_over_though_the_roll_stays_as_it_is() -> None:
+    document = Document()
+    dead, other = leases_in(document, "dead"), leases_in(document, "other")
+    await dead.look([])
+    await other.look([])
+    assert not other.held
+    other._beats["dead"] = (other._beats["dead"][0], float("-inf"))
+    await other.look([])
+    assert len(other.held) == PARTITIONS
+
+
+async def test_a_document_that_was_made_again_is_read_though_its_revision_is_a_known_one() -> None:
+    document = Document()
+    leases = leases_in(document, "a")
+    await leases.look([])
+    document.value = b"{}"
+    await leases.look([])
+    assert document.writes == 2
 
 
 @pytest.mark.parametrize("head", ["$JS.ACK", "$JS.ACK._.hash", "$JS.ACK.domain.hash"])

@@ -46,6 +46,9 @@ class Work:
         await asyncio.Event().wait()
         raise AssertionError
 
+    async def positions(self) -> dict[int, int]:
+        return {}
+
     async def handle(self, _piece: Slice) -> None:
         pass
 
