@@ -57,7 +57,7 @@ class EngageProcess:
     process: Process
 
     async def set_like(self, user: uuid.UUID, tweet: uuid.UUID, liked: bool) -> int:
-        """Like, or like no longer, and say how many do. What is refused on a busy machine is tried again, as a client does."""
+        """Like, or like no longer, and say how many do. What is refused or late on a busy machine is tried again, as clients do."""
         while True:
             try:
                 with acting(Caller(user_id=user.bytes, scopes=ALL_SCOPES), deadline_s=30):
@@ -65,7 +65,7 @@ class EngageProcess:
                         return int((await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))).likes_count)
                     return int((await self.stub.Unlike(pb.UnlikeRequest(tweet_id=str(tweet)))).likes_count)
             except aio.AioRpcError as refused:
-                if refused.code() is not grpc.StatusCode.UNAVAILABLE:
+                if refused.code() not in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
                     raise
 
     async def likers(self, tweet: uuid.UUID) -> list[bytes]:
