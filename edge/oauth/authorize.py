@@ -101,18 +101,19 @@ class Authorize:
             login=login, password=given.get("password", ""), client_address=request.client_address()
         )
         try:
-            user = (await answer_of(self._apps.Authenticate, credentials, request)).user
+            proven = await answer_of(self._apps.Authenticate, credentials, request)
         except ServiceError as error:
             return self._page(valid, request, error, login)
         granted = apps_pb2.GrantCodeRequest(
-            user_id=uuid.UUID(user.user_id).bytes,
+            user_id=uuid.UUID(proven.user.user_id).bytes,
             client_id=valid.app.client_id,
             redirect_uri=valid.asked.parameters.redirect_uri,
             scopes=valid.scopes,
             code_challenge=valid.asked.form["code_challenge"],
+            password_us=proven.password_us,
         )
         valid.grant.code = (await answer_of(self._apps.GrantCode, granted, request)).code
-        return _answered(valid, user.user_id)
+        return _answered(valid, proven.user.user_id)
 
     async def _validate(self, request: Request) -> _Valid | Response:
         """The request as Authlib judges it, or the answer that refuses it. Raises ServiceError."""

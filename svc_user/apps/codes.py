@@ -2,6 +2,8 @@
 
 import uuid
 
+from aviary.user.v1.apps_pb2 import GrantCodeRequest
+
 from svc_user.deps import Deps
 from svc_user.domain.apps import App, Code, CodeState, Consent, fits, hashed, is_expired, new_secret, stands
 from svc_user.errors import GrantInvalid, UserNotFound
@@ -9,10 +11,12 @@ from svc_user.sessions import end_sessions, start_session
 from svc_user.tokens import Issued
 
 
-async def grant(consent: Consent, scopes: tuple[str, ...], redirect_uri: str, challenge: str, deps: Deps) -> str:
-    """A code for these scopes of a consent. Raises UserNotFound for an account without a password: nobody logs in to it."""
-    password = await deps.logins.password(consent.user_id)
-    if password is None:
+async def grant(consent: Consent, scopes: tuple[str, ...], request: GrantCodeRequest, deps: Deps) -> str:
+    """A code for these scopes of a consent. Raises UserNotFound for an account without a password: nobody logs in to it.
+
+    The code holds the password that was given, not the one of now: who changed it meanwhile did so to keep its knower out.
+    """
+    if await deps.logins.password(consent.user_id) is None:
         raise UserNotFound("nobody can log in to this account")
     text = new_secret()
     code = Code(
@@ -21,10 +25,10 @@ async def grant(consent: Consent, scopes: tuple[str, ...], redirect_uri: str, ch
         user_id=consent.user_id,
         consent_id=consent.consent_id,
         session_id=deps.ids.next(),
-        redirect_uri=redirect_uri,
+        redirect_uri=request.redirect_uri,
         scopes=scopes,
-        challenge=challenge,
-        password_us=password.changed_us,
+        challenge=request.code_challenge,
+        password_us=request.password_us,
         granted_at_ms=deps.clock.now_ms(),
     )
     await deps.apps.insert_code(code)

@@ -11,4 +11,4 @@ from svc_user.domain.accounts import public_view
 async def authenticate(request: AuthenticateRequest, _: Caller, deps: Deps) -> AuthenticateResponse:
     """The account, as anybody may see it. Fails as Login does, and its guesses are counted as Login's are."""
     proven = await proof.authenticate(request.login, request.password, request.client_address, deps)
-    return AuthenticateResponse(user=public_view(proven.user))
+    return AuthenticateResponse(user=public_view(proven.user), password_us=proven.password_us)

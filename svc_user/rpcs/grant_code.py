@@ -23,4 +23,4 @@ async def grant_code(request: GrantCodeRequest, _: Caller, deps: Deps) -> GrantC
         raise InvalidArgument("a scope is none of the app's", fields=[FieldProblem("scopes", "must be the app's")])
     user = await active_user(uuid.UUID(bytes=request.user_id), deps)
     consent = await let_in(user.user_id, app, scopes, deps)
-    return GrantCodeResponse(code=await grant(consent, scopes, request.redirect_uri, request.code_challenge, deps))
+    return GrantCodeResponse(code=await grant(consent, scopes, request, deps))

@@ -34,8 +34,14 @@ class AppWorld(World):
             answer: RegisterAppResponse = await self.apps.RegisterApp(RegisterAppRequest(**given))
         return answer
 
+    async def password_us(self, user_id: bytes) -> int:
+        """Since when the account has its password, as Authenticate says it."""
+        password = await self.deps.logins.password(uuid.UUID(bytes=user_id))
+        return password.changed_us if password else 0
+
     async def grant(self, user_id: bytes, app: RegisterAppResponse, **fields: Any) -> str:
         given = {
+            "password_us": await self.password_us(user_id),
             "user_id": user_id,
             "client_id": app.client_id,
             "redirect_uri": REDIRECT,

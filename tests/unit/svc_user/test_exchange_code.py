@@ -160,6 +160,20 @@ async def test_a_password_changed_since_the_consent_ends_what_comes_of_it(apps: 
     assert (await failure(apps.refresh(app, tokens.refresh_token))).reason == "GRANT_INVALID"
 
 
+async def test_a_password_changed_between_its_proof_and_the_consent_ends_what_comes_of_it(apps: AppWorld) -> None:
+    """Checking a password may wait for seconds while many log in; meanwhile its owner changes it to keep somebody out."""
+    alice = await apps.person()
+    app = await apps.app(alice)
+    proven = await apps.password_us(alice)
+    apps.clock.ms += 1000
+    with acting(signed_in(alice)):
+        await apps.users.ChangePassword(
+            ChangePasswordRequest(current_password=PASSWORD, new_password="another horse battery")
+        )
+    tokens = await apps.exchange(app, await apps.grant(alice, app, password_us=proven))
+    assert (await failure(apps.refresh(app, tokens.refresh_token))).reason == "GRANT_INVALID"
+
+
 async def test_of_a_crash_between_code_and_login_nothing_is_left_but_a_clear_error(apps: AppWorld) -> None:
     alice = await apps.person()
     app = await apps.app(alice)

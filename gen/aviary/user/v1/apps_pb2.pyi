@@ -387,6 +387,9 @@ class AuthenticateResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_FIELD_NUMBER: _builtins.int
+    PASSWORD_US_FIELD_NUMBER: _builtins.int
+    password_us: _builtins.int
+    """Microseconds of when the password became the account's: what is granted on the strength of it ends with it."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The account, as anybody may see it."""
@@ -395,10 +398,11 @@ class AuthenticateResponse(_message.Message):
         self,
         *,
         user: _user_pb2.User | None = ...,
+        password_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_us", b"password_us", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -415,6 +419,7 @@ class GrantCodeRequest(_message.Message):
     REDIRECT_URI_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     CODE_CHALLENGE_FIELD_NUMBER: _builtins.int
+    PASSWORD_US_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The user, 16 bytes."""
     client_id: _builtins.str
@@ -423,6 +428,8 @@ class GrantCodeRequest(_message.Message):
     """Where the code goes; one of the app's, exactly."""
     code_challenge: _builtins.str
     """PKCE: base64url of the SHA-256 of the verifier."""
+    password_us: _builtins.int
+    """`password_us` of the answer that said who the user is; under an older password no login is made."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is granted."""
@@ -435,10 +442,11 @@ class GrantCodeRequest(_message.Message):
         redirect_uri: _builtins.str = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         code_challenge: _builtins.str = ...,
+        password_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "code_challenge", b"code_challenge", "redirect_uri", b"redirect_uri", "scopes", b"scopes", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "code_challenge", b"code_challenge", "password_us", b"password_us", "redirect_uri", b"redirect_uri", "scopes", b"scopes", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
