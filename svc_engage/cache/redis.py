@@ -22,7 +22,7 @@ from svc_engage.cache.line import Line, Replies, Word
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks
 from svc_engage.domain.families import SLOT_OF, Family, Slots
 from svc_engage.domain.marks import Mark, MarkKind
-from svc_engage.domain.overlay import NOTHING_RECENT, Both, Stated, own_recent
+from svc_engage.domain.overlay import NOTHING_RECENT, Both, OwnRecent, Stated, own_recent
 from svc_engage.domain.relations import Count, Subject
 
 COUNTS_KEPT_MS = 10 * 60 * 1000
@@ -124,7 +124,7 @@ class RedisCountCache:
         counts = _counts(family, self._in_order(ids, replies[:counting]))
         if not viewer_id:
             return Glance(counts)
-        lately = own_recent(RecentWrites.parse(replies[counting])) if replies[counting] else NOTHING_RECENT
+        lately = _lately(family, ids, replies[counting])
         marks = _marks(ids, replies[counting + 1]) if believed else Marks()
         return Glance(counts, marks, lately)
 
@@ -263,6 +263,14 @@ def _counts(family: Family, values: Sequence[bytes | None]) -> Sequence[Slots | 
         return list(value.iter_unpack(b"".join(values)))  # type: ignore[arg-type]
     except TypeError:
         return [None if one is None else value.unpack(one) for one in values]
+
+
+def _lately(family: Family, ids: Sequence[bytes], raw: Sequence[bytes]) -> OwnRecent:
+    if raw and family is Family.TWEET:
+        # Each write that concerns tweets begins with one: of up to 256 few are about these, and decoding all takes 0.3 ms.
+        asked = set(ids)
+        raw = [entry for entry in raw if entry[1:17] in asked]
+    return own_recent(RecentWrites.parse(raw)) if raw else NOTHING_RECENT
 
 
 def _marks(ids: Sequence[bytes], values: Sequence[bytes | None]) -> Marks:
