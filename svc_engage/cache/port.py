@@ -62,7 +62,8 @@ class CountCache(Protocol):
     async def look(self, family: Family, viewer_id: bytes, ids: Sequence[bytes]) -> Glance:
         """Counts of different tweets or users; of a viewer who is not empty what they did lately and, for tweets, their marks.
 
-        Of what they did lately with tweets it may leave out what is about others than these. One round trip for up to 400. Raises Unavailable.
+        Of what they did lately with tweets it may leave out what is about others than these.
+        One round trip for up to 400. Raises Unavailable.
         """
 
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:
