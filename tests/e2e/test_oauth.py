@@ -89,7 +89,7 @@ async def test_a_stock_client_gets_in_acts_refreshes_and_goes(aviary: Aviary, co
                 assert (refused.status_code, refused.json()["reason"]) == (403, "INSUFFICIENT_SCOPE"), path
 
             fresh = await client.refresh_token(client.metadata["token_endpoint"])
-            assert fresh["access_token"] != tokens["access_token"]
+            assert fresh["refresh_token"] != tokens["refresh_token"]
             revoked = await client.revoke_token(client.metadata["revocation_endpoint"], token=fresh["refresh_token"])
             assert revoked.status_code == 200
             ended = await client.get(f"{aviary.url}{API}/users/me")
