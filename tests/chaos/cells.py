@@ -20,18 +20,18 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     "rename": {
         "user.rename.after_claims": ("svc_user",),
         "user.rename.after_holds": ("cassandra",),
-        "user.change.after_batch": ("svc_user", "nats"),
+        "user.change.after_batch": ("svc_user",),
         "user.change.before_answer": ("edge",),
     },
     "login": {
-        "user.login.after_session": ("svc_user", "cassandra"),
+        "user.login.after_session": ("svc_user",),
     },
     "refresh": {
         "user.refresh.before_rotation": ("svc_user",),
-        "user.refresh.after_rotation": ("svc_user", "edge"),
+        "user.refresh.after_rotation": ("svc_user",),
     },
     "end login": {
-        "user.end.after_store": ("svc_user", "nats"),
+        "user.end.after_store": ("svc_user",),
         "user.end.before_answer": ("svc_user",),
     },
     "password": {
@@ -39,15 +39,15 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.password.after_batch": ("svc_user",),
     },
     "register app": {
-        "user.app.after_claim": ("svc_user", "cassandra"),
-        "user.app.after_store": ("svc_user", "edge"),
+        "user.app.after_claim": ("svc_user",),
+        "user.app.after_store": ("svc_user",),
     },
     "let in": {
         "user.exchange.after_code": ("svc_user",),
-        "user.exchange.after_login": ("svc_user", "edge"),
+        "user.exchange.after_login": ("svc_user",),
     },
     "withdraw": {
-        "user.withdraw.after_mark": ("svc_user", "cassandra"),
+        "user.withdraw.after_mark": ("svc_user",),
     },
     "create": {
         "tweet.create.after_claim": ("svc_tweet", "cassandra"),
@@ -91,8 +91,8 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "block": {
         "graph.block.before_batch": ("cassandra",),
-        "graph.block.after_batch": ("svc_graph", "nats"),
-        "graph.block.after_ends": ("svc_graph", "redis"),
+        "graph.block.after_batch": ("svc_graph",),
+        "graph.block.after_ends": ("svc_graph",),
         "graph.block.before_answer": ("edge",),
     },
     "unblock": {
@@ -102,12 +102,12 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "mute": {
         "graph.mute.before_batch": ("cassandra",),
-        "graph.mute.after_batch": ("svc_graph", "nats"),
+        "graph.mute.after_batch": ("svc_graph",),
         "graph.mute.before_answer": ("edge",),
     },
     "grow": {
         "graph.grow.before_mark": ("svc_graph",),
-        "graph.grow.after_mark": ("svc_graph", "cassandra"),
+        "graph.grow.after_mark": ("svc_graph",),
         "graph.grow.after_open": ("svc_graph",),
     },
     "backfill": {
