@@ -11,8 +11,8 @@ from bench.figures import Ceiling, Row, each_us
 from bench.orders import PostOrder
 from bench.stage import NAMESPACE, Stage
 from readers.recent import RecentWrites
+from redis_client import connect_redis
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.redis import connect_redis
 from stack.ports import HOST
 from svc_timeline.config import Limits
 from svc_timeline.windows import RedisWindows

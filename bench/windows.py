@@ -7,8 +7,8 @@ from bench.cpu import Meter
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
 from readers.recent import RecentWrites
+from redis_client import Redis, connect_redis
 from runtime.ids import Ids, SystemClock, Uuid7Ids
-from runtime.redis import Redis, connect_redis
 from stack import redis as redis_server
 from svc_timeline.config import Limits
 from svc_timeline.domain import NO_ID, Entry

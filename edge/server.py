@@ -32,9 +32,9 @@ from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from in_process import InProcessChannel
 from readers.presence import Presence
+from redis_client import Redis, connect_redis
 from runtime.bus import Bus, NatsBus
 from runtime.ids import Uuid7Ids
-from runtime.redis import Redis, connect_redis
 from runtime.service import Process, check_peer, main
 from views.build import Channels, build_deps, listen
 from views.deps import Deps

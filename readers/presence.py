@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol, cast
 
+from redis_client import HASH_TAGS, Functions, Redis, tag
 from runtime.ids import Clock, split_ids
-from runtime.redis import HASH_TAGS, Functions, Redis, tag
 
 USER_TTL_S = 600
 """How long a user counts as connected without a refresh; an edge refreshes at half of it."""

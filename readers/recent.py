@@ -8,8 +8,8 @@ from typing import Protocol, cast
 
 from prometheus_client import Counter as Metric
 
+from redis_client import Redis, tag
 from runtime.errors import Unavailable
-from runtime.redis import Redis, tag
 from runtime.telemetry import logger
 
 OWN_TWEET = b"t"

@@ -13,10 +13,10 @@ from backlog import Backlog
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
+from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.redis import connect_redis
 from runtime.service import Process, check_peer, main
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts

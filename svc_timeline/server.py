@@ -15,10 +15,10 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 from backlog import Backlog
 from readers.presence import Presence
 from readers.recent import RecentWrites
+from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.redis import connect_redis
 from runtime.service import Process, main
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Config

@@ -10,8 +10,8 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 from readers.recent import KEPT_S, Own, RecentWrites
+from redis_client import HASH_TAGS, Functions, Redis, tag
 from runtime.errors import Unavailable
-from runtime.redis import HASH_TAGS, Functions, Redis, tag
 from runtime.telemetry import logger
 from svc_timeline.config import Limits
 from svc_timeline.domain import PLACED, Entry, OwnRecent, Window, arrived_ms

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from redis_client import Functions, Redis
 from runtime.errors import Unavailable
-from runtime.redis import Functions, Redis
 from runtime.telemetry import logger
 
 T = TypeVar("T")

@@ -14,9 +14,9 @@ from prometheus_client import Counter
 
 from readers import recent
 from readers.recent import KEPT_ENTRIES, KEPT_S, RecentWrites
+from redis_client import HASH_TAGS, Functions, tag
 from runtime.errors import Unavailable
 from runtime.ids import ms_of
-from runtime.redis import HASH_TAGS, Functions, tag
 from runtime.telemetry import logger
 from svc_engage.cache.line import Line, Replies, Word
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks

@@ -10,7 +10,7 @@ import httpx
 import redis.asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.redis import tag
+from redis_client import tag
 from tests.chaos.apps import LetIn, RegisterApp, Withdraw
 from tests.chaos.blocking import Block, Mute, Unblock
 from tests.chaos.cast import Cast

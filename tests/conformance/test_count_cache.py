@@ -8,9 +8,9 @@ from typing import Protocol
 import pytest
 
 from readers.recent import BOOKMARK, FOLLOW, LIKE, OwnBookmark, OwnFollow, OwnLike, RecentWrites
+from redis_client import Redis, connect_redis
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
-from runtime.redis import Redis, connect_redis
 from svc_engage.cache import CountCache, Interactions, Marks
 from svc_engage.cache.line import Line
 from svc_engage.cache.memory import MemoryCountCache

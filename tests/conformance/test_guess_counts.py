@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from redis_client import Redis, connect_redis
 from runtime.config import MeshConfig
-from runtime.redis import Redis, connect_redis
 from svc_user.guess_counts import Counts, Limit, LocalCounts, RedisCounts
 
 NOW = 1_750_000_000_000

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from readers.presence import Presence
+from redis_client import connect_redis
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock
-from runtime.redis import connect_redis
 from simulation.presence import MemoryPresence
 
 Book = Presence | MemoryPresence

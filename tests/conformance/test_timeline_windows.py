@@ -7,9 +7,9 @@ from typing import Protocol
 import pytest
 
 from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites, tweet_value
+from redis_client import Redis, connect_redis
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
-from runtime.redis import Redis, connect_redis
 from svc_timeline.config import Limits
 from svc_timeline.domain import LAST_ID, NO_ID, Entry, Span, Window, newest, read_window
 from svc_timeline.windows import EVERYTHING, RedisWindows, Windows

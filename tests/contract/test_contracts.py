@@ -19,6 +19,7 @@ CODE = (
     "in_process",
     "outbox",
     "readers",
+    "redis_client",
     "ordered",
     "signals",
     "statuses",

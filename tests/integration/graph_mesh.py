@@ -19,6 +19,7 @@ from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
+from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus, consumes
 from runtime.callers import CallerSigner
 from runtime.config import MeshConfig
@@ -27,7 +28,6 @@ from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
-from runtime.redis import connect_redis
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps

@@ -23,12 +23,12 @@ from edge.stream.build import Stream, build_stream
 from edge.stream.doorkeeper import StreamLimits
 from in_process import InProcessChannel
 from readers.presence import Presence
+from redis_client import Redis, connect_redis
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig, Secret
 from runtime.guard import Guard
 from runtime.http import OpsApp
 from runtime.ids import SystemClock
-from runtime.redis import Redis, connect_redis
 from tests.integration.edge_world import signer, token
 from tests.unit.edge.logins import Logins
 from tests.unit.views.world import World

@@ -11,9 +11,9 @@ import pytest
 from redis.exceptions import ResponseError
 
 from readers.recent import DELETED_TWEET, KEPT_S, OWN_TWEET, RecentWrites
+from redis_client import Functions, Redis, connect_redis
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
-from runtime.redis import Functions, Redis, connect_redis
 from tests.proxy import Proxy, proxy_before
 
 

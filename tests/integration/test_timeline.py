@@ -13,11 +13,11 @@ from aviary.tweet.v1.events_pb2 import TweetCreated
 
 from readers.presence import Presence
 from readers.recent import OWN_TWEET, RecentWrites
+from redis_client import Redis, connect_redis
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids, split_ids
-from runtime.redis import Redis, connect_redis
 from svc_timeline import store as store_module
 from svc_timeline.config import Limits
 from svc_timeline.domain import Entry, Span

@@ -14,10 +14,10 @@ from aviary.tweet.v1.tweet_pb2 import TweetBody
 from grpc import aio
 
 from readers.recent import OWN_TWEET, Own, RecentWrites
+from redis_client import connect_redis
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.errors import from_rpc
-from runtime.redis import connect_redis
 from svc_tweet.domain.tweets import PURGE_AFTER_S, born_us
 from svc_tweet.store import SCHEMA
 from tests.integration.tweet_process import IDS, TweetProcess, hearing, until, user_service
