@@ -2,6 +2,6 @@
 
 from runtime.cql.acknowledged import until_acknowledged
 from runtime.cql.session import Cql
-from runtime.cql.statements import Applied, OutcomeUnknown, Statement
+from runtime.cql.statements import Applied, Consistency, OutcomeUnknown, Statement
 
-__all__ = ["Applied", "Cql", "OutcomeUnknown", "Statement", "until_acknowledged"]
+__all__ = ["Applied", "Consistency", "Cql", "OutcomeUnknown", "Statement", "until_acknowledged"]

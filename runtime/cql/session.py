@@ -13,7 +13,7 @@ from runtime.config import MeshConfig
 from runtime.cql.bridge import Bridge
 from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
 from runtime.cql.rows import BatchedByReplicaSet
-from runtime.cql.statements import ANSWERS, Applied, Rows, Statement, translated
+from runtime.cql.statements import ANSWERS, Applied, Consistency, Rows, Statement, translated
 from runtime.errors import Unavailable
 
 Params = Sequence[Any]
@@ -21,7 +21,8 @@ _APPLIED = "[applied]"
 
 
 class Cql:
-    """One session, on the keyspace `{namespace}_{area}` of a process. LOCAL_QUORUM; reads end within 2 s, writes within 5 s.
+    """One session, on the keyspace `{namespace}_{area}` of a process. Reads end within 2 s, writes within 5 s, at LOCAL_QUORUM unless
+    a statement says otherwise.
 
     A server that is away makes reads raise `Unavailable` and writes `OutcomeUnknown`; the driver reconnects by itself. One that does
     not answer is not asked for a moment (breaker.py): then both raise `Unavailable` at once, and nothing was written.
@@ -39,9 +40,9 @@ class Cql:
         """Connect, make the keyspace, apply `schema_dir`/0001_*.cql … once. Waits for a server; after `patience_s` raises Unavailable."""
         return cls(await asyncio.to_thread(open_session, config, schema_dir, patience_s))
 
-    def prepare(self, query: str) -> Statement:
+    def prepare(self, query: str, consistency: Consistency = Consistency.QUORUM) -> Statement:
         """A statement with `?` for parameters and table names without keyspace; the server sees it at its first use."""
-        return Statement(query)
+        return Statement(query, consistency)
 
     async def execute(self, statement: Statement, params: Params = (), *, timestamp_us: int | None = None) -> Rows:
         """The rows of a read, all of them; an empty list for a write. `timestamp_us` is the write's CQL timestamp."""
@@ -98,6 +99,8 @@ class Cql:
                     prepare = partial(asyncio.to_thread, self._opened.session.prepare, statement.query)
                     prepared = await self._asked(prepare, reads=True)
                     prepared.is_idempotent = not statement.conditional
+                    if statement.consistency is not Consistency.QUORUM:
+                        prepared.consistency_level = statement.consistency
                     statement.prepared = prepared
         return statement.prepared
 

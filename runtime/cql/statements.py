@@ -2,10 +2,11 @@
 
 import asyncio
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 import cassandra
-from cassandra import protocol
+from cassandra import ConsistencyLevel, protocol
 from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 
@@ -27,11 +28,22 @@ class Applied:
     """When it was not applied: the values that stood in the way, by column name; None when there is no row."""
 
 
+class Consistency(IntEnum):
+    """How many replicas must answer a single statement; a batch and a conditional statement have their own."""
+
+    ONE = ConsistencyLevel.LOCAL_ONE
+    """May miss what was acknowledged: for what no promise depends on."""
+    QUORUM = ConsistencyLevel.LOCAL_QUORUM
+    ALL = ConsistencyLevel.ALL
+    """No replica is left that does not know it: for what makes sure that nothing older comes back."""
+
+
 @dataclass(eq=False, slots=True)
 class Statement:
     """A query with `?` for parameters. The server prepares it at the first use; it may be made before a session exists."""
 
     query: str
+    consistency: Consistency = Consistency.QUORUM
     prepared: Any = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import cassandra
 import pytest
+from cassandra import ConsistencyLevel
 from cassandra.protocol import SyntaxException
 
 from runtime.config import MeshConfig
-from runtime.cql import Cql, OutcomeUnknown, until_acknowledged
+from runtime.cql import Consistency, Cql, OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from tests.proxy import Proxy, proxy_before
 
@@ -114,12 +115,12 @@ async def test_processes_that_start_at_once_make_one_schema(mesh_config: MeshCon
     area = f"cqlat{next(NUMBERS)}"
     (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
     # Not repeatable: two that apply it at once would not both succeed.
-    (tmp_path / "0002_colour.cql").write_text("ALTER TABLE claims ADD colour text;", encoding="utf-8")
+    (tmp_path / "0002_colour.cql").write_text("CREATE TABLE colours (colour text PRIMARY KEY);", encoding="utf-8")
     opened = await asyncio.gather(
         *(Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path) for _ in range(4))
     )
     for one in opened:
-        assert await one.execute(one.prepare("SELECT colour FROM claims")) == []
+        assert await one.execute(one.prepare("SELECT colour FROM colours")) == []
     versions = await opened[0].execute(
         opened[0].prepare("SELECT version, name FROM schema_versions WHERE version IN (1, 2)")
     )
@@ -133,11 +134,26 @@ async def test_a_newer_schema_is_applied_once_on_top(mesh_config: MeshConfig, tm
     (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
     await (await Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path)).close()
     # Not repeatable: applied a second time it would fail.
-    (tmp_path / "0002_colour.cql").write_text("ALTER TABLE claims ADD colour text;", encoding="utf-8")
+    (tmp_path / "0002_colour.cql").write_text("CREATE TABLE colours (colour text PRIMARY KEY);", encoding="utf-8")
     for _ in range(2):
         opened = await Cql.connect(dataclasses.replace(mesh_config, area=area), tmp_path)
-        assert await opened.execute(opened.prepare("SELECT colour FROM claims")) == []
+        assert await opened.execute(opened.prepare("SELECT colour FROM colours")) == []
         await opened.close()
+
+
+async def test_columns_that_a_crash_left_added_are_not_added_again(mesh_config: MeshConfig, tmp_path: Path) -> None:
+    """ScyllaDB has no ADD IF NOT EXISTS, so a file that was cut off is gone on with by leaving out what is there."""
+    config = dataclasses.replace(mesh_config, area=f"cqlat{next(NUMBERS)}")
+    (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
+    added = "ALTER TABLE claims ADD colour text; ALTER TABLE notes ADD (size int, weight frozen<list<int>>);"
+    (tmp_path / "0002_more.cql").write_text(f"{added} SELEKT;", encoding="utf-8")
+    with pytest.raises(SyntaxException):
+        await Cql.connect(config, tmp_path)
+    (tmp_path / "0002_more.cql").write_text(f"{added} ALTER TABLE claims ADD shape text;", encoding="utf-8")
+    opened = await Cql.connect(config, tmp_path)
+    assert await opened.execute(opened.prepare("SELECT colour, shape FROM claims")) == []
+    assert await opened.execute(opened.prepare("SELECT size, weight FROM notes")) == []
+    await opened.close()
 
 
 async def test_a_gap_in_the_schema_files_is_refused(mesh_config: MeshConfig, tmp_path: Path) -> None:
@@ -203,3 +219,14 @@ async def test_a_network_that_swallows_everything_ends_reads_and_writes_in_bound
             await cql.execute(insert, ("a", "b"))
     await proxy.mend()
     await until_acknowledged(lambda: cql.execute(insert, ("a", "b")), 30)
+
+
+async def test_a_statement_asks_as_many_replicas_as_it_says_and_a_quorum_otherwise(cql: Cql) -> None:
+    asked: list[int] = []
+    session = cql._opened.session
+    session.add_request_init_listener(note := lambda future: asked.append(future.message.consistency_level))
+    read = "SELECT owner FROM claims WHERE name = ?"
+    for statement in (cql.prepare(read), cql.prepare(read, Consistency.ONE), cql.prepare(read, Consistency.ALL)):
+        await cql.execute(statement, ("nobody",))
+    session.remove_request_init_listener(note)
+    assert asked == [ConsistencyLevel.LOCAL_QUORUM, ConsistencyLevel.LOCAL_ONE, ConsistencyLevel.ALL]
