@@ -1,7 +1,7 @@
 """svc_engage in the simulated mesh: what it keeps on servers, and its processes, of which two may count the same partition."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from aviary.engage.v1.engage_pb2_grpc import add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
@@ -10,7 +10,10 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+import accounts
+from accounts import Accounts
 from backlog import Backlog
 from cursors import Cursors
 from readers.recent import OwnWrites
@@ -46,6 +49,14 @@ _MARKS_KEPT, _MARKS_MOST = 3, 5
 _OWED_EVERY_S = 1.0
 
 
+class Peers(NamedTuple):
+    """Whom svc_engage asks."""
+
+    tweet: Wire
+    graph: Wire
+    user: Wire
+
+
 class Engagement:
     """Counts, marks and their cache, kept by servers; processes come and go."""
 
@@ -59,7 +70,7 @@ class Engagement:
         self.stale: set[bytes] = set()
         """Tweets and people of whose counts the same is true."""
 
-    async def build(self, node: Node, tweets: Wire, graph: Wire, cursors: Cursors, recent: OwnWrites) -> None:
+    async def build(self, node: Node, peers: Peers, cursors: Cursors, recent: OwnWrites) -> None:
         """Wire a process of svc_engage."""
         bus = BrokerBus(self._broker, node, "svc_engage")
         await bus.declare([LikeSet, FollowSet, FollowerSet, TweetCreated, TweetDeleted])
@@ -68,16 +79,19 @@ class Engagement:
         statuses = Statuses(node.loop.time)
         await bus.listen(TweetStatusSignal, statuses.heard)
         await bus.listen(TweetDeleted, statuses.announced)
-        relations = Relations(GraphServiceStub(graph), node.clock, node.loop.time)
+        relations = Relations(GraphServiceStub(peers.graph), node.clock, node.loop.time)
         await listen(relations, bus)
+        known = Accounts(UserServiceStub(peers.user), node.loop.time, _KNOWN, profiles=False)
+        await accounts.listen(known, bus)
         deps = Deps(
             store=store,
             cache=cache,
             reads=Reads(store, cache, MarkBuilds(store, cache, node.clock, node.ids)),
             engagements=Engagements(store, cache, node.clock, node.ids),
             bus=bus,
-            tweets=KnownTweets(TweetServiceStub(tweets), statuses, _KNOWN),
+            tweets=KnownTweets(TweetServiceStub(peers.tweet), statuses, _KNOWN),
             relations=relations,
+            accounts=known,
             recent=recent,
             cursors=cursors,
             clock=node.clock,

@@ -22,6 +22,8 @@ from aviary.view.v1.view_pb2_grpc import add_ViewServiceServicer_to_server
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from google.protobuf.descriptor import FileDescriptor
 
+import accounts
+from accounts import Accounts
 from backlog import Backlog
 from cursors import Cursors, parse_keys
 from outbox import Outbox, OutboxRow
@@ -32,7 +34,7 @@ from signals.publisher import Publisher
 from simulation.broker import Broker, BrokerBus
 from simulation.bugs import Sound
 from simulation.dice import Dice
-from simulation.engagement import Engagement
+from simulation.engagement import Engagement, Peers
 from simulation.history import History
 from simulation.loop import SimulatedLoop
 from simulation.network import Network, Wire
@@ -214,8 +216,8 @@ class Mesh:
         bus = BrokerBus(self.broker, node, "svc_graph")
         await bus.declare([FollowSet, FollowerSet, BlockSet])
         user = UserServiceStub(self.wire(node, "user", user_pb2.DESCRIPTOR))
-        accounts = KnownAccounts(user, 1000, node.loop.time)
-        await bus.listen(AccountSignal, accounts.heard)
+        known = Accounts(user, node.loop.time, 1000, profiles=False)
+        await accounts.listen(known, bus)
         signals = Publisher(bus, RelationSignal, publisher_id=node.ids.next().bytes)
         outbox, store = self._outbox(node, bus, self.graph)
         deps = GraphDeps(
@@ -223,7 +225,7 @@ class Mesh:
             outbox=outbox,
             recent=self._recent(),
             signals=signals,
-            accounts=accounts,
+            accounts=KnownAccounts(known),
             limits=FollowLimits(store, 5000),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
@@ -283,9 +285,12 @@ class Mesh:
         node.background("consumers", consumers.run)
 
     async def _build_engage(self, node: Node) -> None:
-        tweets = self.wire(node, "tweet", tweet_pb2.DESCRIPTOR)
-        graph = self.wire(node, "graph", graph_pb2.DESCRIPTOR)
-        await self.engagement.build(node, tweets, graph, Cursors(_CURSOR_KEYS, node.clock), self._recent())
+        peers = Peers(
+            tweet=self.wire(node, "tweet", tweet_pb2.DESCRIPTOR),
+            graph=self.wire(node, "graph", graph_pb2.DESCRIPTOR),
+            user=self.wire(node, "user", user_pb2.DESCRIPTOR),
+        )
+        await self.engagement.build(node, peers, Cursors(_CURSOR_KEYS, node.clock), self._recent())
 
     async def _build_edge(self, node: Node) -> None:
         channels = Channels(

@@ -15,8 +15,10 @@ class Config:
     mesh: MeshConfig
     tweet_address: str
     graph_address: str
+    user_address: str
     cursor_keys: dict[int, Secret]
     known_tweets: int
+    known_accounts: int
     levels: Levels
 
     @staticmethod
@@ -28,8 +30,10 @@ class Config:
             mesh=MeshConfig.read("engage", env),
             tweet_address=address(env, "tweet"),
             graph_address=address(env, "graph"),
+            user_address=address(env, "user"),
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             known_tweets=env.number("AVIARY_ENGAGE_KNOWN_TWEETS", 200_000),
+            known_accounts=env.number("AVIARY_ENGAGE_KNOWN_ACCOUNTS", 100_000),
             levels=env.parsed("AVIARY_ENGAGE_LEVELS", _levels, usual, usual),
         )
         env.done()

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from accounts import Accounts
 from cursors import Cursors
 from readers.recent import OwnWrites
 from relations.viewers import Relations
@@ -26,6 +27,7 @@ class Deps:
     bus: Bus
     tweets: KnownTweets
     relations: Relations
+    accounts: Accounts
     recent: OwnWrites
     cursors: Cursors
     clock: Clock

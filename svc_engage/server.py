@@ -11,8 +11,12 @@ from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
+from aviary.user.v1 import user_pb2
+from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
+import accounts
+from accounts import Accounts
 from backlog import Backlog
 from cursors import Cursors
 from ordered.nats import NatsSource
@@ -69,6 +73,7 @@ async def build(process: Process, config: Config) -> None:
         bus=bus,
         tweets=KnownTweets(TweetServiceStub(tweets), await hear_of_deletions(process, bus), config.known_tweets),
         relations=await hear_of_relations(process, bus, graph),
+        accounts=await hear_of_accounts(process, bus, config),
         recent=cache,
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
@@ -93,6 +98,15 @@ async def hear_of_relations(process: Process, bus: NatsBus, graph: aio.Channel) 
     relations = Relations(GraphServiceStub(graph), process.clock, time.monotonic)
     process.on_close(await listen(relations, bus))
     return relations
+
+
+async def hear_of_accounts(process: Process, bus: NatsBus, config: Config) -> Accounts:
+    """Which authors are there, as svc_user says from now on."""
+    user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
+    process.on_close(user.close)
+    known = Accounts(UserServiceStub(user), time.monotonic, config.known_accounts, profiles=False)
+    process.on_close(await accounts.listen(known, bus))
+    return known
 
 
 async def hear_of_deletions(process: Process, bus: NatsBus) -> Statuses:

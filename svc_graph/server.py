@@ -6,9 +6,9 @@ from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, Relatio
 from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
-from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
+from accounts import Accounts, listen
 from backlog import Backlog
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
@@ -49,8 +49,8 @@ async def build(process: Process, config: Config) -> None:
     user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
     process.on_close(user.close)
     process.check("user", lambda: check_peer(user))
-    accounts = KnownAccounts(UserServiceStub(user), config.known_accounts, time.monotonic)
-    process.on_close(await bus.listen(AccountSignal, accounts.heard))
+    accounts = Accounts(UserServiceStub(user), time.monotonic, config.known_accounts, profiles=False)
+    process.on_close(await listen(accounts, bus))
     signals = Publisher(bus, RelationSignal, publisher_id=Uuid7Ids(clock).next().bytes)
     process.on_close(signals.goodbye)
 
@@ -63,7 +63,7 @@ async def build(process: Process, config: Config) -> None:
         outbox=outbox,
         recent=RecentWrites(redis, mesh.namespace),
         signals=signals,
-        accounts=accounts,
+        accounts=KnownAccounts(accounts),
         limits=FollowLimits(store, config.follow_limit),
         turns=Turns(),
         cursors=Cursors(config.cursor_keys, clock),

@@ -8,18 +8,18 @@ from aviary.graph.v1 import graph_pb2
 from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
+from accounts import Account
 from relations.snapshot import EVERYTHING, Sight
 from runtime.context import Caller
 from views.deps import Deps
 from views.engagement import UNKNOWN
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
-from views.items import Author
 from views.present import counted, follow_view, user_short, user_view
 from views.rules import shown_people
 
 
-async def find_account(user_id: str, deps: Deps, fresh: bool = False) -> Author:
+async def find_account(user_id: str, deps: Deps, fresh: bool = False) -> Account:
     """The account; `fresh`: as it is at this call. Fails with USER_NOT_FOUND."""
     key = raw_id(user_id)
     return _existing(key, await deps.authors.get([key], (key,) if fresh else ()))
@@ -37,9 +37,9 @@ async def is_shown(user_id: str, caller: Caller, deps: Deps) -> bool:
     return not _existing(key, users).hidden and key not in sight.apart
 
 
-def _existing(key: bytes, users: Mapping[bytes, Author]) -> Author:
+def _existing(key: bytes, users: Mapping[bytes, Account]) -> Account:
     account = users.get(key)
-    if account is None or account.user.status == user_pb2.USER_STATUS_DELETED:
+    if account is None or account.deleted:
         raise UserNotFound("no such account", user_id=text_id(key))
     return account
 
@@ -47,7 +47,7 @@ def _existing(key: bytes, users: Mapping[bytes, Author]) -> Author:
 class People(NamedTuple):
     """Accounts by id, and how the caller stands to them."""
 
-    users: Mapping[bytes, Author]
+    users: Mapping[bytes, Account]
     sight: Sight
 
 

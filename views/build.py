@@ -8,18 +8,21 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub
 from aviary.tweet.v1 import events_pb2 as tweet_events_pb2
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
-from aviary.user.v1 import events_pb2 as user_events_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from grpc import aio
 
+import accounts
+from accounts import Accounts
 from relations import viewers
 from relations.viewers import Relations
 from runtime.bus import Bus, Stop
 from runtime.ids import Clock
 from statuses import Statuses
-from views.caches import AuthorCache, TweetCache
+from views.caches import TweetCache
 from views.deps import Deps
 from views.engagement import Engagement
+
+AUTHORS = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ def build_deps(channels: Channels, monotonic: Callable[[], float], clock: Clock)
         engage=engage,
         statuses=statuses,
         tweets=TweetCache(tweet, statuses),
-        authors=AuthorCache(user, monotonic),
+        authors=Accounts(user, monotonic, AUTHORS),
         relations=Relations(graph, clock, monotonic),
         engagement=Engagement(engage, monotonic),
     )
@@ -62,8 +65,7 @@ async def listen(deps: Deps, bus: Bus) -> Stop:
         await bus.listen(tweet_events_pb2.TweetStatusSignal, deps.statuses.heard),
         await bus.listen(tweet_events_pb2.TweetDeleted, deps.statuses.announced),
         await viewers.listen(deps.relations, bus),
-        await bus.listen(user_events_pb2.AccountSignal, deps.authors.heard),
-        await bus.listen(user_events_pb2.AccountChanged, deps.authors.announced),
+        await accounts.listen(deps.authors, bus),
     ]
 
     async def stop() -> None:

@@ -8,9 +8,10 @@ from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceAsyncStub
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceAsyncStub
 from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 
+from accounts import Accounts
 from relations.viewers import Relations
 from statuses import Statuses
-from views.caches import AuthorCache, TweetCache
+from views.caches import TweetCache
 from views.engagement import Engagement
 
 
@@ -25,6 +26,6 @@ class Deps:
     engage: EngageServiceAsyncStub
     statuses: Statuses
     tweets: TweetCache
-    authors: AuthorCache
+    authors: Accounts
     relations: Relations
     engagement: Engagement

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from prometheus_client import Counter
 
+from accounts import Account
 from views.deps import Deps
-from views.items import NOTHING_RECENT, Author, CachedTweet, Item, Query, Recent, Scan, State
+from views.items import NOTHING_RECENT, CachedTweet, Item, Query, Recent, Scan, State
 
 DANGLING = Counter("aviary_view_dangling_total", "Entries of lists without a tweet or an author.", ["reason"])
 
@@ -103,7 +104,7 @@ async def hydrate_named(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[li
     return items, State(viewer, tweets, users, deps.statuses.deleted_of(ids), sight)
 
 
-def count_dangling(items: list[Item], tweets: Mapping[bytes, CachedTweet], users: Mapping[bytes, Author]) -> None:
+def count_dangling(items: list[Item], tweets: Mapping[bytes, CachedTweet], users: Mapping[bytes, Account]) -> None:
     """Count what the rules will drop as dangling; a rising figure means that some owner lost something."""
     if len(tweets) < len(items):
         DANGLING.labels("tweet").inc(len(items) - len(tweets))

@@ -4,13 +4,9 @@ from collections.abc import Collection, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from aviary.user.v1 import user_pb2
-
+from accounts import Account
 from relations.snapshot import EVERYTHING, Sight
 from views.engagement import Engaged
-
-HIDDEN = frozenset((user_pb2.USER_STATUS_SUSPENDED, user_pb2.USER_STATUS_DELETED))
-"""Accounts of these states, and all that they said, are in no list."""
 
 
 class Item(NamedTuple):
@@ -19,19 +15,6 @@ class Item(NamedTuple):
     tweet_id: bytes
     author_id: bytes
     cursor: str = ""
-
-
-@dataclass(slots=True, eq=False)
-class Author:
-    """An account as its service gave it, and when (seconds of a monotonic clock); it was so in `epoch`.
-
-    `hidden`: suspended or deleted, by what was read or by what was told since.
-    """
-
-    user: user_pb2.User
-    loaded_at: float
-    epoch: int = -1
-    hidden: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -45,7 +28,7 @@ class CachedTweet:
     body: bytes
     deleted: bool
     epoch: int
-    framed_for: Author | None = None
+    framed_for: Account | None = None
     framed: bytes = b""
 
 
@@ -92,7 +75,7 @@ class State:
 
     viewer: bytes
     tweets: Mapping[bytes, CachedTweet]
-    authors: Mapping[bytes, Author]
+    authors: Mapping[bytes, Account]
     deleted: Set[bytes] = field(default_factory=frozenset)
     sight: Sight = EVERYTHING
     engaged: Mapping[bytes, Engaged] = field(default_factory=dict)

@@ -8,10 +8,11 @@ from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
 from aviary.view.v1 import view_pb2
 
+from accounts import Account
 from runtime.ids import ms_of
 from views.engagement import BOOKMARKED, LIKED, RETWEETED, UNTOUCHED, Engaged, Standing
 from views.ids import text_id
-from views.items import Author, CachedTweet, Item, Page, State
+from views.items import CachedTweet, Item, Page, State
 
 ENGAGEMENT = "engagement"
 """What an answer names as degraded when its counts and flags are not from their owner."""
@@ -119,7 +120,7 @@ def counted(user: user_pb2.User, standing: Standing) -> user_pb2.User:
     return user
 
 
-def user_view(account: Author, relationship: graph_pb2.RelationshipEntry | None) -> user_pb2.User:
+def user_view(account: Account, relationship: graph_pb2.RelationshipEntry | None) -> user_pb2.User:
     """An account as a viewer sees it: without what belongs to its owner alone, with how the two stand if there is a viewer.
 
     Of one that is suspended nothing is shown that it said or looked like.
@@ -160,7 +161,7 @@ def follow_view(user: user_pb2.User, entry: graph_pb2.FollowEntry) -> view_pb2.F
     )
 
 
-def _presented(tweet: CachedTweet, author: Author) -> bytes:
+def _presented(tweet: CachedTweet, author: Account) -> bytes:
     # Presenting costs as much as the rest of a warm page, so the result stays with the tweet until its author changes.
     if tweet.framed_for is not author:
         shown = tweet_view(tweet_pb2.TweetBody.FromString(tweet.body), author.user)

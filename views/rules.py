@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from accounts import Account
 from relations.snapshot import Sight
-from views.items import Author, Item, State
+from views.items import Item, State
 
 Rule = Callable[[list[Item], State], list[Item]]
 
@@ -55,7 +56,7 @@ LIKED_RULES: Sequence[Rule] = (*NAMED_RULES, drop_muted)
 """What is shown of what somebody else likes."""
 
 
-def shown_people(ids: Iterable[bytes], users: Mapping[bytes, Author], sight: Sight, muted: bool) -> list[Author]:
+def shown_people(ids: Iterable[bytes], users: Mapping[bytes, Account], sight: Sight, muted: bool) -> list[Account]:
     """The accounts of a list of people that the viewer may see, in its order; `muted`: with those whom the viewer mutes."""
     apart, left_out = sight.apart, frozenset() if muted else sight.muted
     found = ((key, users.get(key)) for key in ids)

@@ -13,6 +13,7 @@ from tests.contract.contracts import ROOT, messages, reasons, services, sources
 
 CODE = (
     "runtime",
+    "accounts",
     "backlog",
     "cursors",
     "idempotency",

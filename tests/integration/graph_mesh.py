@@ -15,6 +15,7 @@ from aviary.graph.v1.graph_pb2 import BlockRequest, FollowRequest, UnblockReques
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
+from accounts import Accounts
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from outbox import CqlOutboxTable, Outbox
@@ -105,7 +106,7 @@ async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int =
             outbox=outbox,
             recent=recent,
             signals=Publisher(bus, RelationSignal, Uuid7Ids(clock).next().bytes),
-            accounts=KnownAccounts(UserServiceStub(user_channel), 1000, time.monotonic),
+            accounts=KnownAccounts(Accounts(UserServiceStub(user_channel), time.monotonic, 1000, profiles=False)),
             limits=FollowLimits(store, follow_limit),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "22" * 32), clock),

@@ -15,8 +15,10 @@ from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServic
 from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub, add_TweetServiceServicer_to_server
+from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
+from accounts import Accounts
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from ordered.leases import TTL_S
@@ -41,7 +43,7 @@ from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
 from tests.integration.counting_process import Process
-from tests.unit.svc_engage.engage import FewBlocks, FewTweets
+from tests.unit.svc_engage.engage import EveryAccount, FewBlocks, FewTweets
 from tests.waiting import until
 
 CLOCK = SystemClock()
@@ -101,6 +103,8 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
     tweet_channel.register(add_TweetServiceServicer_to_server, tweets)
     graph_channel = InProcessChannel(guard, service="engage")
     graph_channel.register(add_GraphServiceServicer_to_server, FewBlocks())
+    user_channel = InProcessChannel(guard, service="engage")
+    user_channel.register(add_UserServiceServicer_to_server, EveryAccount())
     store, cache = process.store, process.cache
     builds = MarkBuilds(store, cache, CLOCK, IDS)
     deps = Deps(
@@ -111,6 +115,7 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
         bus=process.bus,
         tweets=KnownTweets(TweetServiceStub(tweet_channel), Statuses(asyncio.get_running_loop().time), 1000),
         relations=Relations(GraphServiceStub(graph_channel), CLOCK, asyncio.get_running_loop().time),
+        accounts=Accounts(UserServiceStub(user_channel), asyncio.get_running_loop().time, 1000, profiles=False),
         recent=cache,
         cursors=Cursors(parse_keys("1:" + "22" * 32), CLOCK),
         clock=CLOCK,

@@ -21,8 +21,19 @@ from aviary.graph.v1.graph_pb2_grpc import (
 from aviary.tweet.v1.events_pb2 import TweetDeleted, TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2 import GetTweetsRequest, GetTweetsResponse, StoredTweet
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceServicer, TweetServiceStub, add_TweetServiceServicer_to_server
+from aviary.user.v1.events_pb2 import AccountChange, AccountSignal
+from aviary.user.v1.user_pb2 import (
+    USER_STATUS_ACTIVE,
+    GetUsersRequest,
+    GetUsersResponse,
+    User,
+    UserStatus,
+)
+from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
+import accounts
+from accounts import Accounts
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from relations.viewers import Relations, listen
@@ -117,6 +128,28 @@ class FewBlocks(GraphServiceServicer):
         )
 
 
+@dataclass
+class EveryAccount(UserServiceServicer):
+    """Answers GetUsers as if every account were there, but for those whose state it was given, and counts the calls."""
+
+    states: dict[bytes, UserStatus.ValueType] = field(default_factory=dict)
+    unknown: set[bytes] = field(default_factory=set)
+    calls: int = 0
+    down: bool = False
+
+    async def GetUsers(self, request: GetUsersRequest, context: object) -> GetUsersResponse:
+        self.calls += 1
+        if self.down:
+            raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
+        found = [one for one in request.user_ids if one not in self.unknown]
+        return GetUsersResponse(
+            users=[
+                User(user_id=str(uuid.UUID(bytes=one)), status=self.states.get(one, USER_STATUS_ACTIVE))
+                for one in found
+            ]
+        )
+
+
 class UncertainStore(MemoryEngageStore):
     """Does not answer while it is `down`."""
 
@@ -157,6 +190,7 @@ class Engage:
     """Called by nobody of the mesh."""
     tweets: FewTweets
     blocks: FewBlocks
+    accounts: EveryAccount
     known: KnownTweets
     store: UncertainStore
     cache: MemoryCountCache
@@ -166,6 +200,8 @@ class Engage:
     ids: Uuid7Ids
     told: int = 0
     """Sequence of the signals of svc_graph."""
+    changed: int = 0
+    """Sequence of the signals of svc_user."""
 
     def user(self) -> uuid.UUID:
         """A new account."""
@@ -244,11 +280,19 @@ class Engage:
         self.told += 1
         await self.bus.signal(RelationSignal(publisher_id=PUBLISHER, sequence=self.told, changes=[change]))
 
+    async def set_state(self, who: bytes, state: UserStatus.ValueType) -> None:
+        """The state of an account changes, and everybody hears it."""
+        self.accounts.states[who] = state
+        self.changed += 1
+        change = AccountChange(user_id=who, version=self.clock.now_us(), status=state)
+        await self.bus.signal(AccountSignal(publisher_id=PUBLISHER, sequence=self.changed, changes=[change]))
+
     async def believe(self) -> None:
-        """Hear svc_tweet and svc_graph for so long that what they say of deletions and blocks is believed."""
+        """Hear svc_tweet, svc_graph and svc_user for so long that what they say of deletions, blocks and accounts is believed."""
         for _ in range(5):
             await self.bus.signal(TweetStatusSignal(publisher_id=PUBLISHER))
             await self.bus.signal(RelationSignal(publisher_id=PUBLISHER, sequence=self.told))
+            await self.bus.signal(AccountSignal(publisher_id=PUBLISHER, sequence=self.changed))
             self.clock.us += 250_000
 
     def published(self) -> list[LikeSet]:
@@ -271,6 +315,10 @@ async def build_engage() -> Engage:
     graph_channel.register(add_GraphServiceServicer_to_server, blocks)
     relations = Relations(GraphServiceStub(graph_channel), clock, clock.now_s)
     await listen(relations, bus)
+    user_channel, users = InProcessChannel(guard, service="engage"), EveryAccount()
+    user_channel.register(add_UserServiceServicer_to_server, users)
+    believed = Accounts(UserServiceStub(user_channel), clock.now_s, size=100, profiles=False)
+    await accounts.listen(believed, bus)
     known = KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3)
     deps = Deps(
         store=store,
@@ -280,6 +328,7 @@ async def build_engage() -> Engage:
         bus=bus,
         tweets=known,
         relations=relations,
+        accounts=believed,
         recent=recent,
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
@@ -290,7 +339,7 @@ async def build_engage() -> Engage:
     for one in (channel, outside):
         one.register(add_EngageServiceServicer_to_server, EngageServicer(deps))
     stub, direct = EngageServiceStub(channel), EngageServiceStub(outside)
-    return Engage(stub, direct, tweets, blocks, known, store, cache, recent, clock, bus, ids)
+    return Engage(stub, direct, tweets, blocks, users, known, store, cache, recent, clock, bus, ids)
 
 
 async def refusal(call: Awaitable[T]) -> ServiceError:

@@ -25,6 +25,7 @@ from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User, Use
 from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
 from grpc import aio
 
+from accounts import Accounts, listen
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from readers.recent import Own
@@ -169,7 +170,7 @@ class Graph:
         signal = AccountSignal(publisher_id=b"u" * 16, sequence=self.signalled)
         signal.changes.extend(AccountChange(user_id=one.bytes) for one in changed)
         for _ in range(2):
-            await self.deps.accounts.heard(signal)
+            await self.bus.signal(signal)
             self.now.seconds += 0.5
             del signal.changes[:]
 
@@ -218,12 +219,14 @@ async def build_graph(follow_limit: int = 5000) -> Graph:
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
     user_channel = InProcessChannel(guard, service="graph")
     user_channel.register(add_UserServiceServicer_to_server, users)
+    accounts = Accounts(UserServiceStub(user_channel), now, 100, profiles=False)
+    await listen(accounts, bus)
     deps = Deps(
         store=store,
         outbox=outbox,
         recent=recent,
         signals=Publisher(bus, RelationSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf),
-        accounts=KnownAccounts(UserServiceStub(user_channel), 100, now),
+        accounts=KnownAccounts(accounts),
         limits=FollowLimits(store, follow_limit),
         turns=Turns(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),

@@ -94,7 +94,7 @@ async def test_a_remembered_account_is_asked_for_again_after_a_minute(graph: Gra
     alice, bob = graph.account(), graph.account()
     await graph.hear_accounts()
     await graph.follow(alice, bob)
-    for _ in range(60):
+    for _ in range(61):
         await graph.hear_accounts()
     await graph.follow(alice, bob)
     assert graph.users.calls == 2

@@ -41,6 +41,7 @@ async def test_nobody_is_suggested_who_is_followed_blocked_blocking_muted_or_sus
     with graph.acting(blocking):
         await graph.stub.Block(BlockRequest(user_id=str(alice)))
     graph.users.suspended.add(suspended.bytes)
+    await graph.hear_accounts(suspended)
     assert await suggested(graph, alice) == [(fine.bytes, 1)]
 
 

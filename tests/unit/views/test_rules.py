@@ -7,8 +7,9 @@ from aviary.user.v1 import user_pb2
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accounts import Account
 from relations.snapshot import EVERYTHING, NOBODY, Sight
-from views.items import Author, CachedTweet, Item, State
+from views.items import CachedTweet, Item, State
 from views.rules import (
     HOME_RULES,
     LIKED_RULES,
@@ -41,7 +42,7 @@ def state(
     tweets = {
         i: CachedTweet(AUTHORS[n % 3], b"", i in stored_deleted, 1) for n, i in enumerate(IDS) if i not in missing
     }
-    authors = {a: Author(user_pb2.User(), 0, hidden=a in suspended) for a in AUTHORS}
+    authors = {a: Account(user_pb2.User(), 0, hidden=a in suspended) for a in AUTHORS}
     return State(ME, tweets, authors, deleted or set(), sight)
 
 
