@@ -17,7 +17,7 @@ class CommandModule(Protocol):
         """Declare the subcommand's arguments."""
 
     def run(self, arguments: argparse.Namespace) -> int:
-        """Do it; the result is the exit code. A StackError is printed as one line and becomes exit code 1."""
+        """Do it; the result is the exit code. A StackError is printed as one line; it has an exit code."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return modules[arguments.command].run(arguments)
     except StackError as error:
         print_error(error)
-        return 1
+        return error.code
     except KeyboardInterrupt:
         return 130
 

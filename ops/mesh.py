@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
+from typing import Any
 
 from aviary.engage.v1 import engage_pb2, engage_pb2_grpc
 from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
@@ -12,6 +13,7 @@ from aviary.user.v1 import user_pb2, user_pb2_grpc
 from aviary.view.v1 import view_pb2, view_pb2_grpc
 from grpc import aio
 
+from ops.patience import Patience, Patient
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import ConfigError, Env, Secret, TlsConfig
@@ -22,20 +24,27 @@ from stack.errors import StackError
 
 
 class Mesh:
-    """Stubs of every service of a stack. Whatever is called says that `service` calls; use as an async context manager."""
+    """Stubs of every service of a stack. Whatever is called says that `service` calls; use as an async context manager.
 
-    def __init__(self, environment: Mapping[str, str], service: str) -> None:
+    Calls are repeated for `patience_s` while a service is slow or away: only who calls what may be repeated asks for that.
+    What fails at last raises CallFailed.
+    """
+
+    def __init__(self, environment: Mapping[str, str], service: str, patience_s: float = 0) -> None:
         self.service = service
         areas = ("user", "graph", "tweet", "timeline", "engage", "view")
         self._channels = {area: open_to(environment, area, service) for area in areas}
-        self.users = user_pb2_grpc.UserServiceStub(self._channels["user"])
-        self.graph = graph_pb2_grpc.GraphServiceStub(self._channels["graph"])
-        self.tweets = tweet_pb2_grpc.TweetServiceStub(self._channels["tweet"])
-        self.timelines = timeline_pb2_grpc.TimelineServiceStub(self._channels["timeline"])
-        self.views = view_pb2_grpc.ViewServiceStub(self._channels["view"])
-        self.engagement = engage_pb2_grpc.EngageServiceStub(self._channels["engage"])
+        patience = Patience(patience_s)
+        # All that stubs need of a channel.
+        patient: dict[str, Any] = {area: Patient(channel, patience) for area, channel in self._channels.items()}
+        self.users = user_pb2_grpc.UserServiceStub(patient["user"])
+        self.graph = graph_pb2_grpc.GraphServiceStub(patient["graph"])
+        self.tweets = tweet_pb2_grpc.TweetServiceStub(patient["tweet"])
+        self.timelines = timeline_pb2_grpc.TimelineServiceStub(patient["timeline"])
+        self.views = view_pb2_grpc.ViewServiceStub(patient["view"])
+        self.engagement = engage_pb2_grpc.EngageServiceStub(patient["engage"])
         owners = ("user", "graph", "tweet", "timeline", "engage")
-        self.backlogs = {area: mesh_pb2_grpc.MeshServiceStub(self._channels[area]) for area in owners}
+        self.backlogs = {area: mesh_pb2_grpc.MeshServiceStub(patient[area]) for area in owners}
 
     def acting_for(self, user_id: bytes) -> Caller:
         """The caller of work that this service does on behalf of a user."""

@@ -12,13 +12,14 @@ _DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPE
 class StackError(Exception):
     """Something a person has to mend; the text is one line saying what happened and what to do.
 
-    `detail` may hold more (the tail of a log); it is printed above the line.
+    `detail` may hold more (the tail of a log); it is printed above the line. `code` is the exit code of the command that ends so.
     """
 
-    def __init__(self, line: str, *, detail: str = "") -> None:
+    def __init__(self, line: str, *, detail: str = "", code: int = 1) -> None:
         super().__init__(line)
         self.line = line
         self.detail = detail
+        self.code = code
 
 
 def disk_problem(error: BaseException) -> str | None:

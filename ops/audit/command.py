@@ -1,4 +1,7 @@
-"""The `audit` subcommand: prints each wrong entry of a home, count or list of follows, by name and exits 1 when there is one."""
+"""The `audit` subcommand: prints each wrong entry of a home, count or list of follows by name, and exits 1 when there is one.
+
+What kept it from judging is exit code 2: a program that asks must not take one for the other.
+"""
 
 import argparse
 import asyncio
@@ -8,7 +11,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 
-from grpc import aio
+import structlog
 from rich.console import Console
 from rich.progress import Progress
 
@@ -20,9 +23,11 @@ from ops.audit.counts import CountReport, audit_counts, described
 from ops.audit.facts import Facts
 from ops.audit.graph_facts import GraphFacts
 from ops.mesh import Mesh
-from runtime.errors import from_rpc
+from ops.patience import CallFailed
 from runtime.ids import SystemClock
 from stack.errors import StackError
+
+NOT_JUDGED = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     judged.add_argument("--graph", action="store_true", help="judge the lists of follows by the follows, not the homes")
     parser.add_argument(
         "--sample", type=percentage, default=100.0, metavar="P", help="judge P percent of the homes, counts or lists"
+    )
+    parser.add_argument(
+        "--patience", type=float, default=60.0, metavar="S", help="repeat a call that is too slow for S seconds (60)"
     )
 
 
@@ -45,49 +53,53 @@ def percentage(text: str) -> float:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Audit the running stack; 0 when everything is right, 1 when not."""
-    stack = running.load()
-    if stack.http_url is None:
-        raise StackError("only the servers run in this home: start the services with `aviary up`")
-    judge = _counts if arguments.counts else _graph if arguments.graph else _homes
+    """Audit the running stack; 0 when everything is right, 1 when not. Raises StackError with code 2 when it cannot tell."""
+    # A program reads the report at standard output, and nothing else.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
     try:
-        clean, text, whole = asyncio.run(judge(stack.environment(), arguments.sample))
-    except aio.AioRpcError as error:
-        failure = from_rpc(error)
-        raise StackError(
-            f"the audit could not read everything ({failure.reason}: {failure.detail}); see `aviary ps`"
-        ) from error
+        clean, text, whole = asyncio.run(judged(arguments))
+    except StackError as error:
+        raise StackError(error.line, detail=error.detail, code=NOT_JUDGED) from error
+    except CallFailed as error:
+        line = f"the audit could not read everything, nothing is judged: {error}; see `aviary ps`"
+        raise StackError(line, code=NOT_JUDGED) from error
     print(json.dumps(whole) if arguments.json else text)
     return 0 if clean else 1
 
 
+Advance = Callable[[int], None]
 Judged = tuple[bool, str, Mapping[str, object]]
 """Whether all is right, and the report for people and for programs."""
 
 
-async def _homes(environment: Mapping[str, str], sample: float) -> Judged:
-    async with Mesh(environment, "audit") as mesh:
-        with _progress("homes") as advance:
-            report = await audit(Facts(mesh), SystemClock().now_ms, sample, advance)
+async def judged(arguments: argparse.Namespace) -> Judged:
+    """The judgement that is asked for. Raises StackError and CallFailed."""
+    stack = running.load()
+    if stack.http_url is None:
+        raise StackError("only the servers run in this home: start the services with `aviary up`")
+    judge = _counts if arguments.counts else _graph if arguments.graph else _homes
+    async with Mesh(stack.environment(), "audit", arguments.patience) as mesh:
+        with _progress("homes" if judge is _homes else "lists") as advance:
+            return await judge(mesh, arguments.sample, advance)
+
+
+async def _homes(mesh: Mesh, sample: float, advance: Advance) -> Judged:
+    report = await audit(Facts(mesh), SystemClock().now_ms, sample, advance)
     return report.clean, as_text(report), as_json(report)
 
 
-async def _counts(environment: Mapping[str, str], sample: float) -> Judged:
-    async with Mesh(environment, "audit") as mesh:
-        with _progress("lists") as advance:
-            report = await audit_counts(CountFacts(mesh), sample, advance)
+async def _counts(mesh: Mesh, sample: float, advance: Advance) -> Judged:
+    report = await audit_counts(CountFacts(mesh), sample, advance)
     return report.clean, counts_as_text(report), counts_as_json(report)
 
 
-async def _graph(environment: Mapping[str, str], sample: float) -> Judged:
-    async with Mesh(environment, "audit") as mesh:
-        with _progress("lists") as advance:
-            report = await graph.audit_graph(GraphFacts(mesh), sample, advance)
+async def _graph(mesh: Mesh, sample: float, advance: Advance) -> Judged:
+    report = await graph.audit_graph(GraphFacts(mesh), sample, advance)
     return report.clean, graph.as_text(report), graph.as_json(report)
 
 
 @contextlib.contextmanager
-def _progress(what: str) -> Iterator[Callable[[int], None]]:
+def _progress(what: str) -> Iterator[Advance]:
     """A line on a terminal that counts what was read."""
     console = Console(file=sys.stderr)
     with Progress(console=console, disable=not console.is_terminal, transient=True) as progress:

@@ -5,19 +5,20 @@ import asyncio
 import sys
 
 from aviary.user.v1 import reason_pb2, user_pb2
-from grpc import aio
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ops import running
 from ops.mesh import Mesh
+from ops.patience import CallFailed
 from ops.running import Running
 from ops.seed import dataset
 from ops.seed.checkpoint import Checkpoint
-from ops.seed.importer import Imported, import_dataset, patiently
+from ops.seed.importer import Imported, import_dataset
 from runtime.errors import from_rpc, named
 from stack.errors import StackError
 
+PATIENCE_S = 60.0
 DEMO_USERNAME = "demo"
 DEMO_PASSWORD = "an-aviary-to-try"
 DEMO_EMAIL = "demo@aviary.example"
@@ -64,11 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     bars = Bars()
     try:
         imported = asyncio.run(seed(stack, arguments.all, bars))
-    except aio.AioRpcError as error:
-        failure = from_rpc(error)
-        raise StackError(
-            f"seeding stopped ({failure.reason}: {failure.detail}); run `aviary seed` again, it goes on"
-        ) from error
+    except CallFailed as error:
+        raise StackError(f"seeding stopped: {error}; run `aviary seed` again, it goes on") from error
     finally:
         bars.stop()
     print(summary(imported, stack.http_url), flush=True)
@@ -78,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def seed(stack: Running, everything: bool, bars: Bars) -> Imported:
     """Import the data set into a running stack."""
     data = dataset.load(everything)
-    async with Mesh(stack.environment(), "seed") as mesh:
+    async with Mesh(stack.environment(), "seed", PATIENCE_S) as mesh:
         demo_id = await demo_account(mesh)
         checkpoint = Checkpoint.of(stack.home, stack.namespace, demo_id, data)
         return await import_dataset(mesh, data, demo_id, bars, checkpoint)
@@ -90,13 +88,14 @@ async def demo_account(mesh: Mesh) -> bytes:
         username=DEMO_USERNAME, email=DEMO_EMAIL, password=DEMO_PASSWORD, display_name="A reader to try"
     )
     try:
-        await patiently(lambda: mesh.users.Register(request))
-    except aio.AioRpcError as error:
+        await mesh.users.Register(request)
+    except CallFailed as error:
         if from_rpc(error).reason != named(reason_pb2.Reason, reason_pb2.REASON_USERNAME_TAKEN):
             raise
     names = user_pb2.ResolveUsernamesRequest(usernames=[DEMO_USERNAME])
-    found = await patiently(lambda: mesh.users.ResolveUsernames(names))
-    return found.users[0].user_id
+    found = await mesh.users.ResolveUsernames(names)
+    user_id: bytes = found.users[0].user_id
+    return user_id
 
 
 def summary(imported: Imported, url: str) -> str:

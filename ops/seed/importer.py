@@ -2,27 +2,22 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from aviary.graph.v1 import graph_pb2
 from aviary.tweet.v1 import tweet_pb2
 from aviary.user.v1 import user_pb2
-from grpc import StatusCode, aio
 
 from ops.mesh import Mesh
 from ops.seed.checkpoint import Checkpoint, Reached
 from ops.seed.dataset import Account, Dataset, SourceTweet
-from runtime.context import Caller, acting
-
-R = TypeVar("R")
+from runtime.context import acting
 
 FOLLOWS_A_CALL = 500
 ACCOUNTS_AT_ONCE = 16
 TWEETS_A_CHECKPOINT = 50
-PATIENCE_S = 60.0
 
 
 class Progress(Protocol):
@@ -47,7 +42,10 @@ class Imported:
 async def import_dataset(
     mesh: Mesh, data: Dataset, demo_id: bytes, progress: Progress, checkpoint: Checkpoint
 ) -> Imported:
-    """Accounts first, then follows, then tweets in time order, so that each tweet fans out to its followers."""
+    """Accounts first, then follows, then tweets in time order, so that each tweet fans out to its followers.
+
+    Every call may be repeated.
+    """
     reached = await still_there(mesh, checkpoint.read())
     if reached is not None and reached.tweets == len(data.tweets):
         return Imported(len(data.accounts), 0, len(data.tweets))
@@ -75,7 +73,7 @@ async def import_accounts(mesh: Mesh, accounts: list[Account], progress: Progres
             username=account.username, display_name=account.display_name, bio=account.bio, verified=account.verified
         )
         async with places:
-            answer = await patiently(partial(mesh.users.ImportUser, request))
+            answer = await mesh.users.ImportUser(request)
         progress.advance(1)
         return account.username.lower(), answer.user_id
 
@@ -89,7 +87,7 @@ async def import_follows(mesh: Mesh, pairs: list[tuple[bytes, bytes]], progress:
     packed = [follower + followee for follower, followee in sorted(pairs, key=lambda pair: (pair[1], pair[0]))]
     for start in range(0, len(packed), FOLLOWS_A_CALL):
         request = graph_pb2.ImportFollowsRequest(pairs=packed[start : start + FOLLOWS_A_CALL])
-        answer = await patiently(partial(mesh.graph.ImportFollows, request))
+        answer = await mesh.graph.ImportFollows(request)
         made += answer.created
         progress.advance(len(request.pairs))
     return made
@@ -110,7 +108,8 @@ async def import_tweets(
     for number, tweet in enumerate(tweets, 1):
         request = tweet_pb2.CreateTweetRequest(content=tweet.text, idempotency_key=f"seed:{tweet.source_id}")
         caller = mesh.acting_for(ids[tweet.author.lower()])
-        answer = await patiently(partial(mesh.tweets.CreateTweet, request), caller)
+        with acting(caller):
+            answer = await mesh.tweets.CreateTweet(request)
         remember(number, answer.tweet_id)
         progress.advance(1)
 
@@ -120,19 +119,5 @@ async def still_there(mesh: Mesh, reached: Reached | None) -> Reached | None:
     if reached is None:
         return None
     request = tweet_pb2.GetTweetsRequest(tweet_ids=[uuid.UUID(reached.tweet_id).bytes])
-    found = await patiently(partial(mesh.tweets.GetTweets, request))
+    found = await mesh.tweets.GetTweets(request)
     return reached if found.tweets else None
-
-
-async def patiently(call: Callable[[], Awaitable[R]], caller: Caller | None = None) -> R:
-    """Repeat a call while its service is away, for a minute; every call of an import may be repeated."""
-    end = asyncio.get_running_loop().time() + PATIENCE_S
-    while True:
-        try:
-            with acting(caller or Caller()):
-                return await call()
-        except aio.AioRpcError as error:
-            away = error.code() in (StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED)
-            if not away or asyncio.get_running_loop().time() > end:
-                raise
-            await asyncio.sleep(0.5)
