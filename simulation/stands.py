@@ -45,6 +45,10 @@ class Stands:
         """Whether anybody of the two did anything about a block since then."""
         return any(block.changed_at >= since for block in self._between(one, other))
 
+    def blocked_by_others(self, user: bytes, since: float) -> bool:
+        """Whether anybody did anything about a block of the user since then."""
+        return any(whom == user and block.changed_at >= since for (_, whom), block in self.blocks.items())
+
     def explain(self, reason: str, one: bytes, other: bytes, since: float) -> bool:
         """Whether a refusal is right because a block stands between the two, or stood at some time since then."""
         stood = self.blocked(one, other) or self.disputed(one, other, since - VISIBLE_FOR_S)

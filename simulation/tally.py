@@ -82,7 +82,9 @@ class Tally:
             self._all_vague_until, self._vague_until.get(user, 0.0), self._unplaced.get(user, -KEPT_S) + KEPT_S
         ):
             return
-        if profile.following_count != len(truth.followees(user)):
+        # Who ends a follow by a block is somebody else, whose doings are counted when they are.
+        cut = truth.stands.blocked_by_others(user, now - VAGUE_S)
+        if not cut and profile.following_count != len(truth.followees(user)):
             truth.breaks("counts: an own follow is not counted at once", user)
         if profile.tweets_count != sum(tweet.deleted_at is None for tweet in own):
             truth.breaks("counts: an own tweet is not counted at once", user)
