@@ -2,15 +2,22 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
 
+from svc_engage.counting.ascending import ascending
 from svc_engage.counting.memory import Memory
 from svc_engage.counting.truth import Truth
-from svc_engage.domain.levels import last_shard, level_of_shard
+from svc_engage.domain.levels import last_shard
 from svc_engage.domain.relations import NOTHING, Row, Subject
 from svc_engage.ledger import Ledger
 from svc_engage.store import EngageStore
 
-_PAGE = 1_000
+_PAGE_LEAST, _PAGE = 50, 1_000
+_HELD = 100_000
+"""So many rows are held at once, but for pages of the least size; a subject may have millions."""
+_WRONG_MOST = 10_000
+"""So many members are corrected at once; what is wrong behind them is found at the next look."""
 
 
 class Overtaken(Exception):
@@ -36,7 +43,10 @@ class Look:
 
 
 async def look(subject: Subject, memory: Memory, store: EngageStore, ledger: Ledger, truth: Truth) -> Look:
-    """Look at a subject of a partition that this process owns. Raises Unavailable, and Overtaken when another one owns it, too."""
+    """Look at a subject of a partition that this process owns. Raises Unavailable, and Overtaken when another one owns it, too.
+
+    Rows and members are read side by side, so who becomes a member meanwhile looks uncounted, as what is on its way does.
+    """
     async with memory.turn:
         place = memory.counted
         count = (await store.counts([subject])).get(subject, NOTHING)
@@ -44,39 +54,69 @@ async def look(subject: Subject, memory: Memory, store: EngageStore, ledger: Led
             raise Overtaken
         before = memory.watched[subject] = {}
     try:
-        # What is true is asked first: what is added to it later is behind the place, and no row of it counts yet.
-        members = await truth.members(subject)
-        missing, total, wrong = set(members or ()), 0, dict[bytes, tuple[Row, bool]]()
-        async for member, now in _rows(subject, count.level, store, ledger):
+        total, wrong = 0, dict[bytes, tuple[Row, bool]]()
+        rows = _rows(subject, count.level, store, ledger)
+        async for member, now, is_member in _held_against(rows, truth.members(subject)):
             row = now
             if now.counted_at > place:
                 if member not in before:
                     raise Overtaken
                 row = before[member]
             total += row.counted
-            true = (row.present if row.at <= place else row.counted) if members is None else member in members
-            missing.discard(member)
-            if row.counted != true:
+            true = (row.present if row.at <= place else row.counted) if is_member is None else is_member
+            if row.counted != true and len(wrong) < _WRONG_MOST:
                 wrong[member] = (row, true)
-        for member in missing:
-            wrong[member] = (Row(), True)
         return Look(count.count - total, wrong)
     finally:
         memory.watched.pop(subject, None)
 
 
+async def _held_against(
+    rows: AsyncIterator[tuple[bytes, Row]], members: AsyncIterator[bytes] | None
+) -> AsyncIterator[tuple[bytes, Row, bool | None]]:
+    """Every row and every member, ascending: what is stored of it, and whether it is a member; None where nobody else says so."""
+    member = await anext(members, None) if members is not None else None
+    async for stored, row in rows:
+        while members is not None and member is not None and member < stored:
+            yield member, Row(), True
+            member = await _behind(member, members)
+        yield stored, row, None if members is None else member == stored
+        if members is not None and member == stored:
+            member = await _behind(stored, members)
+    while members is not None and member is not None:
+        yield member, Row(), True
+        member = await _behind(member, members)
+
+
+async def _behind(last: bytes, members: AsyncIterator[bytes]) -> bytes | None:
+    """The next member; while the followers of an account are split one may be in two lists."""
+    while (member := await anext(members, None)) == last:
+        pass
+    return member
+
+
 async def _rows(subject: Subject, level: int, store: EngageStore, ledger: Ledger) -> AsyncIterator[tuple[bytes, Row]]:
-    """Every member once, with what the partitions of all levels say together."""
-    for shard in range(last_shard(level) + 1):
-        after, below = b"", level_of_shard(shard) - 1
-        while True:
-            page = await ledger.page(subject, shard, after, _PAGE)
-            members = [member for member, _ in page]
-            seen = (await store.rows({subject: members}, {subject: below}))[subject] if below >= 0 else {}
-            merged = (await store.rows({subject: members}, {subject: level}))[subject] if level else dict(page)
-            for member in members:
-                if member not in seen:
-                    yield member, merged[member]
-            if len(page) < _PAGE:
-                break
-            after = members[-1]
+    """Every member once, ascending, with what the partitions of all levels say together."""
+    shards = range(last_shard(level) + 1)
+    limit = min(max(_HELD // len(shards), _PAGE_LEAST), _PAGE)
+
+    async def page(shard: int, after: bytes) -> tuple[list[tuple[bytes, Row]], bool]:
+        found = await ledger.page(subject, shard, after, limit)
+        return found, len(found) == limit
+
+    some: dict[bytes, Row] = {}
+    async for member, row in ascending([partial(page, shard) for shard in shards], itemgetter(0)):
+        if len(some) == _PAGE and member not in some:
+            for stored in (await _merged(subject, some, level, store)).items():
+                yield stored
+            some = {}
+        some[member] = row
+    for stored in (await _merged(subject, some, level, store)).items():
+        yield stored
+
+
+async def _merged(subject: Subject, rows: dict[bytes, Row], level: int, store: EngageStore) -> dict[bytes, Row]:
+    if not level or not rows:
+        return rows
+    merged = (await store.rows({subject: list(rows)}, {subject: level}))[subject]
+    return {member: merged[member] for member in rows}

@@ -25,11 +25,6 @@ def shard_of(level: int, member: bytes) -> int:
     return _FIRST[level] + zlib.crc32(member) % SHARDS[level] if level else 0
 
 
-def level_of_shard(shard: int) -> int:
-    """The level to which a partition belongs."""
-    return sum(shard >= first for first in _FIRST) - 1
-
-
 def last_shard(level: int) -> int:
     """The partition with the greatest number at a level; they are numbered from 0 without a hole."""
     return _FIRST[level] + SHARDS[level] - 1

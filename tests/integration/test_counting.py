@@ -306,5 +306,5 @@ async def test_counts_and_rows_that_somebody_falsified_in_the_store_are_found_an
 class Rows:
     """Of likes the rows say what is true."""
 
-    async def members(self, _subject: Subject) -> None:
+    def members(self, _subject: Subject) -> None:
         return None

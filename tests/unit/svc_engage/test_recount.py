@@ -1,15 +1,25 @@
 """What is wrong in the store, whoever made it wrong, is found, told and repaired; what is merely on its way is left alone."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aviary.graph.v1.graph_pb2 import (
+    FollowerShard,
+    GetFollowerPageRequest,
+    GetFollowerPageResponse,
+    GetFollowerShardsRequest,
+    GetFollowerShardsResponse,
+)
 
 from svc_engage import metrics
 from svc_engage.counting.changes import LOGS, Log, partition_of
 from svc_engage.counting.looks import Look, look
+from svc_engage.counting.memory import Memory
 from svc_engage.counting.recount import Recounts
-from svc_engage.domain.levels import level_of_shard, shard_of
+from svc_engage.counting.truth import MeshTruth
+from svc_engage.domain.levels import SHARDS, last_shard, shard_of
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.ledger import LEAST_TOKEN, Walked
 from svc_engage.store import Counted
@@ -45,7 +55,7 @@ class MemoryLedger:
         return list(self._store._rows), None
 
     async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
-        level = level_of_shard(shard)
+        level = next(level for level in range(len(SHARDS)) if shard <= last_shard(level))
         members = sorted(self._store._rows[subject].items())
         found = [(m, rows[level]) for m, rows in members if level in rows and shard_of(level, m) == shard and m > after]
         return found[:limit]
@@ -57,8 +67,12 @@ class Told:
     def __init__(self) -> None:
         self.followers: set[bytes] | None = None
 
-    async def members(self, subject: Subject) -> set[bytes] | None:
-        return self.followers
+    def members(self, subject: Subject) -> AsyncIterator[bytes] | None:
+        return None if self.followers is None else self._ascending(self.followers)
+
+    async def _ascending(self, members: set[bytes]) -> AsyncIterator[bytes]:
+        for member in sorted(members):
+            yield member
 
 
 class Ticking(Clock):
@@ -253,5 +267,60 @@ def test_a_lost_part_of_a_log_leads_to_a_recount_of_its_partition() -> None:
         bench.recounts._ask(bench.owner.machine, PARTITION, [LIKED])
         await bench.recounts._urgent()
         await bench.world.all_is_right()
+
+    run(main())
+
+
+class ManyFollowers:
+    """svc_graph with an account that many follow, in several partitions; some followers are in two."""
+
+    def __init__(self, followers: list[bytes]) -> None:
+        self.lists = [sorted(followers[number::3] + followers[:5]) for number in range(3)]
+        self.given = 0
+
+    async def GetFollowerShards(self, request: GetFollowerShardsRequest) -> GetFollowerShardsResponse:
+        return GetFollowerShardsResponse(shards=[FollowerShard(level=1, bucket=n) for n in range(3)])
+
+    async def GetFollowerPage(self, request: GetFollowerPageRequest) -> GetFollowerPageResponse:
+        behind = [one for one in self.lists[request.shard.bucket] if one > request.after]
+        page = behind[: request.limit]
+        self.given += len(page)
+        return GetFollowerPageResponse(follower_ids=b"".join(page), has_more=len(behind) > len(page))
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_of_many_followers_a_few_pages_are_held_at_a_time(level: int) -> None:
+    """The most followed accounts have millions: as a set they take as many times 100 bytes."""
+
+    async def main() -> None:
+        bench = Bench(FOLLOWS)
+        followers = [number.to_bytes(16) for number in range(2000, 4000)]
+        graph: Any = ManyFollowers(followers)
+        uncounted, gone = followers[7], (1).to_bytes(16)
+        rows = [
+            Counted(FOLLOWERS, one, which, Row(True, 1, 1))
+            for one in [gone, *followers]
+            if one != uncounted
+            for which in range(level + 1)
+        ]
+        await bench.world.store.put_counted(rows)
+        await bench.world.store.put_counts({FOLLOWERS: Count(2000, 1, level)})
+        ledger: Any = bench.recounts._ledger
+        page, judged, ahead = ledger.page, 0, []
+
+        async def noted(*query: Any) -> Any:
+            nonlocal judged
+            ahead.append(graph.given - judged)
+            found = await page(*query)
+            judged += len(found)
+            return found
+
+        ledger.page = noted
+        truth: Any = MeshTruth(graph, graph, held=300)
+        memory = Memory(FOLLOWS, PARTITION, 1, lambda subjects: None)
+        found = await look(FOLLOWERS, memory, bench.world.store, ledger, truth)
+        assert {member: true for member, (_, true) in found.wrong.items()} == {gone: False, uncounted: True}
+        assert found.surplus == 0
+        assert max(ahead) <= 300
 
     run(main())
