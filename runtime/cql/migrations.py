@@ -18,6 +18,7 @@ _LOCK_TTL_S = 60
 _POLL_S = 0.1
 _AGREEMENT_S = 20
 _NAME = re.compile(r"^(\d{4})_[a-z0-9_]+\.cql$")
+_ADDS = re.compile(r"ALTER TABLE (\w+) ADD\s*\(?\s*(\w+) ")
 _VERSIONS = """CREATE TABLE IF NOT EXISTS {keyspace}.schema_versions (
     version int PRIMARY KEY, name text, owner uuid, applied_at timestamp
 )"""
@@ -28,7 +29,8 @@ log = logger(__name__)
 def migrate(session: Any, keyspace: str, replication: str, schema_dir: Path) -> None:
     """Use the keyspace, having made it and applied in order what it lacks; of processes that start at once one applies, the others wait.
 
-    A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS).
+    A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS). Columns that
+    a statement adds come all or none; one that was applied is left out, for ScyllaDB has no ADD IF NOT EXISTS.
     Raises Unavailable when something is lacking while a node is down; a schema that is complete needs no more than a quorum.
     """
     files = _files(schema_dir)
@@ -107,13 +109,20 @@ def _change(session: Any, change: str) -> None:
         raise Unavailable("the servers do not agree on the schema", retry_after_s=1)
 
 
+def _is_added(session: Any, keyspace: str, statement: str) -> bool:
+    adds = _ADDS.match(statement)
+    query = "SELECT type FROM system_schema.columns WHERE keyspace_name = %s AND table_name = %s AND column_name = %s"
+    return adds is not None and session.execute(query, (keyspace, *adds.groups())).one() is not None
+
+
 def _apply(session: Any, keyspace: str, version: int, path: Path, owner: uuid.UUID) -> None:
     # Another process may have finished between our look and our lock.
     if version in _versions(session, keyspace):
         return
     for statement in statements(path.read_text(encoding="utf-8")):
         _keep(session, owner)
-        _change(session, statement)
+        if not _is_added(session, keyspace, statement):
+            _change(session, statement)
     session.execute(
         "INSERT INTO schema_versions (version, name, applied_at) VALUES (%s, %s, toTimestamp(now()))",
         (version, path.name),

@@ -50,7 +50,7 @@ def config(stack: LocalStack) -> MeshConfig:
 def schema(tmp_path: Path) -> Path:
     (tmp_path / "0001_notes.cql").write_text(SCHEMA, encoding="utf-8")
     # Not repeatable: two that apply it at once would not both succeed.
-    (tmp_path / "0002_colour.cql").write_text("ALTER TABLE notes ADD colour text", encoding="utf-8")
+    (tmp_path / "0002_colour.cql").write_text("CREATE TABLE colours (colour text PRIMARY KEY)", encoding="utf-8")
     return tmp_path
 
 
@@ -70,7 +70,7 @@ async def test_processes_that_start_at_once_on_three_nodes_make_one_schema(confi
     turned = [dataclasses.replace(config, cql_contact_points=points[n:] + points[:n]) for n in (0, 1, 2, 0, 1, 2)]
     opened = await asyncio.gather(*(Cql.connect(own, schema) for own in turned))
     for own in opened:
-        assert await own.execute(own.prepare("SELECT colour FROM notes")) == []
+        assert await own.execute(own.prepare("SELECT colour FROM colours")) == []
         await own.close()
     first, *others = [await asyncio.to_thread(tables, config, point) for point in points]
     assert first.keys() == {"schema_versions", "notes"}
