@@ -61,8 +61,9 @@ class _Login:
     epoch: int | None
     """The epoch in which it is true without asking."""
     confirmed_at: float
-    version: int = 0
-    """Of the latest change of the account that was heard."""
+    status_version: int = 0
+    """Of the latest status that was heard; one that was written earlier and comes later says nothing."""
+    role_version: int = 0
 
 
 class Sessions:
@@ -222,12 +223,14 @@ class Sessions:
         processes come in any order.
         """
         self._touched.add(change.user_id)
-        for session_id in self._of.get(change.user_id, ()):
-            login = self._logins[session_id]
-            if change.version >= login.version:
-                login.status, login.role, login.version = change.status, change.role, change.version
+        logins = [self._logins[session_id] for session_id in self._of.get(change.user_id, ())]
+        for login in logins:
+            if change.status_version >= login.status_version:
+                login.status, login.status_version = change.status, change.status_version
+            if change.role_version >= login.role_version:
+                login.role, login.role_version = change.role, change.role_version
             login.epoch, login.confirmed_at = None, -math.inf
-        if change.status != USER_STATUS_ACTIVE:
+        if change.status != USER_STATUS_ACTIVE and all(login.status == change.status for login in logins):
             self._tell(change.user_id, _refusal(change.status).reason)
 
     def _end(self, session_id: bytes) -> None:

@@ -84,7 +84,7 @@ _CURSOR_KEYS = parse_keys("1:" + "ab" * 32)
 class InstantPasswords:
     """Passwords without the hashing, which would take the machine's own time."""
 
-    def ensure_uncommon(self, password: str, field: str = "password") -> None:
+    def ensure_good(self, password: str, field: str = "password") -> None:
         """All are."""
 
     async def hash(self, password: str) -> str:
@@ -208,6 +208,7 @@ class Mesh:
             ids=node.ids,
             faults=node.faults,
             claim_abandoned_ms=20_000,
+            renames_allowed=3,
         )
         node.serve(add_UserServiceServicer_to_server, UserServicer(deps))
         node.heart = node.background("account-heartbeat", signals.beat)

@@ -28,6 +28,7 @@ class Config:
     access_token_s: int
     session_s: int
     claim_abandoned_s: int
+    renames: int
     password_threads: int
     password_waiting: int
 
@@ -44,6 +45,7 @@ class Config:
             access_token_s=env.number("AVIARY_USER_ACCESS_TOKEN_S", 15 * 60),
             session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
             claim_abandoned_s=env.parsed("AVIARY_USER_CLAIM_ABANDONED_S", _abandoned_s, 0, 10 * 60),
+            renames=env.number("AVIARY_USER_RENAMES", 3),
             password_threads=env.number("AVIARY_USER_PASSWORD_THREADS", 2),
             password_waiting=env.number("AVIARY_USER_PASSWORD_WAITING", 64),
         )

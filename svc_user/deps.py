@@ -36,3 +36,4 @@ class Deps:
     ids: Ids
     faults: Faults
     claim_abandoned_ms: int
+    renames_allowed: int

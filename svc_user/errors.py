@@ -5,6 +5,7 @@ from aviary.user.v1 import reason_pb2
 from runtime.errors import (
     AlreadyExists,
     FailedPrecondition,
+    FieldProblem,
     InvalidArgument,
     NotFound,
     PermissionDenied,
@@ -19,11 +20,29 @@ class UsernameTaken(AlreadyExists):
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_USERNAME_TAKEN)
 
+    def __init__(self, why: str = "is another account's") -> None:
+        super().__init__(f"the username {why}", fields=[FieldProblem("username", f"{why}; choose another one")])
+
 
 class EmailTaken(AlreadyExists):
     """Another account has the e-mail address, or is being made with it."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_EMAIL_TAKEN)
+
+    def __init__(self) -> None:
+        why = "is another account's"
+        super().__init__(f"the e-mail address {why}", fields=[FieldProblem("email", f"{why}; give another one")])
+
+
+class RenameLimitReached(ResourceExhausted):
+    """The account took as many other usernames lately as it may."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_RENAME_LIMIT_REACHED)
+
+    def __init__(self, most: int, days: int, wait_ms: int) -> None:
+        text = f"may change to {most} other names within {days} days"
+        fields = [FieldProblem("username", f"{text}; this would be one more")]
+        super().__init__(f"the username {text}", fields=fields, retry_after_s=wait_ms / 1000)
 
 
 class UsernameReserved(FailedPrecondition):
@@ -60,6 +79,10 @@ class PasswordWrong(PermissionDenied):
     """The password that was given as the current one is not the caller's."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_PASSWORD_WRONG)
+
+    def __init__(self) -> None:
+        why = "must be the password that the account has now"
+        super().__init__("the current password is another one", fields=[FieldProblem("current_password", why)])
 
 
 class AccountSuspended(PermissionDenied):

@@ -23,6 +23,8 @@ def account_changed(user: User) -> AccountChanged:
         version=user.version,
         status=user.status,
         limited=user.limited,
+        status_version=user.status_us,
+        limited_version=user.limited_us,
     )
     event.occurred_at.FromMicroseconds(user.version)
     return event
@@ -31,5 +33,12 @@ def account_changed(user: User) -> AccountChanged:
 def account_change(user: User) -> AccountChange:
     """What caches and edges are told at once of an account as it is now."""
     return AccountChange(
-        user_id=user.user_id.bytes, version=user.changed_us, status=user.status, limited=user.limited, role=user.role
+        user_id=user.user_id.bytes,
+        version=user.changed_us,
+        status=user.status,
+        limited=user.limited,
+        role=user.role,
+        status_version=user.status_us,
+        limited_version=user.limited_us,
+        role_version=user.role_us,
     )

@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import threading
+import unicodedata
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-from runtime.errors import FieldProblem
+from runtime.errors import FieldProblem, InvalidArgument
 from svc_user.errors import PasswordTooCommon, TooManyLogins
 
 T = TypeVar("T")
 
 RETRY_AFTER_S = 1.0
 _NICE = 10
+_LEAST, _MOST = 8, 128
 
 
 def argon2id() -> PasswordHasher:
@@ -33,6 +35,11 @@ def common_passwords() -> frozenset[str]:
     return frozenset(line for line in lines if line and not line.startswith("#"))
 
 
+def prepared(password: str) -> str:
+    """What is hashed, one and the same however a keyboard sends it: letters composed (NFC), every space the plain one (RFC 8265, 4.2)."""
+    return unicodedata.normalize("NFC", "".join(" " if unicodedata.category(c) == "Zs" else c for c in password))
+
+
 def _give_way() -> None:
     """Let whatever does not hash have the processor first, while all cores are wanted: only Linux knows that of single threads."""
     if sys.platform == "linux":
@@ -42,7 +49,7 @@ def _give_way() -> None:
 class Passwords:
     """Hashes and checks passwords in `threads` threads; of more than `waiting` further ones each is refused at once.
 
-    Bytes are taken as they are: no trimming, no Unicode normalisation.
+    What is hashed is what `prepared` makes of a password; nothing is trimmed.
     """
 
     def __init__(self, hasher: PasswordHasher, common: frozenset[str], threads: int, waiting: int) -> None:
@@ -52,19 +59,25 @@ class Passwords:
         self._room = threading.BoundedSemaphore(threads + waiting)
         self._nobodys = hasher.hash(secrets.token_hex())
 
-    def ensure_uncommon(self, password: str, field: str = "password") -> None:
-        """Raise PasswordTooCommon, naming the field, for a password, in any case, that everybody tries first."""
-        if password.lower() in self._common:
+    def ensure_good(self, password: str, field: str = "password") -> None:
+        """Raise, naming the field, InvalidArgument for a password too short or too long, and PasswordTooCommon for one that, in any case,
+        everybody tries first.
+        """
+        given = prepared(password)
+        if not _LEAST <= len(given) <= _MOST:
+            text = f"must be {_LEAST} to {_MOST} characters, as Unicode composes them"
+            raise InvalidArgument(f"the password {text}", fields=[FieldProblem(field, text)])
+        if given.lower() in self._common:
             text = "is among the most common passwords"
             raise PasswordTooCommon(f"the password {text}", fields=[FieldProblem(field, text)])
 
     async def hash(self, password: str) -> str:
         """The hash to store, salt and parameters included. Raises TooManyLogins."""
-        return await self._run(lambda: self._hasher.hash(password))
+        return await self._run(lambda: self._hasher.hash(prepared(password)))
 
     async def matches(self, stored: str | None, password: str) -> bool:
         """Whether the password is the one of the stored hash; without a hash, False at the same cost. Raises TooManyLogins."""
-        return await self._run(lambda: self._verify(stored or self._nobodys, password))
+        return await self._run(lambda: self._verify(stored or self._nobodys, prepared(password)))
 
     async def close(self) -> None:
         """Let running work end and drop the rest."""

@@ -10,7 +10,7 @@ from svc_user.domain.accounts import NO_ACCOUNT, User
 from svc_user.domain.logins import Password
 from svc_user.domain.names import is_email, username_key
 from svc_user.errors import AccountSuspended, CredentialsWrong, PasswordWrong
-from svc_user.names import bearers
+from svc_user.names import bearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ async def authenticate(login: str, password: str, address: str, deps: Deps) -> P
     knows the password, ACCOUNT_SUSPENDED.
     """
     key = deps.emails.claim_key(login) if is_email(login) else username_key(login)
-    user = (await bearers([key], deps)).get(key)
-    async with deps.guesses.attempt(key, user.user_id if user else None, address) as attempt:
+    user = await bearer(key, deps)
+    async with deps.guesses.attempt(key, user.user_id if user else None, address, hidden=True) as attempt:
         # Who does not exist has a password, too, as far as looking and hashing go.
         known = await deps.logins.password(user.user_id if user else NO_ACCOUNT)
-        attempt.right = await _matches(known, password, deps) and user is not None
+        attempt.judge(await _matches(known, password, deps) and user is not None)
     if not attempt.right or not user or not known or user.status == USER_STATUS_DELETED:
         raise CredentialsWrong("no account has this name and password")
     if user.status == USER_STATUS_SUSPENDED:
@@ -44,7 +44,7 @@ async def prove(user_id: uuid.UUID, password: str, address: str, deps: Deps) -> 
     """The password of an account if this is it, None when it is another one. Raises TooManyLogins, TooManyGuesses."""
     async with deps.guesses.attempt(b"user:" + user_id.bytes, user_id, address) as attempt:
         known = await deps.logins.password(user_id)
-        attempt.right = await _matches(known, password, deps)
+        attempt.judge(await _matches(known, password, deps))
     return known if attempt.right else None
 
 
@@ -52,7 +52,7 @@ async def ensure_password(user_id: uuid.UUID, password: str, address: str, deps:
     """As `prove`, but another password fails with PASSWORD_WRONG."""
     known = await prove(user_id, password, address, deps)
     if known is None:
-        raise PasswordWrong("the current password is another one")
+        raise PasswordWrong()
     return known
 
 

@@ -23,7 +23,7 @@ async def new_account(
     role: "mesh_pb2.Role.ValueType" = mesh_pb2.ROLE_UNSPECIFIED,
 ) -> User:
     """Make an account that can log in. Raises UsernameTaken, EmailTaken, PasswordTooCommon, TooManyLogins."""
-    deps.passwords.ensure_uncommon(password)
+    deps.passwords.ensure_good(password)
     # Before the claims: what is slow must not age them.
     password_hash = await deps.passwords.hash(password)
     user_id = deps.ids.next()
@@ -38,10 +38,10 @@ async def claim_both(user_id: uuid.UUID, username: str, email: str, deps: Deps) 
     """Claim username and e-mail address for a new account, or neither. Raises UsernameTaken, EmailTaken."""
     wanted = Claim(user_id)
     if (await claim(username_key(username), wanted, deps)).user_id != user_id:
-        raise UsernameTaken("the username is taken")
+        raise UsernameTaken()
     if (await claim(deps.emails.claim_key(email), wanted, deps)).user_id != user_id:
         await deps.store.release(username_key(username), wanted)
-        raise EmailTaken("another account has the e-mail address")
+        raise EmailTaken()
     deps.faults.at("user.register.after_claims")
     return wanted
 

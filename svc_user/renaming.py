@@ -55,7 +55,7 @@ async def take(moves: Sequence[Move], wanted: Claim, deps: Deps) -> None:
     for move in moves:
         holder = await claim(move.new, wanted, deps)
         if holder.user_id != wanted.user_id:
-            raise UsernameTaken("the username is taken") if move.is_username else EmailTaken("another account has it")
+            raise UsernameTaken() if move.is_username else EmailTaken()
         if holder != wanted:
             await _claim_again(move.new, holder, wanted, deps)
     if moves:

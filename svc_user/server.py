@@ -66,6 +66,7 @@ async def build(process: Process, config: Config) -> None:
         ids=ids,
         faults=process.faults,
         claim_abandoned_ms=config.claim_abandoned_s * 1000,
+        renames_allowed=config.renames,
     )
     process.serve(add_UserServiceServicer_to_server, UserServicer(deps))
     process.serve(add_AppServiceServicer_to_server, AppServicer(deps))

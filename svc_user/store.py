@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,8 +14,8 @@ from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
 from runtime.errors import InvalidCursor
-from svc_user.domain.accounts import User, UserPage
-from svc_user.domain.names import Claim
+from svc_user.domain.accounts import STATES, User, UserPage
+from svc_user.domain.names import HELD_S, Claim
 
 SCHEMA = Path(__file__).parent / "schema"
 
@@ -23,6 +23,7 @@ WRITE_BUDGET_S = 5.0
 _USER = "user_id, username, display_name, bio, verified, email, version, status, limited, role"
 _FIRST = "user_id, username, display_name, bio, verified, email, role"
 _CHANGEABLE = _USER.split(", ")[1:]
+_READ = ", ".join([_USER, *(f"WRITETIME({name})" for name in STATES)])
 _TOKEN_BYTES = 8
 _BEFORE_ALL = -(2**63)
 """Smaller than the token of every partition."""
@@ -49,6 +50,12 @@ class UserStore(Protocol):
     async def claims(self, keys: Collection[bytes]) -> dict[bytes, Claim]:
         """Who holds each name; names that nobody holds are absent. Sees every claim that was answered before."""
 
+    async def renames(self, user_id: uuid.UUID) -> dict[bytes, int]:
+        """Which other usernames an account took lately, by key, each with when in ms. Sees every `put_renames` that was answered before."""
+
+    async def put_renames(self, user_id: uuid.UUID, before: Mapping[bytes, int], after: Mapping[bytes, int]) -> bool:
+        """Replace them, for 30 days, if they are still as given. False when they are not, or when it was by ourselves."""
+
     async def fence(self, user_id: uuid.UUID) -> None:
         """Make sure that no `insert_account` of this id has an effect, whether it comes later or came before."""
 
@@ -68,7 +75,7 @@ class UserStore(Protocol):
         """
 
     async def get_users(self, user_ids: Collection[uuid.UUID]) -> list[User]:
-        """The accounts among the ids, each once, in no order. Unknown ids are absent."""
+        """The accounts among the ids, each once, in no order, with when their states were written. Unknown ids are absent."""
 
     async def list_users(self, after: bytes, limit: int) -> UserPage:
         """At most `limit` accounts, from the start for an empty `after`, else where the page that gave it ended.
@@ -95,13 +102,18 @@ class CqlUserStore:
         self._expire = cql.prepare(f"UPDATE claims USING TTL ? {claim} IF user_id = ? AND version = ?")
         self._release = cql.prepare("DELETE FROM claims WHERE key = ? IF user_id = ? AND version = ?")
         self._holder = cql.prepare("SELECT user_id, imported, until_ms, version FROM claims WHERE key = ?")
+        # Which other usernames did this account take?
+        put_renames = "UPDATE renames USING TTL ? SET taken = ? WHERE user_id = ? IF taken"
+        self._first_renames = cql.prepare(f"{put_renames} = null")
+        self._put_renames = cql.prepare(f"{put_renames} = ?")
+        self._renames = cql.prepare("SELECT taken FROM renames WHERE user_id = ?")
         # Which account has this id?
         self._insert_user = cql.prepare(f"INSERT INTO users ({_FIRST}) VALUES (?, ?, ?, ?, ?, ?, ?)")
         self._set = {name: cql.prepare(f"UPDATE users SET {name} = ? WHERE user_id = ?") for name in _CHANGEABLE}
         self._delete_user = cql.prepare("DELETE FROM users WHERE user_id = ?")
-        self._user = cql.prepare(f"SELECT {_USER} FROM users WHERE user_id = ?")
+        self._user = cql.prepare(f"SELECT {_READ} FROM users WHERE user_id = ?")
         # Which accounts are there?
-        self._users = cql.prepare(f"SELECT token(user_id), {_USER} FROM users WHERE token(user_id) > ? LIMIT ?")
+        self._users = cql.prepare(f"SELECT token(user_id), {_READ} FROM users WHERE token(user_id) > ? LIMIT ?")
         # What is the password of this account?
         self._insert_credentials = cql.prepare("INSERT INTO credentials (user_id, password_hash) VALUES (?, ?)")
         self._delete_credentials = cql.prepare("DELETE FROM credentials WHERE user_id = ?")
@@ -134,6 +146,19 @@ class CqlUserStore:
         # Not LOCAL_SERIAL, which costs a round of consensus for each name: an answered claim was committed to a quorum.
         found = await asyncio.gather(*(self._cql.execute(self._holder, (key,)) for key in keys))
         return {key: Claim(*rows[0]) for key, rows in zip(keys, found, strict=True) if rows and rows[0][0]}
+
+    async def renames(self, user_id: uuid.UUID) -> dict[bytes, int]:
+        """See UserStore."""
+        rows = await self._cql.read_serial(self._renames, (user_id,))
+        return dict(rows[0][0] or {}) if rows else {}
+
+    async def put_renames(self, user_id: uuid.UUID, before: Mapping[bytes, int], after: Mapping[bytes, int]) -> bool:
+        """See UserStore."""
+        # None at all is null, never an empty map: that is how they expire, too.
+        row = (HELD_S, after or None, user_id)
+        if before:
+            return await self._applied(self._put_renames, *row, before)
+        return await self._applied(self._first_renames, *row)
 
     async def fence(self, user_id: uuid.UUID) -> None:
         """See UserStore."""
@@ -196,6 +221,9 @@ def _cells(claim: Claim) -> tuple[object, ...]:
 
 def _user(row: Any) -> User:
     """An account of its row: what was never changed is null there."""
-    user_id, username, display_name, bio, verified, email, version, status, limited, role = row
+    user_id, username, display_name, bio, verified, email, version, status, limited, role, *written = row
     status, role = status or user_pb2.USER_STATUS_ACTIVE, role or mesh_pb2.ROLE_UNSPECIFIED
-    return User(user_id, username, display_name, bio, verified, email, version or 0, status, bool(limited), role)
+    stamps = [at_us or 0 for at_us in written]
+    return User(
+        user_id, username, display_name, bio, verified, email, version or 0, status, bool(limited), role, *stamps
+    )

@@ -9,10 +9,13 @@ from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 from google.protobuf.message import Message
 
 from runtime.errors import InvalidCursor
-from svc_user.domain.accounts import User, UserPage
+from svc_user.domain.accounts import STATES, User, UserPage
 from svc_user.domain.names import Claim
 
 _ID_BYTES = 16
+_FIRST = ("username", "display_name", "bio", "verified", "email", "role")
+_LATER = ("version", "status", "limited")
+"""What an account has no cell of before it changes."""
 
 
 class MemoryUserStore:
@@ -21,6 +24,7 @@ class MemoryUserStore:
     def __init__(self, announce: Callable[[Message], None]) -> None:
         self._announce = announce
         self._claims: dict[bytes, Claim] = {}
+        self._renames: dict[uuid.UUID, dict[bytes, int]] = {}
         self.users: dict[uuid.UUID, User] = {}
         self.credentials: dict[uuid.UUID, str] = {}
         self._fenced: set[uuid.UUID] = set()
@@ -49,6 +53,17 @@ class MemoryUserStore:
         """See UserStore."""
         return {key: self._claims[key] for key in keys if key in self._claims}
 
+    async def renames(self, user_id: uuid.UUID) -> dict[bytes, int]:
+        """See UserStore."""
+        return self._renames.get(user_id, {})
+
+    async def put_renames(self, user_id: uuid.UUID, before: Mapping[bytes, int], after: Mapping[bytes, int]) -> bool:
+        """See UserStore. Time does not pass here: they stay."""
+        if self._renames.get(user_id, {}) != before:
+            return False
+        self._renames[user_id] = dict(after)
+        return True
+
     async def fence(self, user_id: uuid.UUID) -> None:
         """See UserStore."""
         self._fenced.add(user_id)
@@ -64,15 +79,17 @@ class MemoryUserStore:
         self._announce(announce)
         if user.user_id in self._fenced:
             return
-        self._write(user, asdict(user), Claim(user.user_id).written_us)
+        first = {name: value for name, value in asdict(user).items() if name in _FIRST}
+        self._write(user, first, Claim(user.user_id).written_us)
         if password_hash is not None:
             self.credentials[user.user_id] = password_hash
 
     async def update_account(self, before: User, after: User, announce: AccountChanged) -> None:
         """See UserStore."""
         self._announce(announce)
-        old = asdict(before)
-        self._write(after, {name: value for name, value in asdict(after).items() if value != old[name]}, after.version)
+        old, new = asdict(before), asdict(after)
+        changed = {name: new[name] for name in (*_FIRST, *_LATER) if new[name] != old[name]}
+        self._write(after, changed, after.version)
 
     async def get_users(self, user_ids: Collection[uuid.UUID]) -> list[User]:
         """See UserStore."""
@@ -95,4 +112,5 @@ class MemoryUserStore:
         stored = self.users.get(user.user_id, user)
         newer = {name: value for name, value in values.items() if self._written.get((user.user_id, name), -1) <= stamp}
         self._written.update({(user.user_id, name): stamp for name in newer})
-        self.users[user.user_id] = replace(stored, **newer)
+        written: dict[str, Any] = {f"{name}_us": stamp for name in STATES if name in newer}
+        self.users[user.user_id] = replace(stored, **newer, **written)

@@ -18,6 +18,8 @@ _SESSION = (
 )
 _LISTED = 1000
 _LISTED_LONGER_S = 24 * 3600
+_ENDED_KNOWN_S = 60
+"""Longer than an insert is repeated, or lies in a queue of the database."""
 _ADDRESS_KNOWN_S = 30 * 24 * 3600
 
 
@@ -25,7 +27,7 @@ class SessionStore(Protocol):
     """Storage of logins and passwords. Every method raises Unavailable when the database does not answer in time."""
 
     async def insert_session(self, session: Session) -> None:
-        """Store a new login. It ends by itself when it is not rotated for the time the store was built with."""
+        """Store a new login, unless it was ended meanwhile. It ends by itself when it is not rotated for as long as the store was told."""
 
     async def get_session(self, session_id: uuid.UUID) -> Session | None:
         """A login, None when it is unknown or has ended. Sees every rotation and end that was answered before."""
@@ -43,7 +45,7 @@ class SessionStore(Protocol):
         """Replace the state of a login, if it is still at `before`'s generation. False when it is not, or has ended."""
 
     async def end_session(self, session_id: uuid.UUID) -> None:
-        """End a login for ever. Ending one that has ended, or never was, changes nothing, other logins included."""
+        """End a login for ever, also one whose `insert_session` is under way. Ending it again changes nothing, nor anything of others."""
 
     async def is_listed(self, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:
         """Whether this is a login of the account, or was one until it was taken off its list."""
@@ -81,15 +83,20 @@ class CqlSessionStore:
         self._cql = cql
         self._session_s = session_s
         # How far is this login?
+        columns = _SESSION.split(", ")
+        assignments = ", ".join(f"{column} = ?" for column in columns)
+        # Not INSERT: the row would outlive the cells when those are taken away.
         self._insert = cql.prepare(
-            f"INSERT INTO sessions (session_id, {_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            " IF NOT EXISTS USING TTL ?"
+            f"UPDATE sessions USING TTL ? SET {assignments} WHERE session_id = ? IF user_id = null AND ended = null"
         )
-        assignments = ", ".join(f"{column} = ?" for column in _SESSION.split(", "))
         self._rotate = cql.prepare(
             f"UPDATE sessions USING TTL ? SET {assignments} WHERE session_id = ? IF generation = ?"
         )
-        self._end = cql.prepare("DELETE FROM sessions WHERE session_id = ? IF EXISTS")
+        # A mark instead of nothing: an insert whose outcome was not known comes again, and must not begin what has ended.
+        nothing = ", ".join(f"{column} = null" for column in columns)
+        self._end = cql.prepare(
+            f"UPDATE sessions USING TTL {_ENDED_KNOWN_S} SET {nothing}, ended = true WHERE session_id = ? IF ended = null"
+        )
         self._session = cql.prepare(f"SELECT {_SESSION} FROM sessions WHERE session_id = ?")
         # Which logins does this account have?
         self._list = cql.prepare("INSERT INTO sessions_by_user (user_id, session_id) VALUES (?, ?) USING TTL ?")
@@ -112,19 +119,19 @@ class CqlSessionStore:
     async def insert_session(self, session: Session) -> None:
         """See SessionStore."""
         await self._enlist(session)
-        await self._applied(self._insert, session.session_id, *_columns(session), self._session_s)
+        await self._applied(self._insert, self._session_s, *_columns(session), session.session_id)
 
     async def get_session(self, session_id: uuid.UUID) -> Session | None:
         """See SessionStore."""
         rows = await self._cql.read_serial(self._session, (session_id,))
-        return _session(session_id, rows[0]) if rows else None
+        return _session(session_id, rows[0]) if _is_one(rows) else None
 
     async def get_sessions(self, session_ids: Collection[uuid.UUID]) -> list[Session]:
         """See SessionStore."""
         # Not LOCAL_SERIAL, which costs a round of consensus for each login: an answered end was committed to a quorum.
         asked = list(set(session_ids))
         found = await asyncio.gather(*(self._cql.execute(self._session, (session_id,)) for session_id in asked))
-        return [_session(session_id, rows[0]) for session_id, rows in zip(asked, found, strict=True) if rows]
+        return [_session(session_id, rows[0]) for session_id, rows in zip(asked, found, strict=True) if _is_one(rows)]
 
     async def list_sessions(self, user_id: uuid.UUID) -> list[Session]:
         """See SessionStore."""
@@ -207,6 +214,11 @@ def _columns(session: Session) -> tuple[object, ...]:
         " ".join(session.scopes),
         session.password_us,
     )
+
+
+def _is_one(rows: list[Any]) -> bool:
+    """Whether this is the row of a login; of one that has ended there may be a mark."""
+    return bool(rows) and rows[0][0] is not None
 
 
 def _session(session_id: uuid.UUID, row: Any) -> Session:

@@ -13,6 +13,7 @@ class MemorySessionStore:
     def __init__(self, accounts: MemoryUserStore) -> None:
         self._accounts = accounts
         self._sessions: dict[uuid.UUID, Session] = {}
+        self._ended: set[uuid.UUID] = set()
         self._listed: dict[uuid.UUID, set[uuid.UUID]] = {}
         self._addresses: set[tuple[uuid.UUID, bytes]] = set()
         self._changed: dict[uuid.UUID, tuple[Password, uuid.UUID]] = {}
@@ -20,6 +21,8 @@ class MemorySessionStore:
     async def insert_session(self, session: Session) -> None:
         """See SessionStore. Time does not pass here: logins end only when they are ended."""
         self._listed.setdefault(session.user_id, set()).add(session.session_id)
+        if session.session_id in self._ended:
+            return
         self._sessions.setdefault(session.session_id, session)
 
     async def get_session(self, session_id: uuid.UUID) -> Session | None:
@@ -48,6 +51,7 @@ class MemorySessionStore:
 
     async def end_session(self, session_id: uuid.UUID) -> None:
         """See SessionStore."""
+        self._ended.add(session_id)
         self._sessions.pop(session_id, None)
 
     async def is_listed(self, user_id: uuid.UUID, session_id: uuid.UUID) -> bool:

@@ -60,7 +60,7 @@ runs this app: go on only if it was you who started this.</p>
 <label for="login">Username or e-mail address</label>
 <input id="login" name="login" value="{escape(login)}" autocomplete="username" maxlength="254" required>
 <label for="password">Password</label>
-<input id="password" name="password" type="password" autocomplete="current-password" maxlength="128" required>
+<input id="password" name="password" type="password" autocomplete="current-password" maxlength="2048" required>
 <button name="decision" value="allow">Log in and allow</button>
 <button name="decision" value="deny" formnovalidate>Do not allow</button>
 </form>"""

@@ -1,7 +1,7 @@
 """What an account is, how it changes, and who sees what of it; whose its names are is in names.py, its logins in logins.py."""
 
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
@@ -13,13 +13,17 @@ from runtime.ids import ms_of
 NO_ACCOUNT = uuid.UUID(int=0)
 """An id that no account has: looking it up costs what looking up a real one costs."""
 
+STATES = ("status", "limited", "role")
+"""What is told of an account with when it was written."""
+
 _ROLES = {mesh_pb2.ROLE_UNSPECIFIED: "user", mesh_pb2.ROLE_MODERATOR: "moderator", mesh_pb2.ROLE_ADMIN: "admin"}
 
 
 @dataclass(frozen=True, slots=True)
 class User:
     """An account. `email` is sealed (see emails.py), empty for an imported account; `version` is the microseconds of its last
-    change, 0 when it never changed.
+    change, 0 when it never changed. `status_us`, `limited_us` and `role_us` say when each of these was written, 0 for never: who
+    changes something else may have read them before.
     """
 
     user_id: uuid.UUID
@@ -32,6 +36,9 @@ class User:
     status: "user_pb2.UserStatus.ValueType" = user_pb2.USER_STATUS_ACTIVE
     limited: bool = False
     role: "mesh_pb2.Role.ValueType" = mesh_pb2.ROLE_UNSPECIFIED
+    status_us: int = field(default=0, compare=False)
+    limited_us: int = field(default=0, compare=False)
+    role_us: int = field(default=0, compare=False)
 
     @property
     def changed_us(self) -> int:
@@ -50,6 +57,12 @@ class UserPage:
 def next_version(user: User, now_us: int) -> int:
     """The version of a change that is made now: above the account's own, so that the change wins over what it was made from."""
     return max(now_us, user.changed_us + 1)
+
+
+def changed_at(before: User, after: User, version: int) -> User:
+    """The account as a change of this version leaves it: what differs of its state was written then."""
+    written = {f"{name}_us": version for name in STATES if getattr(after, name) != getattr(before, name)}
+    return replace(after, version=version, **written)
 
 
 def with_profile(user: User, request: user_pb2.UpdateAccountRequest) -> User:

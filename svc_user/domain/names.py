@@ -2,17 +2,18 @@
 
 import re
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from runtime.errors import FieldProblem
 from runtime.ids import ms_of
-from svc_user.errors import UsernameReserved
+from svc_user.errors import RenameLimitReached, UsernameReserved
 
 FINISH_WITHIN_MS = 30_000
 """An account is written only while its claims are younger than this, long before anybody may take them over."""
 
 HELD_S = 30 * 24 * 3600
-"""For so long a username that its account gave up is nobody else's."""
+"""For so long a username that its account gave up is nobody else's, and one that it took counts against how many it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,18 @@ def may_finish(claim: Claim, now_ms: int, abandoned_after_ms: int) -> bool:
     """
     limit = abandoned_after_ms - FINISH_WITHIN_MS if claim.imported else FINISH_WITHIN_MS
     return now_ms - claim.claimed_at_ms < limit
+
+
+def lately(renames: Mapping[bytes, int], now_ms: int) -> dict[bytes, int]:
+    """Those of the names that an account took, each with when, which still count."""
+    return {key: at_ms for key, at_ms in renames.items() if now_ms < at_ms + HELD_S * 1000}
+
+
+def ensure_may_rename(counted: Mapping[bytes, int], most: int, now_ms: int) -> None:
+    """Raises RenameLimitReached, with the wait until one counts no more, for an account that took as many names as it may."""
+    if len(counted) >= most:
+        makes_room_ms = sorted(counted.values())[len(counted) - most] + HELD_S * 1000
+        raise RenameLimitReached(most, HELD_S // (24 * 3600), makes_room_ms - now_ms)
 
 
 def username_key(username: str) -> bytes:

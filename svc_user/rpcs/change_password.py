@@ -19,7 +19,7 @@ async def change_password(request: ChangePasswordRequest, caller: Caller, deps: 
     Fails with PASSWORD_WRONG, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS, TOO_MANY_GUESSES. The write that sets the password voids the
     other logins, so whoever dies after it leaves none; who then repeats the change from the same login is answered as if it were new.
     """
-    deps.passwords.ensure_uncommon(request.new_password, "new_password")
+    deps.passwords.ensure_good(request.new_password, "new_password")
     user_id, own = uuid.UUID(bytes=caller.user_id), uuid.UUID(bytes=caller.session_id or NO_LOGIN)
     known = await prove(user_id, request.current_password, request.client_address, deps)
     if known:
@@ -45,4 +45,4 @@ async def _ensure_changed_before(
     standing = (await deps.logins.standings([user_id])).get(user_id)
     by_own = standing is not None and standing.kept_login == own
     if not by_own or not await prove(user_id, request.new_password, request.client_address, deps):
-        raise PasswordWrong("the current password is another one")
+        raise PasswordWrong()

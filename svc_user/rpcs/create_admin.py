@@ -10,7 +10,7 @@ from svc_user.deps import Deps
 from svc_user.domain.accounts import User
 from svc_user.domain.names import username_key
 from svc_user.errors import UsernameTaken
-from svc_user.names import bearers, bears
+from svc_user.names import bearer, bears
 from svc_user.registration import new_account
 
 
@@ -20,12 +20,12 @@ async def create_admin(request: CreateAdminRequest, _: Caller, deps: Deps) -> Cr
     Reserved usernames are its to give. Fails with USERNAME_TAKEN, EMAIL_TAKEN, PASSWORD_TOO_COMMON, TOO_MANY_LOGINS.
     """
     key = username_key(request.username)
-    there = (await bearers([key], deps)).get(key)
+    there = await bearer(key, deps)
     if there is None:
         user = await new_account(request.username, request.email, request.password, deps, role=request.role)
         return CreateAdminResponse(user_id=user.user_id.bytes, created=True)
     if not await is_the_one(there, request, deps):
-        raise UsernameTaken("another account has the username; its e-mail address or password is another")
+        raise UsernameTaken("is an account's that has another e-mail address or password")
     await change_account(there, replace(there, role=request.role), deps)
     return CreateAdminResponse(user_id=there.user_id.bytes, created=False)
 

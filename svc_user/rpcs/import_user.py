@@ -25,7 +25,7 @@ async def import_user(request: ImportUserRequest, _: Caller, deps: Deps) -> Impo
         if account is not None and bears(account, key, deps):
             return ImportUserResponse(user_id=holder.user_id.bytes, created=False)
         if account is not None or not holder.imported:
-            raise UsernameTaken("somebody is registering with the username, or gave it up lately")
+            raise UsernameTaken("is being registered, or was given up lately")
     user = User(
         user_id=holder.user_id,
         username=request.username,

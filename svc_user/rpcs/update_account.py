@@ -17,7 +17,8 @@ from svc_user.proof import ensure_password
 async def update_account(request: UpdateAccountRequest, caller: Caller, deps: Deps) -> UpdateAccountResponse:
     """Change what is given. The caller's next read shows it, on every edge.
 
-    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES, ACCOUNT_SUSPENDED.
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, RENAME_LIMIT_REACHED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+    ACCOUNT_SUSPENDED.
     """
     ensure_password_given(request)
     before = await own_account(caller, deps)

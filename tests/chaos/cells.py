@@ -18,6 +18,7 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "user.register.after_batch": ("svc_user",),
     },
     "rename": {
+        "user.rename.after_count": ("svc_user",),
         "user.rename.after_claims": ("svc_user",),
         "user.rename.after_holds": ("cassandra",),
         "user.change.after_batch": ("svc_user",),

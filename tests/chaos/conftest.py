@@ -54,6 +54,7 @@ def aviary() -> Iterator[Aviary]:
         environment = {
             "AVIARY_NAMESPACE": "chaos",
             "AVIARY_USER_ACCESS_TOKEN_S": "86400",
+            "AVIARY_USER_RENAMES": "1000000",
             # So that a handful of followers is several pages of one fan-out.
             "AVIARY_TIMELINE_CHUNK": "2",
             # So that somebody has more followers than one partition takes, and it is seen to grow.

@@ -2,9 +2,11 @@
 
 import asyncio
 import dataclasses
+import json
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -13,7 +15,7 @@ from aviary.user.v1 import user_pb2
 
 from outbox import CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
+from runtime.cql import Applied, Cql, OutcomeUnknown, Statement
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus
@@ -101,6 +103,77 @@ async def test_a_login_is_rotated_from_the_generation_it_has(store: SessionStore
         assert not await store.rotate_session(session, after)
         assert await store.get_session(session.session_id) == after
         session = after
+
+
+async def test_an_insert_that_is_repeated_after_the_end_begins_nothing(store: SessionStore) -> None:
+    session = a_session()
+    for _ in range(2):
+        await store.insert_session(session)
+        await store.end_session(session.session_id)
+    await store.insert_session(session)
+    assert await store.get_session(session.session_id) is None
+    assert await store.get_sessions([session.session_id]) == []
+    assert await store.list_sessions(session.user_id) == []
+
+
+async def test_a_login_that_was_ended_before_it_was_inserted_does_not_begin(store: SessionStore) -> None:
+    session = a_session()
+    await store.end_session(session.session_id)
+    await store.insert_session(session)
+    assert await store.get_session(session.session_id) is None
+
+
+async def test_an_insert_that_is_repeated_changes_nothing_of_a_login_that_went_on(store: SessionStore) -> None:
+    session = a_session()
+    await store.insert_session(session)
+    await store.rotate_session(session, replace(session, generation=1))
+    await store.insert_session(session)
+    assert await store.get_session(session.session_id) == replace(session, generation=1)
+
+
+class Silent:
+    """A server whose first answer to a conditional write is lost; meanwhile something else happens."""
+
+    def __init__(self, cql: Cql, happens: Callable[[], Awaitable[None]]) -> None:
+        self._cql = cql
+        self._happens: Callable[[], Awaitable[None]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cql, name)
+
+    async def apply_lwt(self, statement: Statement, params: Sequence[Any]) -> Applied:
+        answer = await self._cql.apply_lwt(statement, params)
+        if (happens := self._happens) is None:
+            return answer
+        self._happens = None
+        await happens()
+        raise OutcomeUnknown("no answer")
+
+
+async def test_a_login_that_is_ended_while_its_insert_is_repeated_stays_ended(cql: Cql) -> None:
+    """CQL alone: in memory every outcome is known. Its owner ends it on the list of logins, before it is answered."""
+    session, store = a_session(), CqlSessionStore(cql, SESSION_S)
+
+    async def end() -> None:
+        assert await store.list_sessions(session.user_id) == [session]
+        await store.end_session(session.session_id)
+
+    await CqlSessionStore(cast(Cql, Silent(cql, end)), SESSION_S).insert_session(session)
+    assert await store.get_session(session.session_id) is None
+    assert await store.list_sessions(session.user_id) == []
+
+
+async def test_of_a_login_that_has_ended_a_mark_is_left_for_a_minute_and_nothing_personal(cql: Cql) -> None:
+    """CQL alone: in memory no time passes."""
+    session, store = an_apps_session(), CqlSessionStore(cql, SESSION_S)
+    await store.insert_session(session)
+    await store.end_session(session.session_id)
+    everything = cql.prepare("SELECT JSON * FROM sessions WHERE session_id = ?")
+    ((text,),) = await cql.execute(everything, (session.session_id,))
+    left = {name: value for name, value in json.loads(text).items() if value is not None}
+    assert left == {"session_id": str(session.session_id), "ended": True}
+    marked = cql.prepare("SELECT TTL(ended) FROM sessions WHERE session_id = ?")
+    assert (await cql.execute(marked, (session.session_id,)))[0][0] <= 60
 
 
 async def test_of_ten_parallel_rotations_one_succeeds(store: SessionStore) -> None:

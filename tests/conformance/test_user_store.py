@@ -119,6 +119,39 @@ async def test_of_twenty_parallel_take_overs_one_holds_and_all_learn_which(store
     assert answers[0] in claims
 
 
+async def test_renames_are_replaced_if_they_are_as_given(store: UserStore) -> None:
+    user_id = IDS.next()
+    assert await store.renames(user_id) == {}
+    assert await store.put_renames(user_id, {}, {b"a": 1})
+    assert not await store.put_renames(user_id, {}, {b"b": 2})
+    assert await store.renames(user_id) == {b"a": 1}
+    assert await store.put_renames(user_id, {b"a": 1}, {b"b": 2, b"a": 1})
+    assert not await store.put_renames(user_id, {b"a": 1}, {})
+    assert await store.put_renames(user_id, {b"a": 1, b"b": 2}, {})
+    assert await store.renames(user_id) == {}
+    assert await store.put_renames(user_id, {}, {b"c": 3})
+    assert await store.renames(IDS.next()) == {}
+
+
+async def test_of_twenty_parallel_renames_one_is_put(store: UserStore) -> None:
+    user_id = IDS.next()
+    puts = await asyncio.gather(*(store.put_renames(user_id, {}, {bytes([n]): n}) for n in range(20)))
+    assert sum(puts) == 1
+
+
+async def test_an_account_tells_when_each_of_its_states_was_written(store: UserStore) -> None:
+    user = await insert(store, a_user())
+    (first,) = await store.get_users([user.user_id])
+    made_us = Claim(user.user_id).written_us
+    assert (first.status_us, first.limited_us, first.role_us) == (0, 0, made_us)
+    await change(store, first, replace(first, status=user_pb2.USER_STATUS_SUSPENDED, version=made_us + 5))
+    await change(store, first, replace(first, bio="another", version=made_us + 7))
+    await change(store, first, replace(first, limited=True, role=mesh_pb2.ROLE_ADMIN, version=made_us + 6))
+    (last,) = await store.get_users([user.user_id])
+    assert (last.status_us, last.limited_us, last.role_us) == (made_us + 5, made_us + 6, made_us + 6)
+    assert last in (await store.list_users(b"", 1000)).users or isinstance(store, CqlUserStore)
+
+
 async def test_a_released_name_is_free_again(store: UserStore) -> None:
     key, first, second = a_key(), Claim(IDS.next()), Claim(IDS.next())
     await store.claim(key, first)

@@ -31,9 +31,9 @@ BAD: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({"json": {"username": "a_p_i"}}, 422, "USERNAME_RESERVED", "username"),
     ({"json": {"email": "new@aviary.example"}}, 400, "INVALID_REQUEST", "current_password"),
     ({"json": {"email": "nowhere", "current_password": "x"}}, 400, "INVALID_REQUEST", "email"),
-    ({"json": {"email": "new@aviary.example", "current_password": "another"}}, 403, "PASSWORD_WRONG", None),
+    ({"json": {"email": "new@aviary.example", "current_password": "another"}}, 403, "PASSWORD_WRONG", "current_password"),
     (
-        {"json": {"email": "new@aviary.example", "current_password": "x" * 129}},
+        {"json": {"email": "new@aviary.example", "current_password": "x" * 2049}},
         400,
         "INVALID_REQUEST",
         "current_password",

@@ -73,7 +73,10 @@ class Logins(user_pb2_grpc.UserServiceServicer):
         self.statuses[user_id], self.roles[user_id] = status, role
         self._sequence += 1
         self._version += 1
-        change = AccountChange(user_id=user_id, version=self._version, status=status, role=role)
+        version = self._version
+        change = AccountChange(
+            user_id=user_id, version=version, status=status, role=role, status_version=version, role_version=version
+        )
         return AccountSignal(publisher_id=b"p" * 16, sequence=self._sequence, changes=[change])
 
     def heartbeat(self) -> AccountSignal:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from aviary.mesh.v1 import mesh_pb2
-from aviary.user.v1.events_pb2 import AccountSignal
+from aviary.user.v1.events_pb2 import AccountChange, AccountSignal
 
 from edge.auth import TokenInvalid
 from edge.sessions import AWAY_S, FRESH_S, AccountSuspended, Sessions
@@ -292,6 +292,35 @@ async def test_a_suspension_heard_while_svc_user_is_away_holds(edge: Edge) -> No
     await edge.sessions.heard(signal)
     with pytest.raises(AccountSuspended):
         await edge.sessions.admit(token)
+
+
+async def test_a_later_change_that_did_not_know_of_a_suspension_does_not_undo_it(edge: Edge) -> None:
+    """Somebody's profile was read before the suspension and stored after it; and told of before a reinstatement, told after it."""
+    await edge.hear()
+    token, _ = edge.logins.token(ALICE)
+    await edge.sessions.admit(token)
+    [suspended] = edge.logins.change(ALICE, SUSPENDED, role=mesh_pb2.ROLE_ADMIN).changes
+    [reinstated] = edge.logins.change(ALICE, ACTIVE).changes
+    edge.logins.away = True
+
+    async def hear(change: AccountChange) -> None:
+        edge.told.clear()
+        await edge.sessions.heard(AccountSignal(publisher_id=b"p" * 16, sequence=1, changes=[change]))
+
+    def profile(like: AccountChange) -> AccountChange:
+        """A change of something else, later, by who saw that of the states."""
+        changed = AccountChange()
+        changed.CopyFrom(like)
+        changed.version += 100
+        return changed
+
+    await hear(suspended)
+    await hear(profile(AccountChange(user_id=ALICE, status=ACTIVE)))
+    with pytest.raises(AccountSuspended):
+        await edge.sessions.admit(token)
+    await hear(reinstated)
+    await hear(profile(suspended))
+    assert edge.told == [] and (await edge.sessions.admit(token)).caller.role == mesh_pb2.ROLE_UNSPECIFIED
 
 
 async def test_signals_in_the_wrong_order_leave_what_svc_user_says(edge: Edge) -> None:

@@ -8,7 +8,7 @@ import pytest
 from aviary.user.v1.user_pb2 import ChangePasswordRequest, LoginRequest
 
 from runtime.config import Secret
-from runtime.context import acting
+from runtime.context import Caller, acting
 from runtime.errors import ServiceError
 from svc_user.guess_counts import Limit, LocalCounts
 from svc_user.guesses import AT_ONE, BY_STRANGERS, FROM_ONE, Guesses, origin_of
@@ -28,6 +28,13 @@ async def guess(world: World, login: str = "alice", address: str = THERE) -> Ser
 async def guesses(world: World, many: int, **where: str) -> set[str]:
     """What that many wrong passwords are answered."""
     return {(await guess(world, **where)).reason for _ in range(many)}
+
+
+async def changing(world: World, caller: Caller, current: str) -> ServiceError:
+    """How a change of the password fails."""
+    request = ChangePasswordRequest(current_password=current, new_password="a new battery", client_address=THERE)
+    with acting(caller):
+        return await failure(world.users.ChangePassword(request))
 
 
 async def test_after_ten_wrong_passwords_the_right_one_must_wait_too(world: World) -> None:
@@ -92,19 +99,43 @@ async def test_a_known_address_of_another_account_does_not_help(world: World) ->
     assert (await guess(world)).reason == "TOO_MANY_GUESSES"
 
 
-async def test_changing_the_password_is_no_way_around(world: World) -> None:
+async def test_another_name_of_the_account_gives_no_more_guesses_and_does_not_tell_that_it_is_one(world: World) -> None:
+    """P40. As far as an answer shows the name has guesses left, as one that nobody has would; the right password is none of them."""
+    await world.register("alice", email="alice@example.org")
+    assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
+    for name in ("alice@example.org", "nobody@example.org"):
+        right = await failure(log_in(world, name, client_address=THERE))
+        assert (right.reason, right.retry_after_s) == ("CREDENTIALS_WRONG", None)
+        assert await guesses(world, AT_ONE.most - 1, login=name) == {"CREDENTIALS_WRONG"}
+        assert (await guess(world, name)).reason == "TOO_MANY_GUESSES"
+    assert await log_in(world, "alice@example.org", client_address=HERE)
+    world.clock.ms += AT_ONE.window_ms
+    assert await log_in(world, "alice@example.org", client_address=THERE)
+
+
+async def test_the_owner_is_never_told_a_right_password_is_wrong_where_the_owner_logged_in_before(world: World) -> None:
+    await world.register("alice")
+    await log_in(world, client_address=HERE)
+    assert await guesses(world, AT_ONE.most, address=HERE) == {"CREDENTIALS_WRONG"}
+    assert await log_in(world, "alice@example.org", client_address=HERE)
+
+
+async def test_guesses_at_a_login_leave_none_for_changing_the_password_nor_the_other_way_round(world: World) -> None:
     alice = await world.register("alice")
+    await guesses(world, AT_ONE.most)
+    assert (await changing(world, owner(alice), PASSWORD)).reason == "TOO_MANY_GUESSES"
+    world.clock.ms += AT_ONE.window_ms
+    for _ in range(AT_ONE.most):
+        await changing(world, owner(alice), "wrong")
+    assert (await failure(log_in(world, client_address=THERE))).reason == "CREDENTIALS_WRONG"
+    assert await log_in(world, client_address=HERE)
 
-    async def change(current: str) -> ServiceError:
-        with acting(owner(alice)):
-            return await failure(
-                world.users.ChangePassword(
-                    ChangePasswordRequest(current_password=current, new_password="a new battery", client_address=THERE)
-                )
-            )
 
-    assert [(await change("wrong")).reason for _ in range(AT_ONE.most)] == ["PASSWORD_WRONG"] * AT_ONE.most
-    assert (await change(PASSWORD)).reason == "TOO_MANY_GUESSES"
+async def test_changing_the_password_is_no_way_around(world: World) -> None:
+    caller = owner(await world.register("alice"))
+    answers = [await changing(world, caller, "wrong") for _ in range(AT_ONE.most)]
+    assert {answer.reason for answer in answers} == {"PASSWORD_WRONG"}
+    assert (await changing(world, caller, PASSWORD)).reason == "TOO_MANY_GUESSES"
 
 
 async def test_a_try_that_nobody_judged_is_not_counted(world: World) -> None:
@@ -132,7 +163,7 @@ async def test_counts_know_neither_names_nor_addresses(world: World) -> None:
     counts = Seen()
     world.change(guesses=Guesses(counts, world.logins, Secret(b"g" * 32), world.clock))
     await guess(world)
-    assert len(counts.keys) == 3
+    assert len(counts.keys) == 4
     assert not any(part in key for key in counts.keys for part in ("alice", THERE, THERE.encode().hex()))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import unicodedata
 import uuid
 from collections.abc import Collection
 from typing import Any
@@ -16,8 +17,11 @@ from aviary.user.v1.user_pb2 import (
     RefreshTokenRequest,
 )
 
+from runtime.config import Secret
 from runtime.context import acting
 from svc_user.domain.accounts import User
+from svc_user.guess_counts import LocalCounts
+from svc_user.guesses import Guesses
 from svc_user.passwords import Passwords
 from svc_user.store_memory import MemoryUserStore
 from tests.unit.svc_user.logins import log_in, owner, set_status, states
@@ -66,6 +70,34 @@ async def test_nobody_logs_in_to_an_imported_account(world: World) -> None:
     assert error.reason == "CREDENTIALS_WRONG"
 
 
+class Asked:
+    """A port that notes which of its methods are called."""
+
+    def __init__(self, port: Any, notes: list[str]) -> None:
+        self._port = port
+        self._notes = notes
+
+    def __getattr__(self, name: str) -> Any:
+        self._notes.append(name)
+        return getattr(self._port, name)
+
+
+async def test_a_name_that_nobody_has_costs_every_step_that_a_wrong_password_does(world: World) -> None:
+    """How long it takes must not tell whether there is an account."""
+    await world.register("alice")
+    notes: list[str] = []
+    ports = {name: Asked(getattr(world.deps, name), notes) for name in ("store", "passwords")}
+    logins = Asked(world.logins, notes)
+    guesses = Guesses(Asked(LocalCounts(), notes), logins, Secret(b"g" * 32), world.clock)
+    world.change(**ports, logins=logins, guesses=guesses)
+    steps = []
+    for name in ("alice", "nobody", "alice@example.org", "nobody@example.org"):
+        notes.clear()
+        assert (await failure(log_in(world, name, password="wrong", client_address="192.0.2.1"))).reason
+        steps.append(sorted(notes))
+    assert steps == [steps[0]] * 4 and "matches" in steps[0]
+
+
 async def test_a_suspended_account_is_told_so_to_who_knows_its_password_alone(world: World) -> None:
     alice = await world.register("alice")
     await set_status(world, alice, USER_STATUS_SUSPENDED)
@@ -81,12 +113,27 @@ async def test_an_account_whose_batch_is_still_arriving_cannot_log_in_yet(world:
     assert error.reason == "CREDENTIALS_WRONG"
 
 
-async def test_a_password_is_compared_as_it_was_given(world: World) -> None:
-    await world.register("alice", password="pässwörd lang")
-    decomposed = "pa\u0308sswo\u0308rd lang"
-    error = await failure(world.users.Login(LoginRequest(login="alice", password=decomposed)))
-    assert error.reason == "CREDENTIALS_WRONG"
-    assert await world.users.Login(LoginRequest(login="alice", password="pässwörd lang"))
+@pytest.mark.parametrize(
+    ("here", "there"),
+    [
+        ("pässwörd lang", "pa\u0308sswo\u0308rd lang"),
+        ("한국어비밀번호", unicodedata.normalize("NFD", "한국어비밀번호")),
+        ("a password of mine", "a\u00a0password\u3000of mine"),
+        ("\u212bngstr\u00f6m 10", "A\u030angstro\u0308m 10"),
+    ],
+)
+async def test_a_password_is_the_same_however_a_keyboard_sends_it(world: World, here: str, there: str) -> None:
+    for name, first, later in (("alice", here, there), ("bobby", there, here)):
+        await world.register(name, password=first + " 1")
+        assert await log_in(world, name, password=later + " 1")
+
+
+@pytest.mark.parametrize(
+    "another", [PASSWORD.upper(), PASSWORD + " ", " " + PASSWORD, PASSWORD + "\x00", PASSWORD.replace("o", "\uff4f")]
+)
+async def test_nothing_else_of_a_password_is_taken_for_the_same(world: World, another: str) -> None:
+    await world.register("alice")
+    assert (await failure(log_in(world, password=another))).reason == "CREDENTIALS_WRONG"
 
 
 async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World) -> None:

@@ -1,6 +1,7 @@
 """SetAccountState: what moderation sets, told to everybody before it is answered, and what others see of it."""
 
 import uuid
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -67,6 +68,57 @@ async def test_everybody_is_told_what_the_account_is_now(world: World, alice: by
     (event,) = world.bus.published
     assert isinstance(event, AccountChanged)
     assert (event.user_id, event.version, event.status, event.limited) == (alice, change.version, SUSPENDED, True)
+
+
+class Meanwhile:
+    """A store before whose first change of an account something else happens."""
+
+    def __init__(self, store: Any, happens: Callable[[], Awaitable[Any]]) -> None:
+        self._store = store
+        self._happens: Callable[[], Awaitable[Any]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def update_account(self, *accounts: Any, announce: AccountChanged) -> None:
+        happens, self._happens = self._happens, None
+        if happens:
+            await happens()
+        await self._store.update_account(*accounts, announce=announce)
+
+
+@pytest.mark.parametrize("ahead_ms", [-5, 5])
+async def test_who_takes_the_latest_of_each_state_is_right_whatever_raced(
+    world: World, alice: bytes, ahead_ms: int
+) -> None:
+    """The profile was read before the suspension and is stored after it, at a greater version or a lesser one."""
+
+    async def suspend() -> None:
+        world.clock.ms += ahead_ms
+        await set_state(world, alice, status=SUSPENDED, limited=True, role=mesh_pb2.ROLE_MODERATOR)
+        world.clock.ms -= ahead_ms
+
+    world.change(store=Meanwhile(world.store, suspend))
+    with acting(signed_in(alice)):
+        await world.users.UpdateAccount(user_pb2.UpdateAccountRequest(bio="later"))
+    await world.outbox.relay_all()
+    events = [event for event in world.bus.published if isinstance(event, AccountChanged)]
+    changes = [change for signal in world.bus.signals for change in signal.changes]
+    assert len(events) == len(changes) == 2
+    for told in (events, changes):
+        assert max(told, key=lambda one: one.status_version).status == SUSPENDED
+        assert max(told, key=lambda one: one.limited_version).limited
+    assert max(changes, key=lambda one: one.role_version).role == mesh_pb2.ROLE_MODERATOR
+
+
+async def test_an_event_says_the_states_as_they_were_before_with_when_they_were_set(world: World, alice: bytes) -> None:
+    suspended = (await set_state(world, alice, status=SUSPENDED)).updated_at.ToMicroseconds()
+    world.clock.ms += 1
+    limited = (await set_state(world, alice, limited=True)).updated_at.ToMicroseconds()
+    event = world.bus.published[-1]
+    assert isinstance(event, AccountChanged)
+    assert (event.status, event.status_version) == (SUSPENDED, suspended)
+    assert (event.limited, event.limited_version, event.version) == (True, limited, limited)
 
 
 async def test_a_repetition_tells_again_and_announces_nothing(world: World, alice: bytes) -> None:

@@ -99,6 +99,7 @@ class World:
             ids=Uuid7Ids(self.clock),
             faults=NO_FAULTS,
             claim_abandoned_ms=TEN_MINUTES_MS,
+            renames_allowed=3,
         )
         self.users = self._serve()
 

@@ -65,6 +65,8 @@ class AccountChanged(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     LIMITED_FIELD_NUMBER: _builtins.int
+    STATUS_VERSION_FIELD_NUMBER: _builtins.int
+    LIMITED_VERSION_FIELD_NUMBER: _builtins.int
     event_id: _builtins.bytes
     """Derived from the account and its version."""
     user_id: _builtins.bytes
@@ -72,9 +74,15 @@ class AccountChanged(_message.Message):
     version: _builtins.int
     """Microseconds of the write; the greater one is the later state."""
     status: _user_pb2.UserStatus.ValueType
-    """State of the account."""
+    """State of the account, as it was set at status_version: of two events the one with the greater status_version is right about it,
+    whichever has the greater version, for who changes a profile may not have seen yet that somebody else suspends.
+    """
     limited: _builtins.bool
-    """It is held back from strangers."""
+    """It is held back from strangers, as was set at limited_version."""
+    status_version: _builtins.int
+    """Microseconds of the write of status; 0 while it is as at the beginning."""
+    limited_version: _builtins.int
+    """Microseconds of the write of limited; 0 while it is as at the beginning."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When it changed."""
@@ -88,10 +96,12 @@ class AccountChanged(_message.Message):
         version: _builtins.int = ...,
         status: _user_pb2.UserStatus.ValueType = ...,
         limited: _builtins.bool = ...,
+        status_version: _builtins.int = ...,
+        limited_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "limited", b"limited", "occurred_at", b"occurred_at", "status", b"status", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event_id", b"event_id", "limited", b"limited", "limited_version", b"limited_version", "occurred_at", b"occurred_at", "status", b"status", "status_version", b"status_version", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -150,16 +160,25 @@ class AccountChange(_message.Message):
     STATUS_FIELD_NUMBER: _builtins.int
     LIMITED_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
+    STATUS_VERSION_FIELD_NUMBER: _builtins.int
+    LIMITED_VERSION_FIELD_NUMBER: _builtins.int
+    ROLE_VERSION_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The account, 16 bytes."""
     version: _builtins.int
     """Microseconds of the write."""
     status: _user_pb2.UserStatus.ValueType
-    """Its state now."""
+    """Its state, as it was set at status_version; see AccountChanged."""
     limited: _builtins.bool
-    """It is held back from strangers."""
+    """It is held back from strangers, as was set at limited_version."""
     role: _mesh_pb2.Role.ValueType
-    """Its role now."""
+    """Its role, as it was set at role_version."""
+    status_version: _builtins.int
+    """Microseconds of the write of status; 0 while it is as at the beginning."""
+    limited_version: _builtins.int
+    """Microseconds of the write of limited; 0 while it is as at the beginning."""
+    role_version: _builtins.int
+    """Microseconds of the write of role; 0 while there is none."""
     def __init__(
         self,
         *,
@@ -168,10 +187,13 @@ class AccountChange(_message.Message):
         status: _user_pb2.UserStatus.ValueType = ...,
         limited: _builtins.bool = ...,
         role: _mesh_pb2.Role.ValueType = ...,
+        status_version: _builtins.int = ...,
+        limited_version: _builtins.int = ...,
+        role_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["limited", b"limited", "role", b"role", "status", b"status", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limited", b"limited", "limited_version", b"limited_version", "role", b"role", "role_version", b"role_version", "status", b"status", "status_version", b"status_version", "user_id", b"user_id", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/user/v1/reason.proto\x12\x0e\x61viary.user.v1*\xec\x03\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REASON_USERNAME_TAKEN\x10\x01\x12\x16\n\x12REASON_EMAIL_TAKEN\x10\x02\x12\x1e\n\x1aREASON_PASSWORD_TOO_COMMON\x10\x03\x12\x1c\n\x18REASON_CREDENTIALS_WRONG\x10\x04\x12\x1a\n\x16REASON_TOO_MANY_LOGINS\x10\x05\x12 \n\x1cREASON_REFRESH_TOKEN_INVALID\x10\x06\x12\x19\n\x15REASON_USER_NOT_FOUND\x10\x07\x12\x1c\n\x18REASON_USERNAME_RESERVED\x10\x08\x12\x19\n\x15REASON_PASSWORD_WRONG\x10\t\x12\x1b\n\x17REASON_TOO_MANY_GUESSES\x10\n\x12\x1c\n\x18REASON_SESSION_NOT_FOUND\x10\x0b\x12\x1c\n\x18REASON_ACCOUNT_SUSPENDED\x10\x0c\x12\x18\n\x14REASON_APP_NOT_FOUND\x10\r\x12\x1f\n\x1bREASON_REDIRECT_URI_INVALID\x10\x0e\x12\x18\n\x14REASON_GRANT_INVALID\x10\x0f\x12\x19\n\x15REASON_CLIENT_INVALID\x10\x10\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x61viary/user/v1/reason.proto\x12\x0e\x61viary.user.v1*\x8d\x04\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x19\n\x15REASON_USERNAME_TAKEN\x10\x01\x12\x16\n\x12REASON_EMAIL_TAKEN\x10\x02\x12\x1e\n\x1aREASON_PASSWORD_TOO_COMMON\x10\x03\x12\x1c\n\x18REASON_CREDENTIALS_WRONG\x10\x04\x12\x1a\n\x16REASON_TOO_MANY_LOGINS\x10\x05\x12 \n\x1cREASON_REFRESH_TOKEN_INVALID\x10\x06\x12\x19\n\x15REASON_USER_NOT_FOUND\x10\x07\x12\x1c\n\x18REASON_USERNAME_RESERVED\x10\x08\x12\x19\n\x15REASON_PASSWORD_WRONG\x10\t\x12\x1b\n\x17REASON_TOO_MANY_GUESSES\x10\n\x12\x1c\n\x18REASON_SESSION_NOT_FOUND\x10\x0b\x12\x1c\n\x18REASON_ACCOUNT_SUSPENDED\x10\x0c\x12\x18\n\x14REASON_APP_NOT_FOUND\x10\r\x12\x1f\n\x1bREASON_REDIRECT_URI_INVALID\x10\x0e\x12\x18\n\x14REASON_GRANT_INVALID\x10\x0f\x12\x19\n\x15REASON_CLIENT_INVALID\x10\x10\x12\x1f\n\x1bREASON_RENAME_LIMIT_REACHED\x10\x11\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aviary.user.v1.reason_pb2',
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REASON']._serialized_start=48
-  _globals['_REASON']._serialized_end=540
+  _globals['_REASON']._serialized_end=573
 # @@protoc_insertion_point(module_scope)

@@ -56,6 +56,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """A code, a refresh token or a code verifier of OAuth is wrong, used, expired, or another app's."""
     REASON_CLIENT_INVALID: _Reason.ValueType  # 16
     """The app is not who it says."""
+    REASON_RENAME_LIMIT_REACHED: _Reason.ValueType  # 17
+    """The account took as many other usernames lately as it may; wait as told."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call of UserService failed."""
@@ -94,4 +96,6 @@ REASON_GRANT_INVALID: Reason.ValueType  # 15
 """A code, a refresh token or a code verifier of OAuth is wrong, used, expired, or another app's."""
 REASON_CLIENT_INVALID: Reason.ValueType  # 16
 """The app is not who it says."""
+REASON_RENAME_LIMIT_REACHED: Reason.ValueType  # 17
+"""The account took as many other usernames lately as it may; wait as told."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

@@ -215,7 +215,9 @@ class RegisterRequest(_message.Message):
     email: _builtins.str
     """E-mail address, unique without regard to case; never shown to others."""
     password: _builtins.str
-    """8 to 128 characters, not among the common ones."""
+    """8 to 128 characters, not among the common ones. Characters are counted as Unicode composes them (NFC), however a keyboard sends
+    them, so here only the bytes are bounded.
+    """
     display_name: _builtins.str
     """Name as shown; the username when absent."""
     client: _builtins.str
@@ -943,7 +945,9 @@ class ChangePasswordRequest(_message.Message):
     current_password: _builtins.str
     """The password until now."""
     new_password: _builtins.str
-    """8 to 128 characters, not among the common ones."""
+    """8 to 128 characters, not among the common ones. Characters are counted as Unicode composes them (NFC), however a keyboard sends
+    them, so here only the bytes are bounded.
+    """
     client_address: _builtins.str
     """Address of the client."""
     def __init__(
@@ -995,7 +999,7 @@ class UpdateAccountRequest(_message.Message):
     bio: _builtins.str
     """Text about oneself; empty for none."""
     username: _builtins.str
-    """Another name: 3 to 15 of A-Z a-z 0-9 _. The old one stays the caller's for 30 days."""
+    """Another name: 3 to 15 of A-Z a-z 0-9 _. The old one stays the caller's for 30 days, in which few more are taken."""
     email: _builtins.str
     """Another e-mail address; current_password must be given."""
     current_password: _builtins.str
@@ -1243,7 +1247,9 @@ class CreateAdminRequest(_message.Message):
     email: _builtins.str
     """E-mail address."""
     password: _builtins.str
-    """8 to 128 characters, not among the common ones."""
+    """8 to 128 characters, not among the common ones. Characters are counted as Unicode composes them (NFC), however a keyboard sends
+    them, so here only the bytes are bounded.
+    """
     role: _mesh_pb2.Role.ValueType
     """MODERATOR or ADMIN."""
     def __init__(

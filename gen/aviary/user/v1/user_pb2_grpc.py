@@ -178,7 +178,7 @@ class UserServiceServicer:
 
     def UpdateAccount(self, request, context):
         """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, RENAME_LIMIT_REACHED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
         ACCOUNT_SUSPENDED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -59,7 +59,7 @@ class UserServiceStub:
     """
     UpdateAccount: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]
     """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, RENAME_LIMIT_REACHED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
     ACCOUNT_SUSPENDED.
     """
     GetSessions: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]
@@ -116,7 +116,7 @@ class UserServiceAsyncStub(UserServiceStub):
     """
     UpdateAccount: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateAccountRequest, _user_pb2.UpdateAccountResponse]  # type: ignore[assignment]
     """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-    Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+    Fails with USERNAME_TAKEN, USERNAME_RESERVED, RENAME_LIMIT_REACHED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
     ACCOUNT_SUSPENDED.
     """
     GetSessions: _aio.UnaryUnaryMultiCallable[_user_pb2.GetSessionsRequest, _user_pb2.GetSessionsResponse]  # type: ignore[assignment]
@@ -219,7 +219,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.UpdateAccountResponse, _abc.Awaitable[_user_pb2.UpdateAccountResponse]]:
         """Changes what is given of the caller's account; what is absent stays. Another e-mail address needs the password.
-        Fails with USERNAME_TAKEN, USERNAME_RESERVED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
+        Fails with USERNAME_TAKEN, USERNAME_RESERVED, RENAME_LIMIT_REACHED, EMAIL_TAKEN, PASSWORD_WRONG, TOO_MANY_LOGINS, TOO_MANY_GUESSES,
         ACCOUNT_SUSPENDED.
         """
 
