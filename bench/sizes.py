@@ -27,7 +27,7 @@ class Sizes:
     posts_seconds: float = 20
     sockets: int = 20
     post_authors: int = 10
-    likers: int = 10
+    likers: int = 200
     likes_a_second: float = 200
     likes_seconds: float = 20
     watched: int = 20

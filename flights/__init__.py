@@ -1,4 +1,7 @@
-"""Single flight: identical loads at the same time are one load. Keeps nothing once it has arrived."""
+"""Single flight: identical loads at the same time are one load. Keeps nothing once it has arrived.
+
+Questions that wait for each other and go together are in gathering.py.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping

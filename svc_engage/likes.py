@@ -5,7 +5,7 @@ import asyncio
 from readers.recent import LIKE, LIKING, OwnLike
 from svc_engage.cache import Glance
 from svc_engage.deps import Deps
-from svc_engage.domain.marks import LikeState, Mark, MarkKind
+from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind
 from svc_engage.events import like_set, like_state
 
 
@@ -37,17 +37,21 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
 
 
 async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | None, Mark, int]:
-    """What the cache says, the stored state, and how far the rows of the tweet's likes are split; all at once.
+    """What the cache says, the state before, and how far the rows of the tweet's likes are split.
 
-    Meanwhile it is recorded that a like begins. Should this process die after announcing it, the next try does not know that it
-    followed it; readers then see one beginning too many. The cache is asked before, so that this one is not taken for another.
+    It is recorded that a like begins. Should this process die after announcing it, the next try does not know that it followed it;
+    readers then see one beginning too many. The cache is asked before, so that this one is not taken for another.
     """
     async with asyncio.TaskGroup() as reads:
-        glance = reads.create_task(deps.reads.before_like(user_id, tweet_id))
+        looking = reads.create_task(deps.reads.before_like(user_id, tweet_id))
         reads.create_task(deps.recent.record(user_id, LIKING, tweet_id))
+    glance = looking.result()
+    if deps.reads.is_new(glance, tweet_id):
+        return glance, UNMARKED, await deps.reads.level(tweet_id)
+    async with asyncio.TaskGroup() as reads:
         before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
         level = reads.create_task(deps.reads.level(tweet_id))
-    return glance.result(), before.result(), level.result()
+    return glance, before.result(), level.result()
 
 
 async def _store(like: LikeState, before: Mark, deps: Deps) -> OwnLike:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
+from flights.gathering import Gathering
 from runtime.cql import Cql, Statement, until_acknowledged
 from runtime.errors import Unavailable
 from runtime.ids import Clock
@@ -28,6 +29,7 @@ from svc_engage.domain.marks import (
     year_of_ms,
 )
 from svc_engage.domain.relations import NEVER, Kind, Row, Subject
+from svc_engage.store import LIKES_TOGETHER
 
 Write = tuple[Statement, Sequence[Any]]
 RowsOf = Callable[[Subject, int, Collection[bytes]], Awaitable[dict[bytes, Row]]]
@@ -35,6 +37,8 @@ RowsOf = Callable[[Subject, int, Collection[bytes]], Awaitable[dict[bytes, Row]]
 IN_ONE_QUERY = 100
 """ScyllaDB takes no more clustering keys in one query."""
 ACKNOWLEDGED_WITHIN_S = 2.5
+_GOES = 2
+"""So many groups of likes are written at once: one more would be smaller groups."""
 _FIRST = 0x7FFF_FFFF_FFFF_FFFF
 _NOBODY = bytes(16)
 _LEAST = 50
@@ -65,6 +69,7 @@ class CqlMarks:
         self._cql = cql
         self._clock = clock
         self._rows_of = rows_of
+        self._likes: Gathering[LikeSetting, None] = Gathering(self._set_together, LIKES_TOGETHER, _GOES)
         columns = "tweet_id, present, at, delta, author_id, since"
         one_year = "FROM marks WHERE user_id = ? AND kind = ? AND year = ?"
         # What did a user do with these tweets of one year?
@@ -136,8 +141,8 @@ class CqlMarks:
         return found, year_begins(this_year - 1)
 
     async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
-        """See EngageStore."""
-        await self.set_likes([LikeSetting(like, before, delta)])
+        """See EngageStore. Likes of several callers at the same moment are written together: a request costs as much as its rows."""
+        await self._likes.of(LikeSetting(like, before, delta))
 
     async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
         """See EngageStore. Two requests, however many likes; repeated while nobody acknowledged it: repeating writes the same cells."""
@@ -162,6 +167,10 @@ class CqlMarks:
                 await self._cql.write_all(writes)
 
         await until_acknowledged(write, ACKNOWLEDGED_WITHIN_S)
+
+    async def _set_together(self, likes: Sequence[LikeSetting]) -> dict[LikeSetting, None]:
+        await self.set_likes(likes)
+        return {}
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """See EngageStore. One logged batch, repeated while nobody acknowledged it."""

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from flights import Flights
 from readers.recent import OwnLike
 from runtime.bus.envelope import partition_of
 from runtime.errors import Unavailable
@@ -37,6 +38,7 @@ _ATTEMPTS = 5
 _PAUSE_S = 0.01
 _LEVEL_S = 1.0
 _LEVELS_KEPT = 10_000
+_LEVELS_A_QUERY = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class TweetsSeen:
     """In the order in which they were asked for."""
     liked: Collection[bytes] = ()
     bookmarked: Collection[bytes] = ()
+    graph_version: int = 0
+    """Of how the viewer stands to others, if that was changed by the viewer within the last minute."""
+    recent_unknown: bool = False
+    """Nobody can tell what the viewer did within the last minute."""
 
 
 class Reads:
@@ -57,6 +63,7 @@ class Reads:
         self._cache = cache
         self._builds = builds
         self._levels: dict[bytes, tuple[int, float]] = {}
+        self._asking = Flights(self._stored_levels, _LEVELS_A_QUERY)
 
     async def tweets(self, viewer_id: bytes, tweet_ids: Sequence[bytes]) -> TweetsSeen:
         """Counts and flags of different tweets; without a viewer no flags.
@@ -84,12 +91,30 @@ class Reads:
         if shown:
             pairs = zip(tweet_ids, counts, strict=True)
             counts = [(shown.get(Subject(one, Kind.LIKES), slots[0]), *slots[1:]) for one, slots in pairs]
-        return TweetsSeen(counts, likes, bookmarks)
+        return TweetsSeen(counts, likes, bookmarks, recent.graph_version, bool(viewer_id) and not reachable)
 
     async def before_like(self, user_id: bytes, tweet_id: bytes) -> Glance | None:
-        """What the cache knows before a like is announced, for `likes_with`; None while it is away."""
+        """What the cache knows before a like is announced, for `likes_with` and `is_new`; None while it is away."""
         glance, reachable = await self._look(Family.TWEET, user_id, [tweet_id])
-        return glance if reachable else None
+        if not reachable:
+            return None
+        if glance.marks.floor is None:
+            # Who likes something likes more, and looks at what they liked.
+            self._builds.start(user_id)
+        return glance
+
+    def is_new(self, glance: Glance | None, tweet_id: bytes) -> bool:
+        """Whether the cache knows that the user never liked the tweet, nor began to lately.
+
+        A like whose process died before it told the cache is not known after a minute. Then a second one takes itself for the
+        first, and which of the two began the state is all that is different: the later beginning stays.
+        """
+        return (
+            glance is not None
+            and not _unsure([tweet_id], glance.marks)
+            and tweet_id not in glance.recent.trying
+            and not glance.marks.states.get(tweet_id, UNTOUCHED).like.at
+        )
 
     def likes_with(self, glance: Glance | None, own: OwnLike, before: Mark) -> int | None:
         """How many like the tweet, as `tweets` tells it once `own` is recorded; None when that has to be read.
@@ -107,13 +132,18 @@ class Reads:
         """How far the rows of a tweet's likes are split, or were within the last second: counts are no newer, and levels never fall."""
         now = asyncio.get_running_loop().time()
         level, until = self._levels.get(tweet_id, (0, now))
-        if until <= now:
-            subject = Subject(tweet_id, Kind.LIKES)
-            level = (await self._store.counts([subject])).get(subject, NOTHING).level
-            if len(self._levels) >= _LEVELS_KEPT:
-                self._levels.clear()
-            self._levels[tweet_id] = level, now + _LEVEL_S
-        return level
+        return level if until > now else (await self._asking.load([tweet_id]))[tweet_id]
+
+    async def _stored_levels(self, tweet_ids: Sequence[bytes]) -> Mapping[bytes, int]:
+        """Those of the store, remembered from when they were asked for."""
+        until = asyncio.get_running_loop().time() + _LEVEL_S
+        subjects = {one: Subject(one, Kind.LIKES) for one in tweet_ids}
+        counts = await self._store.counts(list(subjects.values()))
+        levels = {one: counts.get(subject, NOTHING).level for one, subject in subjects.items()}
+        if len(self._levels) >= _LEVELS_KEPT:
+            self._levels.clear()
+        self._levels |= {one: (level, until) for one, level in levels.items()}
+        return levels
 
     async def users(self, viewer_id: bytes, user_ids: Sequence[bytes]) -> Sequence[Slots]:
         """Counts of different users, in their order. The viewer's own follows and tweets of the last minute are in them."""

@@ -6,6 +6,9 @@ from typing import NamedTuple, Protocol
 from svc_engage.domain.marks import LikeSetting, LikeState, Listed, Mark, MarkKind, Placed, PlacedLiker
 from svc_engage.domain.relations import Count, Row, Subject
 
+LIKES_TOGETHER = 25
+"""Of so many likes the rows are written at once: four each."""
+
 
 class Counted(NamedTuple):
     """What the counting owner writes of one member; only the first three fields of the row."""
@@ -92,7 +95,7 @@ class EngageStore(Protocol):
         """
 
     async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
-        """As `set_like`, of different pairs, 25 at most. Some may be stored."""
+        """As `set_like`, one by one, LIKES_TOGETHER at most. Some may be stored."""
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """Store a bookmark or its end, with its list, all or nothing. A later state (by `at`) stays. Different states only."""

@@ -17,14 +17,12 @@ from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
-from svc_engage.store import Counted, EngageStore, Position
+from svc_engage.store import LIKES_TOGETHER, Counted, EngageStore, Position
 
 CHANGES_A_SLICE = 500
 """So many are looked at in one turn of the loop, about 2 ms: it answers requests, too."""
 ROWS_A_SLICE = 100
 """So many are written at once."""
-LIKES_A_SLICE = 25
-"""Of so many the lists are written at once: four rows each."""
 
 T = TypeVar("T")
 
@@ -112,7 +110,7 @@ class Flush:
 
     async def _list(self, works: Sequence[Work]) -> None:
         """Write the lists of likes whose request did not come to it, before the like counts as counted."""
-        async for likes in _slices(_unlisted(works), LIKES_A_SLICE):
+        async for likes in _slices(_unlisted(works), LIKES_TOGETHER):
             settings = list(filter(None, await asyncio.gather(*map(self._setting, likes))))
             await self._store.set_likes(settings)
             await asyncio.gather(*(self._teller.listed(*setting) for setting in settings))

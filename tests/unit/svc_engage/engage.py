@@ -50,7 +50,8 @@ from simulation.recent import RecordedWrites
 from statuses import Statuses
 from svc_engage.cache.memory import MemoryCountCache
 from svc_engage.deps import Deps
-from svc_engage.domain.marks import LikeState, Mark
+from svc_engage.domain.families import Family
+from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
@@ -151,9 +152,17 @@ class EveryAccount(UserServiceServicer):
 
 
 class UncertainStore(MemoryEngageStore):
-    """Does not answer while it is `down`."""
+    """Does not answer while it is `down`, and notes of which tweets a mark was read."""
 
     down = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[bytes] = []
+
+    async def mark(self, user_id: bytes, kind: MarkKind, tweet_id: bytes) -> Mark:
+        self.reads.append(tweet_id)
+        return await super().mark(user_id, kind, tweet_id)
 
     async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
         self._ensure_up()
@@ -253,6 +262,10 @@ class Engage:
         with self.acting(who):
             answer = await self.stub.RemoveBookmark(pb.RemoveBookmarkRequest(tweet_id=str(tweet)))
         assert answer == pb.RemoveBookmarkResponse(tweet_id=str(tweet), bookmarked=False)
+
+    async def remembers(self, who: uuid.UUID) -> bool:
+        """Whether the cache knows all that somebody marked."""
+        return (await self.cache.look(Family.TWEET, who.bytes, [])).marks.floor is not None
 
     async def counted(self, tweet: uuid.UUID, count: int, as_of: int, level: int = 0) -> None:
         """The owner of the tweet's partition stores a count of its likes, up to the `as_of`-th fact, and tells the cache."""

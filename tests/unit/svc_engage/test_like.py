@@ -6,10 +6,11 @@ import grpc
 import pytest
 from aviary.engage.v1.engage_pb2 import LikeRequest
 
-from readers.recent import LIKE, LIKING, OwnLike
+from readers.recent import KEPT_S, LIKE, LIKING, OwnLike
 from svc_engage.domain.marks import MarkKind
 from svc_engage.domain.relations import Kind, Row, Subject
 from tests.unit.svc_engage.engage import START, Engage, refusal
+from tests.waiting import until
 
 
 async def test_a_like_is_announced_stored_and_listed_on_both_sides(engage: Engage) -> None:
@@ -139,3 +140,35 @@ async def test_anonymous_callers_and_tokens_without_the_scope_are_refused(engage
     with engage.acting(engage.user(), scopes=("read",)):
         assert (await refusal(engage.stub.Like(request))).reason == "INSUFFICIENT_SCOPE"
     assert engage.published() == []
+
+
+async def test_a_first_like_is_known_for_one_without_reading_what_was_before(engage: Engage) -> None:
+    """What users marked lately is remembered whole: what is not in it was never marked."""
+    alice, tweets = engage.user(), [engage.tweet() for _ in range(3)]
+    await engage.counted(tweets[0], 5, as_of=0)
+    await engage.like(alice, tweets[0])
+    await until(lambda: engage.remembers(alice))
+    engage.store.reads.clear()
+    assert await engage.like(alice, tweets[1]) == 1
+    assert engage.store.reads == []
+    # A repetition and an end follow something: its beginning is read, and its place in lists goes with it.
+    engage.clock.us += 2 * KEPT_S * 1_000_000
+    assert await engage.like(alice, tweets[1]) == 1
+    assert await engage.unlike(alice, tweets[1]) == 0
+    assert engage.store.reads == [tweets[1].bytes] * 2
+    assert len(await engage.store.list_marked(alice.bytes, MarkKind.LIKE, None, 10)) == 1
+
+
+async def test_a_like_that_was_begun_and_not_recorded_is_followed_by_one_that_reads_what_was_before(
+    engage: Engage,
+) -> None:
+    alice, tweet = engage.user(), engage.tweet()
+    await engage.like(alice, engage.tweet())
+    await until(lambda: engage.remembers(alice))
+    engage.store.down = True
+    with engage.acting(alice):
+        await refusal(engage.stub.Like(LikeRequest(tweet_id=str(tweet))))
+    engage.store.down = False
+    engage.store.reads.clear()
+    await engage.like(alice, tweet)
+    assert engage.store.reads == [tweet.bytes]

@@ -11,20 +11,22 @@ import pytest
 from ordered import Item, Slice
 from runtime.errors import Unavailable
 from runtime.faults import NO_FAULTS
-from svc_engage.cache import Glance
+from svc_engage.cache import Glance, Marks
 from svc_engage.counting import Machine, Rounds, Teller
 from svc_engage.counting.changes import LOGS
-from svc_engage.counting.flush import CHANGES_A_SLICE, LIKES_A_SLICE, ROWS_A_SLICE
+from svc_engage.counting.flush import CHANGES_A_SLICE, ROWS_A_SLICE
 from svc_engage.counting.sums import Summing
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.relations import Change, Kind, Subject
 from svc_engage.likes import set_like
 from svc_engage.reads import Reads
+from svc_engage.store import LIKES_TOGETHER
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
 from tests.unit.svc_engage.counting_world import MS, USERS, Cache, Clock, NoBus, like, run
 
 LIKES = LOGS[0]
+TWEET = (MS << 80).to_bytes(16)
 
 
 class Noting:
@@ -149,7 +151,7 @@ def test_the_loop_is_never_held_for_longer_than_one_slice(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Summing, "add", noted)
     run(main())
-    sums, most = Counter[int](), {"lists": LIKES_A_SLICE, "rows": ROWS_A_SLICE}
+    sums, most = Counter[int](), {"lists": LIKES_TOGETHER, "rows": ROWS_A_SLICE}
     for at, what, many in done:
         if what == "sum":
             sums[at] += many
@@ -183,8 +185,13 @@ class SlowCql:
 class Everything(Cache):
     """All that a like needs beside the store, at once."""
 
+    known = Marks()
+
     async def look(self, *_: Any) -> Glance:
-        return Glance([(7, 1, 0, 1, 0, 1, 0, 1)])
+        return Glance([(7, 1, 0, 1, 0, 1, 0, 1)], self.known)
+
+    def start(self, _user_id: bytes) -> None:
+        """Builds nothing of what is remembered of the user's marks."""
 
     async def record(self, *_: Any) -> None:
         return None
@@ -196,23 +203,45 @@ class Everything(Cache):
         return [2]
 
 
-def test_a_like_asks_the_store_in_three_steps() -> None:
-    """What is stored is read, then rows and lists are written, then the row of `edges`, which says that all of it is there."""
+def liking() -> tuple[Any, SlowCql]:
+    """All that a like needs, over a database that takes a second."""
+    cql, clock, cache = SlowCql(), Clock(), Everything()
+    store = CqlEngageStore(cast(Any, cql), clock)
+    deps: Any = SimpleNamespace(store=store, cache=cache, reads=Reads(store, cast(Any, cache), cast(Any, cache)))
+    deps.clock, deps.faults, deps.tweets, deps.recent, deps.bus = clock, NO_FAULTS, cache, cache, cache
+    deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
+    return deps, cql
+
+
+@pytest.mark.parametrize(("marks", "steps", "reads"), [(Marks(), 3, 2), (Marks(floor=bytes(16)), 3, 1)])
+def test_a_like_asks_the_store_in_three_steps(marks: Marks, steps: int, reads: int) -> None:
+    """What is stored is read, then rows and lists are written, then the row of `edges`, which says that all of it is there.
+
+    That a like is the first of the pair is not read where it is remembered.
+    """
 
     async def main() -> None:
-        cql, clock = SlowCql(), Clock()
-        store = CqlEngageStore(cast(Any, cql), clock)
-        cache = Everything()
-        reads = Reads(store, cast(Any, cache), cast(Any, None))
-        deps: Any = SimpleNamespace(
-            store=store, cache=cache, reads=reads, clock=clock, faults=NO_FAULTS, tweets=cache, recent=cache, bus=cache
-        )
-        deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
+        deps, cql = liking()
+        deps.cache.known = marks
         began = asyncio.get_running_loop().time()
-        recent_tweet = (MS << 80).to_bytes(16)
-        assert await set_like(recent_tweet, USERS[0], True, deps) == 8
-        assert asyncio.get_running_loop().time() - began == 3
-        assert cql.asked == Counter({"SELECT": 2, "batch": 2})
+        assert await set_like(TWEET, USERS[0], True, deps) == 8
+        assert asyncio.get_running_loop().time() - began == steps
+        assert cql.asked == Counter({"SELECT": reads, "batch": 2})
+
+    run(main())
+
+
+def test_likes_at_the_same_moment_are_written_together() -> None:
+    """Two go as they come; what comes while they are written is written behind them, in one batch of lists and one of rows.
+
+    How far the rows of the tweet are split is read once for all of them.
+    """
+
+    async def main() -> None:
+        deps, cql = liking()
+        deps.cache.known = Marks(floor=bytes(16))
+        assert await asyncio.gather(*(set_like(TWEET, user, True, deps) for user in USERS[:4] * 5)) == [8] * 20
+        assert cql.asked == Counter({"SELECT": 1, "batch": 2 * 3})
 
     run(main())
 

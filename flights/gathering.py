@@ -1,0 +1,76 @@
+"""Gathering: what several callers ask, or want done, at the same time goes together. What that is, the user of it says."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from itertools import islice
+from typing import Generic, TypeVar
+
+from runtime.context import NOBODY, acting
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Gathering(Generic[K, V]):
+    """Carries what callers bring, at most `together` in one go, `at_once` goes at a time.
+
+    Who comes while a place is free goes alone and at once; the others wait, and go together when a place becomes free. So nobody
+    waits for company, and the busier it is, the more go together (group commit, as databases do it with their logs).
+    A go belongs to nobody: it goes on when its callers are cancelled, without their deadline.
+    """
+
+    def __init__(
+        self,
+        go: Callable[[list[K]], Awaitable[Mapping[K, V]]],
+        together: int,
+        at_once: int,
+        within_s: float | None = None,
+    ) -> None:
+        """`go` answers by what was brought, each once; `within_s` is how long the calls in it may take, None: it bounds them itself."""
+        self._carry = go
+        self._together = together
+        self._free = at_once
+        self._within_s = within_s
+        self._waiting: dict[asyncio.Future[V | None], K] = {}
+        self._going: set[asyncio.Task[None]] = set()
+
+    async def of(self, brought: K) -> V | None:
+        """What the go answered to it, None if nothing. Raises what the go raised; whether a thing is done is not known then."""
+        answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
+        self._waiting[answer] = brought
+        if self._free:
+            self._start()
+        return await answer
+
+    def _start(self) -> None:
+        some = dict(islice(self._waiting.items(), self._together))
+        for answer in some:
+            del self._waiting[answer]
+        self._free -= 1
+        with acting(NOBODY, self._within_s):
+            task = asyncio.get_running_loop().create_task(self._run(some))
+        self._going.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._going.discard(task)
+        self._free += 1
+        if self._waiting:
+            self._start()
+
+    async def _run(self, some: "Mapping[asyncio.Future[V | None], K]") -> None:
+        try:
+            answers = await self._carry(list(dict.fromkeys(some.values())))
+        except asyncio.CancelledError:
+            for answer in some:
+                answer.cancel()
+            raise
+        except Exception as error:
+            for answer in some:
+                # Who was cancelled waits no more.
+                if not answer.done():
+                    answer.set_exception(error)
+        else:
+            for answer, brought in some.items():
+                if not answer.done():
+                    answer.set_result(answers.get(brought))
