@@ -83,7 +83,7 @@ async def likes(order: LikeOrder, meter: Meter) -> tuple[Liked, dict[str, float]
 
 
 async def calls(calls: int, turns: int, in_flight: int) -> list[list[list[float]]]:
-    """CPU seconds of client and server (peers.py) for so many calls, turn by turn: over a bare channel, then over ours."""
+    """CPU seconds of client and server (peers.py) for so many calls, turn by turn: over a bare channel, over ours, on lines."""
     async with _ordered("bench.peers", ["serve", {}]) as server:
         ports = json.loads(await _heard(server))
         order = {"server": server.pid, "ports": ports, "calls": calls, "turns": turns, "in_flight": in_flight}

@@ -1,7 +1,7 @@
-"""The two ends of a call as programs of their own, both bare gRPC and ours, with one handler; who compares them is calls.py.
+"""The two ends of a call as programs of their own, bare gRPC and both of our channels, with one handler; who compares them is calls.py.
 
-The order comes as a line of JSON on standard input. A server prints its two ports; a client calls over both in turns, so that whatever
-else the machine does meanwhile slows both, and prints what each turn cost each end.
+The order comes as a line of JSON on standard input. A server prints its two ports; a client calls all three ways in turns, so that whatever
+else the machine does meanwhile slows each, and prints what each turn cost each end.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import uvloop
+from aviary.mesh.v1.line_pb2_grpc import add_LineServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
 from aviary.timeline.v1.timeline_pb2_grpc import (
     TimelineServiceServicer,
@@ -19,7 +20,9 @@ from aviary.timeline.v1.timeline_pb2_grpc import (
 )
 from grpc import aio
 
+import coalesced
 from bench.cpu import exact_cpu_s
+from coalesced import LineServicer
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import Secret
@@ -59,6 +62,9 @@ async def serve() -> None:
     """Serve until terminated: a bare port and one under the guard."""
     guard = GuardInterceptor(Guard(CallerSigner(_KEY, "callee", SystemClock())))
     servers = [aio.server(), aio.server(interceptors=[guard])]
+    lines: Any = LineServicer(guard)
+    add_TimelineServiceServicer_to_server(Homes(), lines)
+    add_LineServiceServicer_to_server(lines, servers[1])
     ports = []
     for server in servers:
         add_TimelineServiceServicer_to_server(Homes(), server)
@@ -69,14 +75,15 @@ async def serve() -> None:
 
 
 async def call(server: int, ports: list[int], calls: int, turns: int, in_flight: int) -> None:
-    """Call as often as ordered in each turn, so many at a time, over the bare channel and over ours."""
+    """Call as often as ordered in each turn, so many at a time, over the bare channel, over ours and on lines."""
     bare, ours = (f"{HOST}:{port}" for port in ports)
     signer, asked = CallerSigner(_KEY, "caller", SystemClock()), request()
     async with (
         aio.insecure_channel(bare) as bare_channel,
         open_channel(ours, signer, timeline_pb2.DESCRIPTOR) as our_channel,
+        coalesced.open_channel(ours, signer, timeline_pb2.DESCRIPTOR) as line_channel,
     ):
-        stubs: list[Any] = [TimelineServiceStub(bare_channel), TimelineServiceStub(our_channel)]
+        stubs: list[Any] = [TimelineServiceStub(channel) for channel in (bare_channel, our_channel, line_channel)]
 
         async def one_person(stub: Any, person: Caller) -> None:
             for number in range(calls // in_flight):

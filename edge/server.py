@@ -19,6 +19,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from cursors import Cursors
 from edge.accounts import finisher
 from edge.api import build_app, endpoints_of, public_encoder, tweet_renderer
@@ -35,13 +36,13 @@ from readers.presence import Presence
 from redis_client import Redis, connect_redis
 from runtime.bus import Bus, NatsBus
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, check_peer, main
+from runtime.service import check_peer
 from views.build import Channels, build_deps, listen
 from views.deps import Deps
 from views.servicer import ViewServicer
 
 
-async def build(process: Process, config: EdgeConfig) -> None:
+async def build(process: MeshProcess, config: EdgeConfig) -> None:
     """Construct everything, in the order in which it is needed."""
     bus = await NatsBus.connect(config.mesh)
     process.on_close(bus.close)
@@ -103,7 +104,7 @@ def public_contracts(channels: Channels, view: aio.Channel) -> list[tuple[FileDe
 
 
 async def start_stream(
-    process: Process,
+    process: MeshProcess,
     config: EdgeConfig,
     views: Deps,
     encoder: Encoder,

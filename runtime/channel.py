@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -68,20 +68,27 @@ def service_config(contracts: Sequence[FileDescriptor]) -> str:
     return json.dumps(config)
 
 
-def open_channel(address: str, signer: CallerSigner, *contracts: FileDescriptor, tls: Tls | None = None) -> aio.Channel:
+def open_channel(
+    address: str,
+    signer: CallerSigner,
+    *contracts: FileDescriptor,
+    tls: Tls | None = None,
+    over: Callable[[aio.Channel], aio.Channel] = lambda connection: connection,
+) -> aio.Channel:
     """A channel to the service at `host:port` or `dns:///name:port`. Calls carry caller, time left and trace by themselves.
 
     `contracts` are the files whose services are called (`tweet_pb2.DESCRIPTOR`); their repeatable rpcs are retried. With `tls`
     the other end must be certified to be the service of the first of them. A peer that does not answer is not asked (breaker.py).
+    `over` makes of the connection what carries the calls: by itself gRPC does, one by one.
     """
     target = contracts[0].package.split(".")[1]
     options: list[tuple[str, Any]] = [*_OPTIONS, ("grpc.service_config", service_config(contracts))]
     if tls is None:
-        return MeshChannel(aio.insecure_channel(address, options=options), signer, target, address)
+        return MeshChannel(over(aio.insecure_channel(address, options=options)), signer, target, address)
     service = target + DOMAIN
     options.append(("grpc.default_authority", service))
     inner = aio.secure_channel(address, tls.channel_credentials(), options=options)
-    return MeshChannel(inner, signer, target, f"{address} as {service}")
+    return MeshChannel(over(inner), signer, target, f"{address} as {service}")
 
 
 class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
@@ -168,25 +175,11 @@ class UnaryChannel(aio.Channel):
     stream_unary = stream_stream = unary_stream
 
 
-class MeshChannel(UnaryChannel):
-    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log.
+class OverConnection(UnaryChannel):
+    """A channel over another one, which is the connection."""
 
-    What comes first has a breaker of its own: an overloaded peer goes on serving it when it refuses the rest.
-    """
-
-    def __init__(self, inner: aio.Channel, signer: CallerSigner, target: str, peer: str) -> None:
+    def __init__(self, inner: aio.Channel) -> None:
         self._inner = inner
-        self._signer = signer
-        self._breakers = {False: Breaker(target), True: Breaker(f"{target}.first")}
-        self._watching = asyncio.ensure_future(self._watch(peer))
-
-    def unary_unary(self, method: str, *coders: Any, **options: Any) -> Any:
-        """The callable of one rpc."""
-        inner = self._inner.unary_unary(method, *coders, **options)
-        if not method.startswith("/aviary."):
-            return inner
-        rpc = contract.method(method)
-        return MeshCallable(inner, rpc, self._signer, self._breakers[rpc.first])
 
     def unary_stream(
         self, method: str, request_serializer: Any = None, response_deserializer: Any = None, *_: Any, **__: Any
@@ -198,8 +191,6 @@ class MeshChannel(UnaryChannel):
 
     async def close(self, grace: float | None = None) -> None:
         """Close the connections."""
-        self._watching.cancel()
-        await asyncio.gather(self._watching, return_exceptions=True)
         await self._inner.close(grace)
 
     def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
@@ -213,6 +204,33 @@ class MeshChannel(UnaryChannel):
     async def channel_ready(self) -> None:
         """Wait until the channel is connected."""
         await self._inner.channel_ready()
+
+
+class MeshChannel(OverConnection):
+    """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log.
+
+    What comes first has a breaker of its own: an overloaded peer goes on serving it when it refuses the rest.
+    """
+
+    def __init__(self, inner: aio.Channel, signer: CallerSigner, target: str, peer: str) -> None:
+        super().__init__(inner)
+        self._signer = signer
+        self._breakers = {False: Breaker(target), True: Breaker(f"{target}.first")}
+        self._watching = asyncio.ensure_future(self._watch(peer))
+
+    def unary_unary(self, method: str, *coders: Any, **options: Any) -> Any:
+        """The callable of one rpc."""
+        inner = self._inner.unary_unary(method, *coders, **options)
+        if not method.startswith("/aviary."):
+            return inner
+        rpc = contract.method(method)
+        return MeshCallable(inner, rpc, self._signer, self._breakers[rpc.first])
+
+    async def close(self, grace: float | None = None) -> None:
+        """Close the connections."""
+        self._watching.cancel()
+        await asyncio.gather(self._watching, return_exceptions=True)
+        await super().close(grace)
 
     async def _watch(self, peer: str) -> None:
         """Say once for each time that the other end is lost what to look at: a refused handshake looks like a dead process."""

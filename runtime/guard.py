@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import protovalidate
 from aviary.mesh.v1 import reason_pb2
@@ -37,8 +37,8 @@ _STANDARD = ("/grpc.health.v1.Health/", "/grpc.reflection.")
 _ROOM = 1000
 _CANCELLED = common(reason_pb2.REASON_CANCELLED)
 _VALIDATOR = protovalidate.Validator()
-# Tells clients not to try a refused call again by themselves: retries are what an overloaded process needs least.
-_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+NO_RETRY = ("grpc-retry-pushback-ms", "-1")
+"""Tells clients not to try a refused call again by themselves: retries are what an overloaded process needs least."""
 # Of the call that the interceptor was asked about last in this task: reading it a second time would parse it a second time.
 _metadata: ContextVar[Any] = ContextVar("metadata")
 
@@ -155,8 +155,25 @@ class GuardInterceptor(aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None or path.startswith(_STANDARD):
             return handler
-        self._wrapped[path] = wrapped = handler._replace(unary_unary=self._guarded(method(path), handler.unary_unary))
-        return wrapped
+        rpc = method(path)
+        if handler.unary_unary is None:
+            handler = handler._replace(stream_stream=self._begun(rpc, handler.stream_stream))
+        else:
+            handler = handler._replace(unary_unary=self._guarded(rpc, handler.unary_unary))
+        self._wrapped[path] = handler
+        return handler
+
+    def _begun(self, rpc: Method, behaviour: Behaviour) -> Behaviour:
+        """A stream of calls (coalesced/): who begins it is judged here, each call on it as any other."""
+
+        async def serve(requests: Any, context: aio.ServicerContext[Any, Any]) -> None:
+            try:
+                ensure_may_call(rpc, self._caller(dict(_metadata.get()).get(CALLER_KEY), context))
+            except ServiceError as error:
+                await _abort(context, error)
+            await behaviour(requests, context)
+
+        return serve
 
     def _guarded(self, rpc: Method, behaviour: Behaviour) -> Behaviour:
         async def serve(request: Message, context: aio.ServicerContext[Any, Any]) -> Any:
@@ -167,14 +184,7 @@ class GuardInterceptor(aio.ServerInterceptor):
                 left = context.time_remaining()
                 return await self._guard.run(rpc, behaviour, request, caller, left, trace, ends_by_itself=True)
             except ServiceError as error:
-                overloaded, failure = error.reason == Overloaded.reason, error
-                if overloaded and not isinstance(error, Overloaded):
-                    # Somebody further on is; whoever asked us must not take us for it, and open a breaker before us.
-                    failure = Unavailable(error.detail, retry_after_s=error.retry_after_s)
-                trailing: tuple[tuple[str, Any], ...] = ((STATUS_KEY, to_status(failure).SerializeToString()),)
-                if overloaded:
-                    trailing = (*trailing, _NO_RETRY)
-                await context.abort(failure.status, failure.detail, trailing)
+                await _abort(context, error)
 
         return serve
 
@@ -193,6 +203,18 @@ class GuardInterceptor(aio.ServerInterceptor):
                 log.warning("caller_refused", peer=context.peer(), why=error.detail)
             raise
         return caller
+
+
+async def _abort(context: aio.ServicerContext[Any, Any], error: ServiceError) -> NoReturn:
+    """Tell the caller of a failure."""
+    overloaded, failure = error.reason == Overloaded.reason, error
+    if overloaded and not isinstance(error, Overloaded):
+        # Somebody further on is; whoever asked us must not take us for it, and open a breaker before us.
+        failure = Unavailable(error.detail, retry_after_s=error.retry_after_s)
+    trailing: tuple[tuple[str, Any], ...] = ((STATUS_KEY, to_status(failure).SerializeToString()),)
+    if overloaded:
+        trailing = (*trailing, NO_RETRY)
+    await context.abort(failure.status, failure.detail, trailing)
 
 
 def with_defaults(rpc: Method, request: Message) -> Message:

@@ -5,11 +5,10 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 import uvicorn
 import uvloop
-from google.protobuf.descriptor import FileDescriptor
 from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
@@ -17,7 +16,7 @@ from grpc_reflection.v1alpha import reflection
 
 from runtime import telemetry
 from runtime.callers import CallerSigner
-from runtime.channel import UNCOMPRESSED, open_channel
+from runtime.channel import UNCOMPRESSED
 from runtime.config import ConfigError, MeshConfig
 from runtime.context import told_to_stop
 from runtime.faults import Faults
@@ -56,7 +55,10 @@ log = telemetry.logger(__name__)
 
 
 class Process:
-    """What `server.py` builds a service on. Everything is registered first; `run` starts it and returns after the drain."""
+    """What `server.py` builds a service on. Everything is registered first; `run` starts it and returns after the drain.
+
+    How it reaches others is not known here: coalesced/process.py adds that.
+    """
 
     def __init__(self, config: MeshConfig) -> None:
         self.config = config
@@ -66,7 +68,8 @@ class Process:
         self.tls = Tls(config.tls, config.area) if config.tls else None
         self.faults = Faults(config.fault_dir)
         self.ops = OpsApp(lambda: self._states)
-        self._server = aio.server(interceptors=[GuardInterceptor(self.guard, self.tls)], options=_OPTIONS)
+        self.interceptor = GuardInterceptor(self.guard, self.tls)
+        self._server = aio.server(interceptors=[self.interceptor], options=_OPTIONS)
         self._health = health.HealthServicer()
         self._names: list[str] = [reflection.SERVICE_NAME, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name]
         self._checks: dict[str, Work] = {"clock": ClockProbe(self.clock).check}
@@ -89,10 +92,6 @@ class Process:
         """Part of a gRPC server's interface that generated code calls."""
         self._server.add_generic_rpc_handlers(handlers)
 
-    def open_channel(self, address: str, *contracts: FileDescriptor) -> aio.Channel:
-        """A channel to another service of the mesh, as this one; see runtime/channel.py. The caller closes it."""
-        return open_channel(address, self.signer, *contracts, tls=self.tls)
-
     def check(self, name: str, probe: Work) -> None:
         """Make readiness depend on a probe, which raises while its dependency does not answer."""
         self._checks[name] = probe
@@ -105,7 +104,7 @@ class Process:
         """Close something at the end; what was registered last is closed first."""
         self._closers.append(close)
 
-    async def run(self, build: Callable[["Process"], Awaitable[None]]) -> None:
+    async def run(self, build: Callable[[Self], Awaitable[None]]) -> None:
         """Build, serve until SIGTERM or SIGINT, drain, close. Raises what crashed the process, if anything did."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -128,6 +127,10 @@ class Process:
             await serving
         if self._crash is not None:
             raise self._crash
+
+    async def stop_serving(self) -> None:
+        """Take no more calls, and wait for those at work, at most 5 s."""
+        await self._server.stop(DRAIN_S)
 
     async def _until_stop(self, building: Awaitable[None]) -> bool:
         """Finish building, unless the process is told to stop first: servers that are not there yet are waited for."""
@@ -193,7 +196,7 @@ class Process:
     async def _drain(self, tasks: list[asyncio.Task[None]]) -> None:
         self._states = {"stop": "stopping"}
         await self._tell(False)
-        await self._server.stop(DRAIN_S)
+        await self.stop_serving()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -201,11 +204,18 @@ class Process:
             await close()
 
 
-def main(read_config: Callable[[Mapping[str, str]], C], build: Callable[[Process, C], Awaitable[None]]) -> None:
-    """Entry of every `svc_*/server.py`: read the configuration, run the process, exit 2 with one line when it is wrong."""
+P = TypeVar("P", bound=Process)
+
+
+def main(
+    kind: Callable[[MeshConfig], P],
+    read_config: Callable[[Mapping[str, str]], C],
+    build: Callable[[P, C], Awaitable[None]],
+) -> None:
+    """Entry of every process: read the configuration, run a process of the kind, exit 2 with one line when it is wrong."""
 
     async def start(config: C) -> None:
-        await Process(config.mesh).run(lambda process: build(process, config))
+        await kind(config.mesh).run(lambda process: build(process, config))
 
     try:
         config = read_config(os.environ)

@@ -18,13 +18,13 @@ from grpc import aio
 import accounts
 from accounts import Accounts
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from cursors import Cursors
 from ordered.nats import NatsSource
 from relations.viewers import Relations, listen
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, main
 from statuses import Statuses
 from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
@@ -42,7 +42,7 @@ from svc_engage.store_cql import SCHEMA, CqlEngageStore
 from svc_engage.workers import Counting
 
 
-async def build(process: Process, config: Config) -> None:
+async def build(process: MeshProcess, config: Config) -> None:
     """Wire the process. Waits for the database and the bus; Redis and svc_tweet may come later."""
     mesh, clock = config.mesh, process.clock
     cql = await Cql.connect(mesh, SCHEMA)
@@ -93,14 +93,14 @@ async def build(process: Process, config: Config) -> None:
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
 
 
-async def hear_of_relations(process: Process, bus: NatsBus, graph: aio.Channel) -> Relations:
+async def hear_of_relations(process: MeshProcess, bus: NatsBus, graph: aio.Channel) -> Relations:
     """How users stand to authors, as svc_graph says from now on."""
     relations = Relations(GraphServiceStub(graph), process.clock, time.monotonic)
     process.on_close(await listen(relations, bus))
     return relations
 
 
-async def hear_of_accounts(process: Process, bus: NatsBus, config: Config) -> Accounts:
+async def hear_of_accounts(process: MeshProcess, bus: NatsBus, config: Config) -> Accounts:
     """Which authors are there, as svc_user says from now on."""
     user = process.open_channel(config.user_address, user_pb2.DESCRIPTOR)
     process.on_close(user.close)
@@ -109,7 +109,7 @@ async def hear_of_accounts(process: Process, bus: NatsBus, config: Config) -> Ac
     return known
 
 
-async def hear_of_deletions(process: Process, bus: NatsBus) -> Statuses:
+async def hear_of_deletions(process: MeshProcess, bus: NatsBus) -> Statuses:
     """What svc_tweet says of deletions, from now on."""
     statuses = Statuses(time.monotonic)
     process.on_close(await bus.listen(TweetStatusSignal, statuses.heard))

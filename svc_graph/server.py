@@ -10,6 +10,7 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from accounts import Accounts, listen
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
@@ -17,7 +18,7 @@ from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, check_peer, main
+from runtime.service import check_peer
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.config import Config
@@ -34,7 +35,7 @@ from svc_graph.turns import Turns
 from svc_graph.workers import end_blocked_follows, end_void_follow
 
 
-async def build(process: Process, config: Config) -> None:
+async def build(process: MeshProcess, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
     mesh, clock = config.mesh, process.clock
     cql = await Cql.connect(mesh, SCHEMA)
@@ -81,7 +82,7 @@ async def build(process: Process, config: Config) -> None:
     process.background("repair", _repair(cql, levels, store, config, process).run)
 
 
-def _repair(cql: Cql, levels: CqlLevels, store: CqlGraphStore, config: Config, process: Process) -> Repair:
+def _repair(cql: Cql, levels: CqlLevels, store: CqlGraphStore, config: Config, process: MeshProcess) -> Repair:
     return Repair(
         CqlMirrors(cql, levels, store.stamps),
         store,

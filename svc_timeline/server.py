@@ -13,13 +13,13 @@ from aviary.tweet.v1.events_pb2 import TweetCreated
 from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from readers.presence import Presence
 from readers.recent import RecentWrites
 from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, main
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Config
 from svc_timeline.deps import Deps
@@ -34,7 +34,7 @@ from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 SCHEMA = Path(__file__).parent / "schema"
 
 
-async def build(process: Process, config: Config) -> None:
+async def build(process: MeshProcess, config: Config) -> None:
     """Wire the service. Waits for the database and the bus; a cache that is away is gone without."""
     mesh, clock, limits = config.mesh, process.clock, config.limits
     # Readiness does not want Redis: homes are read without it. Its loss shows in aviary_timeline_reads_total{outcome="no_cache"}.

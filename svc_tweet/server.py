@@ -7,13 +7,13 @@ from aviary.user.v1 import user_pb2
 from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from redis_client import connect_redis
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, main
 from signals.publisher import Publisher
 from svc_tweet.config import Config
 from svc_tweet.deps import Deps
@@ -21,7 +21,7 @@ from svc_tweet.servicer import TweetServicer
 from svc_tweet.store import SCHEMA, CqlTweetStore
 
 
-async def build(process: Process, config: Config) -> None:
+async def build(process: MeshProcess, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
     mesh, clock = config.mesh, process.clock
     # Readiness wants neither Redis nor svc_user: without them tweets are read and written, but for those that mention somebody.

@@ -6,6 +6,7 @@ from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal, UserRegiste
 from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
 from backlog import Backlog
+from coalesced import MeshProcess, main
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
@@ -13,7 +14,6 @@ from redis_client import connect_redis
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
-from runtime.service import Process, main
 from signals.publisher import Publisher
 from svc_user.apps.servicer import AppServicer
 from svc_user.config import Config
@@ -29,7 +29,7 @@ from svc_user.store_sessions import CqlSessionStore
 from svc_user.tokens import TokenIssuer
 
 
-async def build(process: Process, config: Config) -> None:
+async def build(process: MeshProcess, config: Config) -> None:
     """Wire the process. Waits for servers that are not up yet."""
     mesh, clock = config.mesh, process.clock
     # Readiness does not want Redis: without it an own change is shown by what caches are told.

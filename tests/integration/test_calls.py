@@ -1,4 +1,4 @@
-"""Every served call passes the guard, on the ordinary port and in process alike; calls are balanced and retried."""
+"""Every served call passes the guard, on the ordinary port, on lines and in process alike; calls are balanced and retried."""
 
 import asyncio
 import uuid
@@ -11,6 +11,7 @@ from aviary.graph.v1 import graph_pb2, graph_pb2_grpc
 from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from grpc import aio
 
+import coalesced
 from in_process import InProcessChannel
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
@@ -19,6 +20,7 @@ from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, carried, current
 from runtime.errors import FailedPrecondition, Unavailable, from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
+from tests.ports import Port
 
 KEY = Secret(b"k" * 32)
 ALICE = Caller(user_id=uuid.uuid4().bytes, session_id=b"s" * 16, scopes=ALL_SCOPES)
@@ -52,7 +54,7 @@ class Tweets(tweet_pb2_grpc.TweetServiceServicer):
         return tweet_pb2.ListAuthorTweetsResponse()
 
 
-@pytest.fixture(params=["in_process", "network"])
+@pytest.fixture(params=["in_process", "one by one", "on lines"])
 async def channel(request: pytest.FixtureRequest) -> AsyncIterator[tuple[aio.Channel, Tweets]]:
     servicer, signer = Tweets(), CallerSigner(KEY, "tests", SystemClock())
     if request.param == "in_process":
@@ -60,11 +62,9 @@ async def channel(request: pytest.FixtureRequest) -> AsyncIterator[tuple[aio.Cha
         local.register(tweet_pb2_grpc.add_TweetServiceServicer_to_server, servicer)
         yield local, servicer
         return
-    server = aio.server(interceptors=[GuardInterceptor(Guard(signer))])
-    tweet_pb2_grpc.add_TweetServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    remote = open_channel(f"127.0.0.1:{port}", signer, tweet_pb2.DESCRIPTOR)
+    server, port = await served(servicer, signer)
+    opened = coalesced.open_channel if request.param == "on lines" else open_channel
+    remote = opened(f"127.0.0.1:{port}", signer, tweet_pb2.DESCRIPTOR)
     yield remote, servicer
     await remote.close()
     await server.stop(0)
@@ -169,11 +169,11 @@ async def test_a_service_that_is_not_there_is_unavailable_within_the_deadline() 
 
 
 async def served(servicer: Tweets, signer: CallerSigner) -> tuple[aio.Server, int]:
-    server = aio.server(interceptors=[GuardInterceptor(Guard(signer))])
-    tweet_pb2_grpc.add_TweetServiceServicer_to_server(servicer, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
-    return server, port
+    opened = Port(GuardInterceptor(Guard(signer)))
+    tweet_pb2_grpc.add_TweetServiceServicer_to_server(servicer, opened)
+    port = opened.server.add_insecure_port("127.0.0.1:0")
+    await opened.server.start()
+    return opened.server, port
 
 
 async def test_calls_are_spread_over_the_addresses_of_a_name_and_go_on_when_one_is_gone() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -24,16 +24,18 @@ from grpc import aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+import coalesced
+from runtime import channel
 from runtime.admission import SHED
 from runtime.breaker import LEAST, REFUSED
 from runtime.callers import CallerSigner
-from runtime.channel import open_channel
 from runtime.config import Secret
 from runtime.context import ALL_SCOPES, Caller, acting, carried
 from runtime.errors import Unavailable, from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
 from tests.dns import names
+from tests.ports import Port
 from tests.proxy import proxy_before
 from tests.waiting import until
 
@@ -42,6 +44,22 @@ ALICE = Caller(user_id=uuid.uuid4().bytes, session_id=b"s" * 16, scopes=ALL_SCOP
 LIST = tweet_pb2.ListAuthorTweetsRequest(author_id=b"a" * 16)
 HOME = timeline_pb2.GetHomeRequest(user_id=b"a" * 16)
 CREATE = tweet_pb2.CreateTweetRequest(content="x")
+
+
+OPEN: list[Callable[..., Any]] = []
+
+
+def on_lines(*arguments: Any) -> aio.Channel:
+    """A channel that looks often at who is there."""
+    return coalesced.open_channel(*arguments, renew_s=0.3)
+
+
+@pytest.fixture(params=[channel.open_channel, on_lines], ids=["one by one", "on lines"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every promise of a channel is that of the ordinary one, and of the one within the mesh."""
+    OPEN[:] = [request.param]
+    yield
+    OPEN.clear()
 
 
 class Server(TweetServiceServicer, TimelineServiceServicer):
@@ -90,24 +108,22 @@ async def serving(
 ) -> AsyncIterator[int]:
     """A servicer on an address, with its port; gone after the block."""
     options = [("grpc.max_connection_age_ms", age_ms)] if age_ms else []
-    server = aio.server(
-        interceptors=[GuardInterceptor(Guard(SIGNER, room))], options=[("grpc.so_reuseport", 0), *options]
-    )
-    add_TweetServiceServicer_to_server(servicer, server)
-    add_TimelineServiceServicer_to_server(servicer, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    port = server.add_insecure_port(address)
-    await server.start()
+    opened = Port(GuardInterceptor(Guard(SIGNER, room)), options)
+    add_TweetServiceServicer_to_server(servicer, opened)
+    add_TimelineServiceServicer_to_server(servicer, opened)
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), opened)
+    port = opened.server.add_insecure_port(address)
+    await opened.server.start()
     try:
         yield port
     finally:
-        await server.stop(0)
+        await opened.server.stop(0)
 
 
 @asynccontextmanager
 async def calling(address: str) -> AsyncIterator[tuple[Any, Any]]:
     """Stubs of both services over one channel to an address, used by a signed-in user for half a minute at most."""
-    async with open_channel(address, SIGNER, tweet_pb2.DESCRIPTOR, timeline_pb2.DESCRIPTOR) as channel:
+    async with OPEN[0](address, SIGNER, tweet_pb2.DESCRIPTOR, timeline_pb2.DESCRIPTOR) as channel:
         with acting(ALICE, 30):
             yield TweetServiceStub(channel), TimelineServiceStub(channel)
 

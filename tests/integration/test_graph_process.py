@@ -31,6 +31,7 @@ from runtime.ids import SystemClock
 from runtime.service import check_peer
 from stack.ports import pick_free
 from tests.integration.graph_mesh import Everybody, seen_by, until
+from tests.ports import Port
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,13 +69,13 @@ async def users(mesh_config: MeshConfig) -> AsyncIterator[tuple[Everybody, int]]
     """A svc_user that knows the accounts it made, and its port."""
     everybody = Everybody()
     guard = Guard(CallerSigner(mesh_config.mesh_key, "user", SystemClock()))
-    server = aio.server(interceptors=[GuardInterceptor(guard)])
-    add_UserServiceServicer_to_server(everybody, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    opened = Port(GuardInterceptor(guard))
+    add_UserServiceServicer_to_server(everybody, opened)
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), opened)
+    port = opened.server.add_insecure_port("127.0.0.1:0")
+    await opened.server.start()
     yield everybody, port
-    await server.stop(None)
+    await opened.server.stop(None)
 
 
 async def test_a_follow_killed_between_batch_and_publish_is_there_and_is_announced_once(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +17,7 @@ from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+import coalesced
 from runtime.bus.consumers import is_infrastructure
 from runtime.callers import CALLER_KEY, CallerSigner
 from runtime.channel import open_channel
@@ -28,10 +29,12 @@ from runtime.ids import SystemClock
 from runtime.service import check_peer
 from runtime.tls import Tls
 from tests.integration.certificates import Authority, believing
+from tests.ports import Port
 
 KEY = Secret(b"k" * 32)
 USER = Caller(user_id=uuid.uuid4().bytes, session_id=b"s" * 16, scopes=ALL_SCOPES)
 CREATE = tweet_pb2.CreateTweetRequest(content="hi")
+OPEN: list[Callable[..., aio.Channel]] = []
 LIST = tweet_pb2.ListAuthorTweetsRequest(author_id=b"a" * 16)
 
 
@@ -58,15 +61,15 @@ def signer(service: str) -> CallerSigner:
 async def serving(config: TlsConfig, service: str = "tweet") -> AsyncIterator[tuple[Tweets, int]]:
     """svc_tweet's port as a process opens it, with this certificate."""
     tweets, tls = Tweets(), Tls(config, service)
-    server = aio.server(interceptors=[GuardInterceptor(Guard(signer(service)), tls)])
-    tweet_pb2_grpc.add_TweetServiceServicer_to_server(tweets, server)
-    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    port = server.add_secure_port("127.0.0.1:0", tls.server_credentials())
-    await server.start()
+    opened = Port(GuardInterceptor(Guard(signer(service)), tls))
+    tweet_pb2_grpc.add_TweetServiceServicer_to_server(tweets, opened)
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), opened)
+    port = opened.server.add_secure_port("127.0.0.1:0", tls.server_credentials())
+    await opened.server.start()
     try:
         yield tweets, port
     finally:
-        await server.stop(0)
+        await opened.server.stop(0)
 
 
 @asynccontextmanager
@@ -76,7 +79,7 @@ async def channel(
     """A channel of a service, which may say that it is another one."""
     address = where if isinstance(where, str) else f"127.0.0.1:{where}"
     tls = None if config is None else Tls(config, service)
-    opened = open_channel(address, signer(says or service), tweet_pb2.DESCRIPTOR, tls=tls)
+    opened = OPEN[0](address, signer(says or service), tweet_pb2.DESCRIPTOR, tls=tls)
     try:
         yield opened
     finally:
@@ -109,6 +112,13 @@ async def logged(logs: list[Any], event: str) -> dict[str, Any]:
                 if line["event"] == event:
                     return dict(line)
             await asyncio.sleep(0.01)
+
+
+@pytest.fixture(params=[open_channel, coalesced.open_channel], ids=["one by one", "on lines"], autouse=True)
+def way(request: pytest.FixtureRequest) -> Iterator[None]:
+    OPEN[:] = [request.param]
+    yield
+    OPEN.clear()
 
 
 @pytest.fixture

@@ -35,6 +35,7 @@ from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock, Uuid7Ids, split_ids
 from runtime.service import check_peer
 from stack.ports import pick_free
+from tests.ports import Port
 from tests.unit.svc_tweet.world import FewNames
 
 ROOT = Path(__file__).parents[2]
@@ -148,14 +149,14 @@ def signer_of(environment: dict[str, str], service: str) -> CallerSigner:
 @asynccontextmanager
 async def user_service(environment: dict[str, str], names: FewNames) -> AsyncIterator[int]:
     """An svc_user on a port of its own."""
-    server = aio.server(interceptors=[GuardInterceptor(Guard(signer_of(environment, "user")))])
-    add_UserServiceServicer_to_server(names, server)
-    port = server.add_insecure_port("127.0.0.1:0")
-    await server.start()
+    opened = Port(GuardInterceptor(Guard(signer_of(environment, "user"))))
+    add_UserServiceServicer_to_server(names, opened)
+    port = opened.server.add_insecure_port("127.0.0.1:0")
+    await opened.server.start()
     try:
         yield port
     finally:
-        await server.stop(None)
+        await opened.server.stop(None)
 
 
 @asynccontextmanager

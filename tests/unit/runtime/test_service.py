@@ -18,6 +18,6 @@ async def never(_: Process, __: Configured) -> None:
 
 def test_a_wrong_configuration_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(refuse, never)
+        main(Process, refuse, never)
     assert ended.value.code == 2
     assert capsys.readouterr().err == "configuration: AVIARY_USER_PORT is not set; AVIARY_NATS_URL is not set\n"
