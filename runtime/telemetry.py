@@ -20,6 +20,8 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 QUIET = ("cassandra", "nats", "picows", "httpx", "grpc", "authlib")
 # These could fill the log: a warning for each request that is no HTTP, each batch over several partitions, each vain try to reconnect.
 QUIETER = ("cassandra.pool", "cassandra.protocol", "uvicorn")
+# These come with a trace for each vain try of the driver, four a second. That a host is away, and the breaker opens, is a line each.
+_VAIN = ("[control connection] Error connecting", "Error preparing query")
 
 EVENTS = Counter("aviary_mesh_events_total", "Events handled.", ["event", "outcome"])
 READY = Gauge("aviary_mesh_ready", "1 while every dependency answers.")
@@ -90,5 +92,10 @@ def configure_logging(service: str, level: str = "INFO") -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.getLogger("cassandra.cluster").addFilter(_is_no_vain_try)
     for library in (*QUIET, *QUIETER):
         logging.getLogger(library).setLevel(logging.ERROR if library in QUIETER else logging.WARNING)
+
+
+def _is_no_vain_try(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith(_VAIN)

@@ -30,6 +30,23 @@ def test_a_librarys_warning_is_a_json_line_with_the_service(capsys: pytest.Captu
     assert (line["event"], line["service"], line["level"]) == ("host a is down", "tweet", "warning")
 
 
+def test_while_the_database_is_away_the_driver_logs_that_and_not_each_vain_try(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """P59: what matters is between those lines. The texts are the driver's."""
+    telemetry.configure_logging("engage")
+    driver = logging.getLogger("cassandra.cluster")
+    driver.warning("Host %s has been marked down", "a:9042")
+    for _ in range(3):
+        try:
+            raise ConnectionRefusedError("Tried connecting to [('a', 9042)]")
+        except ConnectionRefusedError:
+            driver.warning("[control connection] Error connecting to %s:", "a:9042", exc_info=True)
+            driver.exception("Error preparing query:")
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["event"] == "Host a:9042 has been marked down"
+
+
 @pytest.mark.parametrize("library", ["cassandra.protocol", "picows", "uvicorn.error"])
 def test_what_clients_and_servers_can_repeat_at_will_is_not_logged(
     library: str, capsys: pytest.CaptureFixture[str]
