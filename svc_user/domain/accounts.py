@@ -2,6 +2,7 @@
 
 import uuid
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
@@ -61,7 +62,9 @@ def next_version(user: User, now_us: int) -> int:
 
 def changed_at(before: User, after: User, version: int) -> User:
     """The account as a change of this version leaves it: what differs of its state was written then."""
-    written = {f"{name}_us": version for name in STATES if getattr(after, name) != getattr(before, name)}
+    written: dict[str, Any] = {
+        f"{name}_us": version for name in STATES if getattr(after, name) != getattr(before, name)
+    }
     return replace(after, version=version, **written)
 
 
