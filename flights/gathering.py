@@ -25,12 +25,17 @@ class Gathering(Generic[K, V]):
         together: int,
         at_once: int,
         within_s: float | None = None,
+        for_nobody: bool = True,
     ) -> None:
-        """`go` answers by what was brought, each once; `within_s` is how long the calls in it may take, None: it bounds them itself."""
+        """`go` answers by what was brought, each once; `within_s` is how long the calls in it may take, None: it bounds them itself.
+
+        `for_nobody`: what somebody brought who left while it waited is carried all the same, as a write must be and a question need not.
+        """
         self._carry = go
         self._together = together
         self._free = at_once
         self._within_s = within_s
+        self._for_nobody = for_nobody
         self._waiting: dict[asyncio.Future[V | None], K] = {}
         self._going: set[asyncio.Task[None]] = set()
 
@@ -40,7 +45,11 @@ class Gathering(Generic[K, V]):
         self._waiting[answer] = brought
         if self._free:
             self._start()
-        return await answer
+        try:
+            return await answer
+        finally:
+            if not self._for_nobody:
+                self._waiting.pop(answer, None)
 
     def _start(self) -> None:
         some = dict(islice(self._waiting.items(), self._together))

@@ -44,7 +44,7 @@ from simulation.presence import MemoryPresence
 from simulation.servers import Announcing, Cache, Database, Disk, Remote, RemoteOwnWrites, RemoteTable
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps as GraphDeps
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
@@ -228,6 +228,7 @@ class Mesh:
             signals=signals,
             accounts=KnownAccounts(known),
             limits=FollowLimits(store, 5000),
+            stance_limits=StanceLimits(store),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
             clock=node.clock,

@@ -26,7 +26,8 @@ _FAR = 0.25
 _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "edges", "versions", "list_following",
     "list_followers", "snapshot", "follower_page", "followers_among", "follower_shards", "packed_page",
     "follows_from", "followees_page", "newest_followees",
-    "stances", "blockers_among", "list_stances", "viewer_versions", "ties", "claims", "renames", "get_users", "list_users",
+    "stances", "blockers_among", "list_stances", "viewer_versions", "ties", "standing_count", "kept_snapshot",
+    "claims", "renames", "get_users", "list_users",
     "get_session", "get_sessions", "list_sessions", "count_listed", "is_listed", "knows_address", "password", "standings",
     "read", "rows", "count", "watermark",
     "counts", "position", "positions", "mark", "marks", "newest_marks", "list_marked", "list_likers"})  # fmt: skip

@@ -17,15 +17,15 @@ async def engageable(tweet_id: bytes, user_id: bytes, deps: Deps) -> bytes:
     tell: a block that is not looked at is none. Undoing an engagement is nobody's to refuse.
     """
     author_id = await deps.tweets.author_of(tweet_id)
-    sight, users = deps.relations.sight(user_id, [author_id]), deps.accounts.cached([author_id])
-    if sight is None or users is None:
+    apart, users = deps.relations.apart(user_id, author_id), deps.accounts.cached([author_id])
+    if apart is None or users is None:
         async with asyncio.TaskGroup() as group:
-            looking = group.create_task(deps.relations.ask_sight(user_id, [author_id]))
+            looking = group.create_task(deps.relations.ask_apart(user_id, author_id))
             finding = group.create_task(deps.accounts.get([author_id]))
-        sight, users = looking.result(), finding.result()
+        apart, users = looking.result(), finding.result()
     author = users.get(author_id)
     if author is None or author.hidden:
         raise TweetNotFound("there is no such tweet", tweet_id=uuid.UUID(bytes=tweet_id))
-    if author_id in sight.apart:
+    if apart:
         raise Blocked("a block stands between the two accounts", tweet_id=uuid.UUID(bytes=tweet_id))
     return author_id

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret, address
 from svc_graph.levels_cql import LevelLimits
+from svc_graph.limits import STANCES
+from svc_graph.stances import BLOCK, MUTE, Relation
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Config:
     cursor_keys: dict[int, Secret]
     known_accounts: int
     follow_limit: int
+    stance_limits: dict[Relation, int]
     levels: LevelLimits
     page_room: int
     repair_rows_a_second: int
@@ -32,6 +35,10 @@ class Config:
             user_address=address(env, "user"),
             cursor_keys=env.parsed("AVIARY_CURSOR_KEYS", parse_keys, {}),
             follow_limit=env.number("AVIARY_GRAPH_FOLLOW_LIMIT", 5000),
+            stance_limits={
+                BLOCK: env.number("AVIARY_GRAPH_BLOCK_LIMIT", STANCES[BLOCK]),
+                MUTE: env.number("AVIARY_GRAPH_MUTE_LIMIT", STANCES[MUTE]),
+            },
             known_accounts=env.number("AVIARY_GRAPH_KNOWN_ACCOUNTS", 100_000),
             levels=LevelLimits(
                 partition_followers=env.number("AVIARY_GRAPH_LEVEL0", 50_000),

@@ -9,7 +9,7 @@ from runtime.faults import Faults
 from runtime.ids import Clock
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.store import GraphStore
 from svc_graph.turns import Turns
 
@@ -24,6 +24,7 @@ class Deps:
     signals: Publisher
     accounts: KnownAccounts
     limits: FollowLimits
+    stance_limits: StanceLimits
     turns: Turns
     cursors: Cursors
     clock: Clock

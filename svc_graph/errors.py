@@ -45,3 +45,15 @@ class CannotMuteSelf(FailedPrecondition):
     """Nobody mutes oneself."""
 
     reason = named(reason_pb2.Reason, reason_pb2.REASON_CANNOT_MUTE_SELF)
+
+
+class BlockLimitReached(FailedPrecondition):
+    """The account blocks as many others as it may."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_BLOCK_LIMIT_REACHED)
+
+
+class MuteLimitReached(FailedPrecondition):
+    """The account mutes as many others as it may."""
+
+    reason = named(reason_pb2.Reason, reason_pb2.REASON_MUTE_LIMIT_REACHED)

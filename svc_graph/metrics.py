@@ -13,3 +13,8 @@ PAGES = Counter(
     "Pages of followers: kept ones, read ones that are kept now, and those of accounts too small or partitions that were changing.",
     ["outcome"],
 )
+SNAPSHOTS = Counter(
+    "aviary_graph_snapshots_total",
+    "Snapshots of viewers: kept ones that were still so, and ones read row by row.",
+    ["outcome"],
+)

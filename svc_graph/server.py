@@ -25,7 +25,7 @@ from svc_graph.config import Config
 from svc_graph.deps import Deps
 from svc_graph.growth import Growth
 from svc_graph.levels_cql import CqlLevels
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.mirrors_cql import CqlMirrors
 from svc_graph.repair import Repair
 from svc_graph.servicer import GraphServicer
@@ -66,6 +66,7 @@ async def build(process: MeshProcess, config: Config) -> None:
         signals=signals,
         accounts=KnownAccounts(accounts),
         limits=FollowLimits(store, config.follow_limit),
+        stance_limits=StanceLimits(store, config.stance_limits),
         turns=Turns(),
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,

@@ -6,6 +6,7 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceServicer
 from runtime.context import current_caller
 from svc_graph.deps import Deps
 from svc_graph.rpcs.block import block
+from svc_graph.rpcs.compare_snapshots import compare_snapshots
 from svc_graph.rpcs.follow import follow
 from svc_graph.rpcs.get_follow_snapshot import get_follow_snapshot
 from svc_graph.rpcs.get_follower_page import get_follower_page
@@ -88,6 +89,12 @@ class GraphServicer(GraphServiceServicer):
     ) -> pb.GetViewerSnapshotResponse:
         """See rpcs/get_viewer_snapshot.py."""
         return await get_viewer_snapshot(request, current_caller(), self._deps)
+
+    async def CompareSnapshots(
+        self, request: pb.CompareSnapshotsRequest, context: object
+    ) -> pb.CompareSnapshotsResponse:
+        """See rpcs/compare_snapshots.py."""
+        return await compare_snapshots(request, current_caller(), self._deps)
 
     async def ListKnownFollowers(
         self, request: pb.ListKnownFollowersRequest, context: object

@@ -15,10 +15,12 @@ Relation: TypeAlias = events_pb2.Relation.ValueType
 BLOCK = events_pb2.RELATION_BLOCK
 MUTE = events_pb2.RELATION_MUTE
 
-STATE_LIFETIME_MS = 300_000
-"""For so long `unchanged` is answered to a state: what only a crash between two processes could leave unseen ends with it."""
+STATE_LIFETIME_MS = 3_600_000
+"""For so long a state is taken for the same: what was stored late and nobody answered may go unseen, and ends with it."""
+SETTLED_US = 10_000_000
+"""A change of so long ago is stored or failed. Until then another may be under way whose version is less, or its rows not all be there."""
 _STATE = struct.Struct(">BQQQ")
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +78,21 @@ def changed_stance(before: Stance, stands: bool, until_ms: int, least_us: int) -
     return replace(before, stands=stands, until_ms=until_ms, version=version)
 
 
-def packed_state(versions: ViewerVersions, now_ms: int) -> bytes:
-    """The name of a state of all four sets, as of now."""
-    return _STATE.pack(_FORMAT, now_ms, versions.own, versions.blocked_by)
+def is_settled(version: int, now_us: int) -> bool:
+    """Whether a state of this version can have a name: whatever was under way when it was changed is stored or failed."""
+    return version <= now_us - SETTLED_US
+
+
+def may_be_named(version: int, now_us: int) -> bool:
+    """Whether a process whose clock is some seconds ahead may have named a state of this version."""
+    return version <= now_us - SETTLED_US // 2
+
+
+def named_state(versions: ViewerVersions, now_us: int) -> bytes:
+    """The name of a state of all four sets, as of now; none while a change is so young that others may be under way."""
+    if not is_settled(max(versions.own, versions.blocked_by), now_us):
+        return b""
+    return _STATE.pack(_FORMAT, now_us // 1000, versions.own, versions.blocked_by)
 
 
 def is_current(known: bytes, versions: ViewerVersions, now_ms: int) -> bool:

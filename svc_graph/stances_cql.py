@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from runtime import telemetry
@@ -51,10 +51,13 @@ class CqlStances:
         )
         # Who blocks an account?
         self._blockers = prepare("SELECT blocker_id FROM blocked_by WHERE blocked_id = ? AND blocker_id > ? LIMIT ?")
-        # When did an account last change anything?
-        self._own = prepare("SELECT DISTINCT graph_version FROM follow_edges WHERE follower_id = ?")
-        # When did last anybody block an account, or cease to?
-        self._changed = prepare("SELECT DISTINCT changed FROM blocked_by WHERE blocked_id = ?")
+        # When did accounts last change anything?
+        self._own = prepare("SELECT DISTINCT follower_id, graph_version FROM follow_edges WHERE follower_id IN ?")
+        # When did last anybody block accounts, or cease to?
+        self._changed = prepare("SELECT DISTINCT blocked_id, changed FROM blocked_by WHERE blocked_id IN ?")
+        # How did a viewer stand to everybody, when somebody looked?
+        self._kept = prepare("SELECT snapshot FROM viewer_snapshots WHERE user_id = ?")
+        self._keep = prepare("INSERT INTO viewer_snapshots (user_id, snapshot) VALUES (?, ?)")
         self._set = prepare(
             "INSERT INTO stances (user_id, relation, other_id, stands, version, until_ms) VALUES (?, ?, ?, ?, ?, ?)"
         )
@@ -100,18 +103,33 @@ class CqlStances:
                 return found
             position = rows[-1][0]
 
-    async def viewer_versions(self, user_id: uuid.UUID) -> ViewerVersions:
-        """See StanceStore."""
-        own, changed = await asyncio.gather(
-            self._stances_cql.execute(self._own, (user_id,)), self._stances_cql.execute(self._changed, (user_id,))
-        )
-        return ViewerVersions(_first(own), _first(changed))
+    async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+        """See GraphStore."""
+        return await self._latest(self._own, follower_ids)
+
+    async def viewer_versions(self, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ViewerVersions]:
+        """See StanceStore. Two queries for 100 accounts."""
+        own, blocked = await asyncio.gather(self._latest(self._own, user_ids), self._latest(self._changed, user_ids))
+        return {one: ViewerVersions(own[one], blocked[one]) for one in user_ids}
 
     async def raise_versions(self, own: Mapping[uuid.UUID, int], blocked_by: Mapping[uuid.UUID, int]) -> None:
         """See StanceStore. A version is its own timestamp, so a lesser one loses."""
         writes = [(self._raise_own, user_id, version) for user_id, version in own.items()]
         writes += [(self._raise_changed, user_id, version) for user_id, version in blocked_by.items()]
         await asyncio.gather(*(self._raised(*write) for write in writes))
+
+    async def standing_count(self, relation: Relation, user_id: uuid.UUID, now_ms: int) -> int:
+        """See StanceStore."""
+        return sum(stance.holds(now_ms) for stance in await self._all_of(relation, user_id))
+
+    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+        """See StanceStore."""
+        rows = await self._stances_cql.execute(self._kept, (user_id,))
+        return rows[0][0] if rows else b""
+
+    async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
+        """See StanceStore."""
+        await self._stances_cql.execute(self._keep, (user_id, snapshot))
 
     async def blocked_ids(self, user_id: uuid.UUID) -> list[uuid.UUID]:
         """Whom an account blocks."""
@@ -141,6 +159,11 @@ class CqlStances:
             if len(rows) < _PAGE:
                 return found
             after = rows[-1][0]
+
+    async def _latest(self, statement: Statement, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
+        reads = [self._stances_cql.execute(statement, (part,)) for part in parts(list(user_ids))]
+        known = {row[0]: row[1] or 0 for rows in await asyncio.gather(*reads) for row in rows}
+        return {one: known.get(one, 0) for one in user_ids}
 
     async def _raised(self, statement: Statement, user_id: uuid.UUID, version: int) -> None:
         async def write() -> Any:
@@ -177,7 +200,3 @@ def _is_over(row: uuid.UUID, state: Stance, now_ms: int) -> bool:
     """Whether a row of the list by time has no meaning any more: one newer than its state belongs to a batch that is being applied."""
     expired = 0 < state.until_ms < now_ms - EXPIRED_KEPT_MS
     return state.version > version_of(row) or (expired and state.stance_id == row)
-
-
-def _first(rows: Sequence[Any]) -> int:
-    return int(rows[0][0] or 0) if rows else 0

@@ -2,7 +2,7 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -22,6 +22,7 @@ class MemoryStances:
         self._blockers: dict[uuid.UUID, set[uuid.UUID]] = defaultdict(set)
         self._own_versions: dict[uuid.UUID, int] = {}
         self._blocked_by_versions: dict[uuid.UUID, int] = {}
+        self._kept_snapshots: dict[uuid.UUID, bytes] = {}
 
     async def stances(self, relation: Relation, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> list[Stance]:
         """See StanceStore."""
@@ -54,9 +55,24 @@ class MemoryStances:
         older = [stance for stance in held if before is None or stance.stance_id < before]
         return sorted(older, key=lambda stance: stance.stance_id, reverse=True)[:limit]
 
-    async def viewer_versions(self, user_id: uuid.UUID) -> ViewerVersions:
+    async def viewer_versions(self, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ViewerVersions]:
         """See StanceStore."""
-        return ViewerVersions(self._own_versions.get(user_id, 0), self._blocked_by_versions.get(user_id, 0))
+        return {
+            one: ViewerVersions(self._own_versions.get(one, 0), self._blocked_by_versions.get(one, 0))
+            for one in user_ids
+        }
+
+    async def standing_count(self, relation: Relation, user_id: uuid.UUID, now_ms: int) -> int:
+        """See StanceStore."""
+        return sum(stance.holds(now_ms) for stance in self.standing(relation, user_id))
+
+    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+        """See StanceStore."""
+        return self._kept_snapshots.get(user_id, b"")
+
+    async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
+        """See StanceStore. An hour does not pass here."""
+        self._kept_snapshots[user_id] = snapshot
 
     async def raise_versions(self, own: Mapping[uuid.UUID, int], blocked_by: Mapping[uuid.UUID, int]) -> None:
         """See StanceStore."""

@@ -45,8 +45,8 @@ class StanceStore(Protocol):
     ) -> list[Stance]:
         """What holds now, latest first, stance_ids strictly less than `before`. At most `limit`; fewer only at the end."""
 
-    async def viewer_versions(self, user_id: uuid.UUID) -> ViewerVersions:
-        """What changed last: of the account's own, and among those who block it. 0 for what never changed.
+    async def viewer_versions(self, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ViewerVersions]:
+        """What changed last of each account: of its own, and among those who block it. 0 for what never changed.
 
         Sees every change that was acknowledged before.
         """
@@ -59,6 +59,15 @@ class StanceStore(Protocol):
 
         Holds every change that was acknowledged before. Follows are told although a block stands between.
         """
+
+    async def standing_count(self, relation: Relation, user_id: uuid.UUID, now_ms: int) -> int:
+        """How many an account blocks, or mutes now. Sees every change that was acknowledged before."""
+
+    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+        """The snapshot that was kept of a viewer last, empty for none. Whether it is still so says the state in it."""
+
+    async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
+        """Keep a viewer's snapshot for an hour at most; of two that are kept at once either stays. Raises Unavailable."""
 
 
 class GraphStore(StanceStore, Protocol):

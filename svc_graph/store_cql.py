@@ -4,7 +4,7 @@ and time_lists.py.
 
 import asyncio
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from outbox import CqlOutbox
 from runtime.cql import Cql, until_acknowledged
@@ -56,8 +56,6 @@ class CqlGraphStore(CqlStances):
         self._edges_from = prepare(f"{edge} WHERE follower_id = ? AND followee_id IN ?")
         # What are the states of pairs of one followee? For imports, which come sorted by followee.
         self._edges_to = prepare(f"{edge} WHERE follower_id IN ? AND followee_id = ?")
-        # When did followers last change anything?
-        self._versions = prepare("SELECT DISTINCT follower_id, graph_version FROM follow_edges WHERE follower_id IN ?")
         # Whom does a follower follow, all at once?
         self._snapshot = prepare(
             "SELECT followee_id, following, graph_version FROM follow_edges"
@@ -79,13 +77,6 @@ class CqlGraphStore(CqlStances):
             reads = [self._cql.execute(self._edges_from, (follower, part)) for follower, part in grouped]
         stored = {Pair(row[0], row[1]): row for rows in await asyncio.gather(*reads) for row in rows}
         return [Edge(pair, *stored[pair][2:]) if pair in stored else Edge(pair) for pair in pairs]
-
-    async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
-        """See GraphStore."""
-        queries = [(part,) for part in parts(list(follower_ids))]
-        answers = await asyncio.gather(*(self._cql.execute(self._versions, query) for query in queries))
-        known = {row[0]: row[1] or 0 for rows in answers for row in rows}
-        return {one: known.get(one, 0) for one in follower_ids}
 
     async def apply(self, changes: Sequence[Change], announce: Sequence[Announcement]) -> None:
         """See GraphStore. One logged batch, repeated while nobody acknowledged it: repeating writes the same cells."""

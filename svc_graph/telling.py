@@ -11,7 +11,7 @@ from runtime import telemetry
 from runtime.errors import Unavailable
 from svc_graph.deps import Deps
 from svc_graph.domain import Edge
-from svc_graph.stances import Stance
+from svc_graph.stances import Stance, may_be_named
 
 TOLD_WITHIN_S = 0.05
 """For so long the answer of a change that hides nothing waits for the broker: until it is heard, caches show less, not more."""
@@ -81,20 +81,37 @@ async def settled(
 ) -> dict[uuid.UUID, int]:
     """The versions that accounts' snapshots must have to hold what was just stored, in these versions, and of who blocks `blocked`.
 
-    A later version may have been stored before, by another process: whoever read it since believes to have everything up to it.
-    Then the version is raised once more, so that it is another state.
+    A later version may have been stored before, by another process, and whoever read it since believes to have everything up to it.
+    Or the version is so old that a state may have been named by it meanwhile: what was stored is a first try's, or the end of a
+    follow. Then the version is raised to now, so that it is another state, and one that nobody names for a while.
     """
     blocked = list(blocked)
-    async with asyncio.TaskGroup() as reads:
-        own = reads.create_task(deps.store.versions(written))
-        changed = [reads.create_task(deps.store.viewer_versions(user_id)) for user_id in blocked]
-    newest = max(written.values(), default=0)
-    raised = {user_id: stored + 1 for user_id, stored in own.result().items() if stored > written[user_id]}
-    seen = {user_id: read.result().blocked_by for user_id, read in zip(blocked, changed, strict=True)}
-    blocked_raised = {user_id: stored + 1 for user_id, stored in seen.items() if stored > newest}
+    now_us, newest = deps.clock.now_us(), max(written.values(), default=0)
+    stored = await deps.store.viewer_versions({*written, *blocked})
+    own = {user_id: stored[user_id].own for user_id in written}
+    raised = {
+        user_id: max(now_us, version + 1)
+        for user_id, version in own.items()
+        if version > written[user_id] or may_be_named(version, now_us)
+    }
+    seen = {user_id: stored[user_id].blocked_by for user_id in blocked}
+    blocked_raised = {
+        user_id: max(now_us, version + 1)
+        for user_id, version in seen.items()
+        if version > newest or may_be_named(version, now_us)
+    }
     if raised or blocked_raised:
         await deps.store.raise_versions(raised, blocked_raised)
     return {**written, **raised}
+
+
+async def settle_late(version: int, user_id: uuid.UUID, blocked: Iterable[uuid.UUID], deps: Deps) -> None:
+    """Let no state go on that was named before a change arrived which was stored late, when nobody waited for it any more.
+
+    Whoever stored it, and died, or answered that nobody knows whether it stands, raised no version.
+    """
+    if may_be_named(version, deps.clock.now_us()):
+        await settled({user_id: version}, deps, blocked)
 
 
 def _hides(change: RelationChange) -> bool:

@@ -11,7 +11,7 @@ from svc_graph.stances import BLOCK, ensure_other
 
 
 async def block(request: BlockRequest, caller: Caller, deps: Deps) -> BlockResponse:
-    """Block an account; follows between the two end, both ways. Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF."""
+    """Block an account; follows between the two end, both ways. Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF, BLOCK_LIMIT_REACHED."""
     user_id, other_id = uuid.UUID(bytes=caller.user_id), uuid.UUID(request.user_id)
     ensure_other(BLOCK, user_id, other_id)
     await deps.accounts.ensure_exists(other_id)

@@ -15,6 +15,8 @@ async def get_relationships(request: GetRelationshipsRequest, _: Caller, deps: D
     """One entry for each of the others; nobody follows oneself. A follow under a block is void."""
     user_id, now_ms = uuid.UUID(bytes=request.user_id), deps.clock.now_ms()
     others = [uuid.UUID(bytes=other) for other in request.other_ids]
+    if request.blocks_only:
+        return GetRelationshipsResponse(entries=await _blocks(user_id, others, deps))
     async with asyncio.TaskGroup() as reads:
         edges = reads.create_task(deps.store.edges([Pair(user_id, other) for other in others]))
         followers = reads.create_task(deps.store.followers_among(user_id, others))
@@ -36,3 +38,13 @@ async def get_relationships(request: GetRelationshipsRequest, _: Caller, deps: D
             )
         )
     return GetRelationshipsResponse(entries=entries)
+
+
+async def _blocks(user_id: uuid.UUID, others: list[uuid.UUID], deps: Deps) -> list[RelationshipEntry]:
+    blocks, blockers = await asyncio.gather(
+        deps.store.stances(BLOCK, user_id, others), deps.store.blockers_among(user_id, others)
+    )
+    return [
+        RelationshipEntry(user_id=block.other_id.bytes, blocking=block.stands, blocked_by=block.other_id in blockers)
+        for block in blocks
+    ]

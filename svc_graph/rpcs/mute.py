@@ -11,7 +11,7 @@ from svc_graph.stances import MUTE, ensure_other
 
 
 async def mute(request: MuteRequest, caller: Caller, deps: Deps) -> MuteResponse:
-    """Mute an account. Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF."""
+    """Mute an account. Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF, MUTE_LIMIT_REACHED."""
     user_id, other_id = uuid.UUID(bytes=caller.user_id), uuid.UUID(request.user_id)
     ensure_other(MUTE, user_id, other_id)
     await deps.accounts.ensure_exists(other_id)

@@ -61,6 +61,10 @@ async def listed(store: GraphStore, relation: Relation, who: uuid.UUID, limit: i
     return [stance.other_id for stance in await store.list_stances(relation, who, None, limit, CLOCK.now_ms())]
 
 
+async def viewer_versions(store: GraphStore, who: uuid.UUID) -> ViewerVersions:
+    return (await store.viewer_versions([who]))[who]
+
+
 @BOTH
 async def test_a_stance_that_was_never_set_has_version_0_and_does_not_stand(
     store: GraphStore, relation: Relation
@@ -115,7 +119,7 @@ async def test_racing_changes_end_in_one_state_whatever_the_order_in_which_they_
     if relation == BLOCK:
         assert await store.blockers_among(bob, [alice]) == {alice: last.version}
         assert list((await store.ties(bob)).blocked_by_ids) == [alice]
-    assert (await store.viewer_versions(alice)).own == last.version
+    assert (await viewer_versions(store, alice)).own == last.version
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
@@ -201,18 +205,18 @@ async def test_a_change_of_any_kind_is_a_new_version_of_who_acted_and_a_block_on
     store: GraphStore,
 ) -> None:
     alice, bob = accounts(2)
-    assert await store.viewer_versions(alice) == ViewerVersions(0, 0)
+    assert await viewer_versions(store, alice) == ViewerVersions(0, 0)
     muted = await put(store, MUTE, alice, bob)
-    assert await store.viewer_versions(alice) == ViewerVersions(muted.version, 0)
-    assert await store.viewer_versions(bob) == ViewerVersions(0, 0)
+    assert await viewer_versions(store, alice) == ViewerVersions(muted.version, 0)
+    assert await viewer_versions(store, bob) == ViewerVersions(0, 0)
     blocked = await put(store, BLOCK, alice, bob)
-    assert await store.viewer_versions(alice) == ViewerVersions(blocked.version, 0)
-    assert await store.viewer_versions(bob) == ViewerVersions(0, blocked.version)
+    assert await viewer_versions(store, alice) == ViewerVersions(blocked.version, 0)
+    assert await viewer_versions(store, bob) == ViewerVersions(0, blocked.version)
     [follow] = changed_together([Edge(Pair(bob, alice))], True, CLOCK.now_us())
     await store.apply([follow], [])
-    assert await store.viewer_versions(bob) == ViewerVersions(follow.after.version, blocked.version)
+    assert await viewer_versions(store, bob) == ViewerVersions(follow.after.version, blocked.version)
     freed = await put(store, BLOCK, alice, bob, stands=False)
-    assert await store.viewer_versions(bob) == ViewerVersions(follow.after.version, freed.version)
+    assert await viewer_versions(store, bob) == ViewerVersions(follow.after.version, freed.version)
     assert await store.versions([alice, bob]) == {alice: freed.version, bob: follow.after.version}
 
 
@@ -221,8 +225,8 @@ async def test_versions_are_raised_and_never_fall(store: GraphStore) -> None:
     block = await put(store, BLOCK, alice, bob)
     for own, blocked_by in ((20, 30), (10, 10)):
         await store.raise_versions({alice: block.version + own}, {bob: block.version + blocked_by})
-    assert (await store.viewer_versions(alice)).own == block.version + 20
-    assert (await store.viewer_versions(bob)).blocked_by == block.version + 30
+    assert (await viewer_versions(store, alice)).own == block.version + 20
+    assert (await viewer_versions(store, bob)).blocked_by == block.version + 30
 
 
 async def test_ties_hold_all_four_sets_and_whom_one_follows_under_a_block(store: GraphStore) -> None:
@@ -252,3 +256,38 @@ async def test_of_very_many_who_block_an_account_a_part_is_told_and_that_there_a
         ties = await store.ties(alice)
         assert list(ties.blocked_by_ids) == sorted(others[:count])[:3]
         assert ties.more_blocked_by == (count > 3)
+
+
+async def test_versions_of_many_accounts_are_told_at_once(store: GraphStore) -> None:
+    many = accounts(130)
+    blocks = {one: await put(store, BLOCK, one, other) for one, other in zip(many[::10], many[1::10], strict=True)}
+    found = await store.viewer_versions(many)
+    assert {one: read.own for one, read in found.items() if read.own} == {
+        one: block.version for one, block in blocks.items()
+    }
+    assert {one: read.blocked_by for one, read in found.items() if read.blocked_by} == {
+        block.other_id: block.version for block in blocks.values()
+    }
+    assert list(found) == many
+    assert await store.viewer_versions([]) == {}
+
+
+@BOTH
+async def test_what_stands_is_counted_without_mutes_whose_time_is_over(store: GraphStore, relation: Relation) -> None:
+    alice, bob, carol, dave = accounts(4)
+    now_ms = CLOCK.now_ms()
+    await put(store, relation, alice, bob)
+    await put(store, relation, alice, carol, stands=False)
+    await put(store, MUTE, alice, dave, until_ms=now_ms - 1)
+    assert await store.standing_count(relation, alice, now_ms) == 1
+    assert await store.standing_count(relation, bob, now_ms) == 0
+    assert await store.standing_count(MUTE, alice, now_ms - 2) == (2 if relation == MUTE else 1)
+
+
+async def test_the_snapshot_that_is_kept_last_stays(store: GraphStore) -> None:
+    alice, bob = accounts(2)
+    assert await store.kept_snapshot(alice) == b""
+    for size in (200_000, 0, 7):
+        await store.keep_snapshot(alice, b"x" * size)
+        assert await store.kept_snapshot(alice) == b"x" * size
+    assert await store.kept_snapshot(bob) == b""

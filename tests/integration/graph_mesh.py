@@ -33,7 +33,7 @@ from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.levels_cql import CqlLevels, LevelLimits
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
 from svc_graph.store_cql import CqlGraphStore
@@ -108,6 +108,7 @@ async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int =
             signals=Publisher(bus, RelationSignal, Uuid7Ids(clock).next().bytes),
             accounts=KnownAccounts(Accounts(UserServiceStub(user_channel), time.monotonic, 1000, profiles=False)),
             limits=FollowLimits(store, follow_limit),
+            stance_limits=StanceLimits(store),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "22" * 32), clock),
             clock=clock,

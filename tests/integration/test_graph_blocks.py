@@ -1,21 +1,34 @@
 """Blocks of svc_graph on the real servers: against follows at the same moment, and healed by announcements when a process died."""
 
 import asyncio
+import dataclasses
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
-from aviary.graph.v1.graph_pb2 import GetRelationshipsRequest, GetViewerSnapshotRequest, GetViewerSnapshotResponse
+from aviary.graph.v1.graph_pb2 import (
+    CompareSnapshotsRequest,
+    GetRelationshipsRequest,
+    GetViewerSnapshotRequest,
+    GetViewerSnapshotResponse,
+    ImportFollowsRequest,
+    KnownSnapshot,
+)
+from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from grpc import aio
 
+from in_process import InProcessChannel
 from runtime.bus import Consumers
-from runtime.config import MeshConfig
+from runtime.callers import CallerSigner
+from runtime.config import MeshConfig, Secret
 from runtime.errors import from_rpc
-from runtime.ids import split_ids
+from runtime.guard import Guard
+from runtime.ids import SystemClock, split_ids
 from svc_graph.domain import Pair
 from svc_graph.events import block_set
-from svc_graph.stances import BLOCK, Stance, changed_stance
+from svc_graph.servicer import GraphServicer
+from svc_graph.stances import BLOCK, SETTLED_US, Stance, changed_stance
 from svc_graph.workers import end_blocked_follows, end_void_follow
 from tests.integration.graph_mesh import Everybody, GraphProcess, graph_process, tables, until
 
@@ -38,8 +51,8 @@ async def two(mesh_config: MeshConfig, users: Everybody) -> AsyncIterator[list[G
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def snapshot(process: GraphProcess, viewer: uuid.UUID, known: bytes = b"") -> GetViewerSnapshotResponse:
-    request = GetViewerSnapshotRequest(user_id=viewer.bytes, known=known)
+async def snapshot(process: GraphProcess, viewer: uuid.UUID) -> GetViewerSnapshotResponse:
+    request = GetViewerSnapshotRequest(user_id=viewer.bytes)
     answer: GetViewerSnapshotResponse = await process.stub.GetViewerSnapshot(request)
     return answer
 
@@ -106,6 +119,29 @@ async def test_a_block_whose_process_died_ends_the_follows_when_its_announcement
     await until(lambda: nothing_follows(two[1], alice, bob))
 
 
+async def unchanged(process: GraphProcess, viewer: uuid.UUID, state: bytes) -> bool:
+    request = CompareSnapshotsRequest(known=[KnownSnapshot(user_id=viewer.bytes, state=state)])
+    return bool((await process.stub.CompareSnapshots(request)).unchanged)
+
+
+def later(process: GraphProcess) -> GraphProcess:
+    """A process by whose clock everything so far is settled."""
+    deps = dataclasses.replace(process.deps, clock=Ahead())
+    channel = InProcessChannel(Guard(CallerSigner(Secret(b"k" * 32), "edge", SystemClock())), service="edge")
+    channel.register(add_GraphServiceServicer_to_server, GraphServicer(deps))
+    return dataclasses.replace(process, deps=deps, stub=GraphServiceStub(channel))
+
+
+class Ahead(SystemClock):
+    """A clock of some seconds later."""
+
+    def now_us(self) -> int:
+        return super().now_us() + SETTLED_US
+
+    def now_ms(self) -> int:
+        return self.now_us() // 1000
+
+
 async def test_a_snapshot_is_that_of_the_stored_sets_and_unchanged_until_one_changes(
     two: list[GraphProcess], users: Everybody
 ) -> None:
@@ -117,8 +153,22 @@ async def test_a_snapshot_is_that_of_the_stored_sets_and_unchanged_until_one_cha
     assert split_ids(found.followee_ids) == [bob.bytes]
     assert split_ids(found.blocked_ids) == [carol.bytes]
     assert split_ids(found.blocked_by_ids) == [dave.bytes]
-    assert (await snapshot(two[0], alice, found.state)).unchanged
+    assert not found.state, "others may be under way"
+    state = (await snapshot(later(two[1]), alice)).state
+    assert await unchanged(later(two[0]), alice, state)
     await two[0].unblock(dave, alice)
-    again = await snapshot(two[1], alice, found.state)
-    assert not again.unchanged
-    assert again.blocked_by_ids == b""
+    assert not await unchanged(two[1], alice, state)
+    assert (await snapshot(two[1], alice)).blocked_by_ids == b""
+
+
+async def test_a_large_snapshot_that_one_process_keeps_another_serves_until_it_changes(
+    two: list[GraphProcess], users: Everybody
+) -> None:
+    alice, *others = (users.account() for _ in range(121))
+    await two[0].stub.ImportFollows(ImportFollowsRequest(pairs=[alice.bytes + other.bytes for other in others]))
+    found = await snapshot(later(two[0]), alice)
+    assert len(split_ids(found.followee_ids)) == len(others)
+    assert GetViewerSnapshotResponse.FromString(await two[1].deps.store.kept_snapshot(alice)) == found
+    assert await snapshot(later(two[1]), alice) == found
+    await two[0].unfollow(alice, others[0])
+    assert split_ids((await snapshot(two[1], alice)).followee_ids) == sorted(other.bytes for other in others[1:])

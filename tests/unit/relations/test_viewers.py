@@ -41,6 +41,7 @@ async def pair(world: World) -> tuple[bytes, bytes]:
     return alice, bob
 
 
+GRAPH = {"GetViewerSnapshot", "CompareSnapshots"}
 Write = Callable[[World, bytes, bytes], RelationChange]
 HIDES: dict[str, Write] = {
     "unfollow": lambda w, a, b: change(a, b, RELATION_FOLLOW, w.follow(a, b, following=False), state=False),
@@ -240,7 +241,7 @@ async def test_while_the_graph_is_away_what_it_said_serves_for_ten_minutes_with_
 ) -> None:
     """P82"""
     alice, bob = pair
-    world.down.add("GetViewerSnapshot")
+    world.down |= GRAPH
     world.clock.advance(AWAY_S - 1)
     assert await shown(world, alice, bob)
     await world.tell_relations(change(alice, bob, RELATION_BLOCK, world.block(alice, bob)))
@@ -260,7 +261,7 @@ async def test_after_one_who_waited_for_the_graph_in_vain_others_do_not_wait_for
         raise DeadlineExceeded("svc_graph hangs")
 
     alice, bob = pair
-    world.hold["GetViewerSnapshot"] = hang
+    world.hold |= dict.fromkeys(GRAPH, hang)
     world.clock.advance(1)
     assert await shown(world, alice, bob)
     with world.counting() as made:
@@ -271,7 +272,7 @@ async def test_after_one_who_waited_for_the_graph_in_vain_others_do_not_wait_for
     assert made == {"GetViewerSnapshot": 1}, "only who knows nothing asks"
     world.clock.advance(1)
     world.mute(alice, bob)
-    del world.hold["GetViewerSnapshot"]
+    world.hold.clear()
     assert not await shown(world, alice, bob)
 
 

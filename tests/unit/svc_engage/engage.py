@@ -12,7 +12,15 @@ from aviary.engage.v1 import engage_pb2 as pb
 from aviary.engage.v1.engage_pb2_grpc import EngageServiceStub, add_EngageServiceServicer_to_server
 from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1.events_pb2 import RELATION_BLOCK, RelationChange, RelationSignal
-from aviary.graph.v1.graph_pb2 import GetViewerSnapshotRequest, GetViewerSnapshotResponse
+from aviary.graph.v1.graph_pb2 import (
+    CompareSnapshotsRequest,
+    CompareSnapshotsResponse,
+    GetRelationshipsRequest,
+    GetRelationshipsResponse,
+    GetViewerSnapshotRequest,
+    GetViewerSnapshotResponse,
+    RelationshipEntry,
+)
 from aviary.graph.v1.graph_pb2_grpc import (
     GraphServiceServicer,
     GraphServiceStub,
@@ -111,22 +119,44 @@ class FewTweets(TweetServiceServicer):
 
 @dataclass
 class FewBlocks(GraphServiceServicer):
-    """Answers GetViewerSnapshot with the blocks that it was given, and counts the calls."""
+    """Tells the blocks that it was given, a snapshot whose state changes with them, and counts the calls."""
 
     blocks: set[tuple[bytes, bytes]] = field(default_factory=set)
     calls: int = 0
+    snapshots: int = 0
     down: bool = False
 
     async def GetViewerSnapshot(self, request: GetViewerSnapshotRequest, context: object) -> GetViewerSnapshotResponse:
-        self.calls += 1
-        if self.down:
-            raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
+        self._called()
+        self.snapshots += 1
         me = request.user_id
         return GetViewerSnapshotResponse(
-            state=b"%d" % self.calls,
+            state=self._state(),
             blocked_ids=b"".join(b for a, b in self.blocks if a == me),
             blocked_by_ids=b"".join(a for a, b in self.blocks if b == me),
         )
+
+    async def CompareSnapshots(self, request: CompareSnapshotsRequest, context: object) -> CompareSnapshotsResponse:
+        self._called()
+        return CompareSnapshotsResponse(unchanged=[one for one in request.known if one.state == self._state()])
+
+    async def GetRelationships(self, request: GetRelationshipsRequest, context: object) -> GetRelationshipsResponse:
+        self._called()
+        me = request.user_id
+        return GetRelationshipsResponse(
+            entries=[
+                RelationshipEntry(user_id=i, blocking=(me, i) in self.blocks, blocked_by=(i, me) in self.blocks)
+                for i in request.other_ids
+            ]
+        )
+
+    def _state(self) -> bytes:
+        return b"%d" % (hash(frozenset(self.blocks)) % 1_000_000)
+
+    def _called(self) -> None:
+        self.calls += 1
+        if self.down:
+            raise aio.AioRpcError(grpc.StatusCode.UNAVAILABLE, aio.Metadata(), aio.Metadata(), "down")
 
 
 @dataclass

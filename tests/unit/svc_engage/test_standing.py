@@ -11,6 +11,7 @@ from aviary.user.v1.user_pb2 import (
     UserStatus,
 )
 
+from relations.viewers import KNOWN_AFTER
 from tests.unit.svc_engage.engage import Engage, refusal
 
 
@@ -41,11 +42,13 @@ async def test_nobody_engages_across_a_block_in_either_direction(
 
 
 async def test_a_known_relation_is_not_asked_for(engage: Engage) -> None:
+    """Of who is seen for the first time only the one pair is asked, of who comes again everything."""
     alice = engage.user()
     await engage.believe()
-    for _ in range(3):
+    for times in range(1, 6):
         await engage.like(alice, engage.tweet())
-    assert engage.blocks.calls == 1
+        assert engage.blocks.calls == min(times, KNOWN_AFTER)
+        assert engage.blocks.snapshots == (times >= KNOWN_AFTER)
 
 
 async def test_a_block_that_nobody_can_tell_of_lets_nobody_through(engage: Engage) -> None:
@@ -85,9 +88,10 @@ async def test_the_tweet_of_an_author_whom_nobody_knows_is_none(engage: Engage) 
 async def test_what_is_known_costs_a_like_no_rpc(engage: Engage) -> None:
     alice, tweet = engage.user(), engage.tweet()
     await engage.believe()
-    await engage.like(alice, tweet)
+    for _ in range(KNOWN_AFTER):
+        await engage.like(alice, tweet)
     asked = engage.tweets.calls, engage.blocks.calls, engage.accounts.calls
-    assert asked == (1, 1, 1)
+    assert asked == (1, KNOWN_AFTER, 1)
     for _ in range(3):
         await engage.like(alice, tweet)
         await engage.bookmark(alice, tweet)

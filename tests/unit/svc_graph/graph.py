@@ -3,7 +3,7 @@
 import asyncio
 import math
 import uuid
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -43,8 +43,9 @@ from simulation.recent import RecordedWrites
 from svc_graph.accounts import KnownAccounts
 from svc_graph.deps import Deps
 from svc_graph.domain import Edge, Pair
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import STANCES, FollowLimits, StanceLimits
 from svc_graph.servicer import GraphServicer
+from svc_graph.stances import Relation
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
 
@@ -209,7 +210,7 @@ class SetSeconds:
         return self.seconds
 
 
-async def build_graph(follow_limit: int = 5000) -> Graph:
+async def build_graph(follow_limit: int = 5000, stance_limits: Mapping[Relation, int] = STANCES) -> Graph:
     """A fresh one."""
     now = SetSeconds()
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
@@ -228,6 +229,7 @@ async def build_graph(follow_limit: int = 5000) -> Graph:
         signals=Publisher(bus, RelationSignal, b"p" * 16, silence_noticed_s=0, remembered_s=math.inf),
         accounts=KnownAccounts(accounts),
         limits=FollowLimits(store, follow_limit),
+        stance_limits=StanceLimits(store, stance_limits),
         turns=Turns(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,

@@ -1,24 +1,63 @@
-"""GetViewerSnapshot: all four sets, a state that changes with each of them, and a short answer to who has it."""
+"""GetViewerSnapshot and CompareSnapshots: all four sets, a state that changes with each of them, and is kept while none does."""
 
 import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from aviary.graph.v1.graph_pb2 import GetViewerSnapshotRequest, GetViewerSnapshotResponse
+from aviary.graph.v1.events_pb2 import BlockSet, FollowSet
+from aviary.graph.v1.graph_pb2 import (
+    CompareSnapshotsRequest,
+    GetViewerSnapshotRequest,
+    GetViewerSnapshotResponse,
+    KnownSnapshot,
+)
 
 from runtime.context import Caller, acting
 from runtime.ids import split_ids
-from svc_graph.stances import BLOCK, STATE_LIFETIME_MS, Stance, changed_stance
+from svc_graph.deps import Deps
+from svc_graph.rpcs.compare_snapshots import compare_snapshots
+from svc_graph.snapshots import snapshot_of
+from svc_graph.stances import BLOCK, SETTLED_US, STATE_LIFETIME_MS, Stance, changed_stance
+from svc_graph.workers import end_blocked_follows, end_void_follow
 from tests.unit.svc_graph.graph import Graph, refusal
 
-UNCHANGED = GetViewerSnapshotResponse(unchanged=True)
 
-
-async def snapshot(graph: Graph, viewer: uuid.UUID, known: bytes = b"") -> GetViewerSnapshotResponse:
-    request = GetViewerSnapshotRequest(user_id=viewer.bytes, known=known)
+async def snapshot(graph: Graph, viewer: uuid.UUID) -> GetViewerSnapshotResponse:
     with acting(Caller(service="edge")):
+        request = GetViewerSnapshotRequest(user_id=viewer.bytes)
         answer: GetViewerSnapshotResponse = await graph.stub.GetViewerSnapshot(request)
         return answer
+
+
+async def unchanged(graph: Graph, viewer: uuid.UUID, state: bytes) -> bool:
+    with acting(Caller(service="edge")):
+        request = CompareSnapshotsRequest(known=[KnownSnapshot(user_id=viewer.bytes, state=state)])
+        return list((await graph.stub.CompareSnapshots(request)).unchanged) == list(request.known)
+
+
+class Counted:
+    """A store that notes what it is asked."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.asked: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked.append(name)
+        return getattr(self._store, name)
+
+
+def counting(graph: Graph) -> tuple[Deps, list[str]]:
+    """The service's own, and what its store is asked."""
+    store: Any = Counted(graph.store)
+    return replace(graph.deps, store=store), store.asked
+
+
+def wait(graph: Graph) -> None:
+    """Until what was changed is settled, so that its state has a name."""
+    graph.clock.us += SETTLED_US
 
 
 async def test_a_snapshot_holds_follows_blocks_mutes_and_who_blocks(graph: Graph) -> None:
@@ -29,7 +68,6 @@ async def test_a_snapshot_holds_follows_blocks_mutes_and_who_blocks(graph: Graph
     await graph.mute(alice, eve, 60)
     await graph.block(frank, alice)
     found = await snapshot(graph, alice)
-    assert not found.unchanged
     assert split_ids(found.followee_ids) == [bob.bytes]
     assert split_ids(found.blocked_ids) == [carol.bytes]
     assert split_ids(found.blocked_by_ids) == [frank.bytes]
@@ -45,7 +83,7 @@ async def test_an_account_that_nothing_is_known_of_has_an_empty_snapshot(graph: 
     alice = graph.account()
     found = await snapshot(graph, alice)
     assert (found.version, found.followee_ids, found.blocked_by_ids) == (0, b"", b"")
-    assert await snapshot(graph, alice, found.state) == UNCHANGED
+    assert await unchanged(graph, alice, found.state)
 
 
 CHANGES: dict[str, Callable[[Graph, uuid.UUID, uuid.UUID], Awaitable[None]]] = {
@@ -65,13 +103,69 @@ async def test_every_change_makes_another_state_and_nothing_else_does(graph: Gra
     alice, bob, carol = graph.account(), graph.account(), graph.account()
     state = (await snapshot(graph, alice)).state
     for change in CHANGES.values():
-        assert await snapshot(graph, alice, state) == UNCHANGED
+        assert await unchanged(graph, alice, state)
         await change(graph, alice, bob)
         await graph.follow(bob, carol)
         await graph.mute(bob, alice)
-        found = await snapshot(graph, alice, state)
-        assert not found.unchanged
-        state = found.state
+        assert not await unchanged(graph, alice, state)
+        wait(graph)
+        state = (await snapshot(graph, alice)).state
+        assert state
+
+
+async def test_a_state_has_no_name_while_others_may_be_under_way(graph: Graph) -> None:
+    """What is stored in parts, or after a later change, is there when a name is given, or nobody answered it."""
+    for change in CHANGES.values():
+        alice, bob = graph.account(), graph.account()
+        await graph.block(alice, bob)
+        await graph.unblock(alice, bob)
+        await graph.follow(alice, bob)
+        await graph.mute(alice, bob)
+        wait(graph)
+        assert (await snapshot(graph, alice)).state
+        await change(graph, alice, bob)
+        graph.clock.us += SETTLED_US - 200_000
+        found = await snapshot(graph, alice)
+        assert not found.state or found.version < graph.clock.us - SETTLED_US
+
+
+async def test_many_snapshots_are_compared_with_two_questions_to_the_store(graph: Graph) -> None:
+    viewers = [graph.account() for _ in range(100)]
+    known = [KnownSnapshot(user_id=one.bytes, state=(await snapshot(graph, one)).state) for one in viewers]
+    changed = viewers[7]
+    await graph.mute(changed, viewers[0])
+    counted, asked = counting(graph)
+    answer = await compare_snapshots(CompareSnapshotsRequest(known=known), Caller(), counted)
+    assert [one.user_id for one in answer.unchanged] == [one.bytes for one in viewers if one != changed]
+    assert asked == ["viewer_versions"]
+
+
+async def test_a_large_snapshot_is_read_row_by_row_once_and_not_again_until_it_changes(graph: Graph) -> None:
+    alice, *others = (graph.account() for _ in range(151))
+    for other in others:
+        await graph.follow(alice, other)
+    bob = others[0]
+    await graph.unfollow(alice, bob)
+    for change in CHANGES.values():
+        wait(graph)
+        first = await snapshot(graph, alice)
+        counted, asked = counting(graph)
+        assert await snapshot_of(alice, counted) == first
+        assert sorted(asked) == ["kept_snapshot", "viewer_versions"]
+        before = await graph.store.ties(alice)
+        await change(graph, alice, bob)
+        counted, asked = counting(graph)
+        await snapshot_of(alice, counted)
+        assert "ties" in asked, "it is read again from the moment on at which it changed"
+        assert await graph.store.ties(alice) != before
+
+
+async def test_a_small_snapshot_is_not_kept(graph: Graph) -> None:
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    wait(graph)
+    assert (await snapshot(graph, alice)).state
+    assert not await graph.store.kept_snapshot(alice)
 
 
 async def test_a_follow_under_a_block_is_void_whoever_blocks(graph: Graph) -> None:
@@ -111,12 +205,12 @@ async def test_a_state_that_was_named_long_ago_is_not_current(graph: Graph) -> N
     alice = graph.account()
     state = (await snapshot(graph, alice)).state
     graph.clock.us += STATE_LIFETIME_MS * 1000
-    assert not (await snapshot(graph, alice, state)).unchanged
+    assert not await unchanged(graph, alice, state)
 
 
 @pytest.mark.parametrize("known", [b"x", b"\x01" * 25, b"\x00" * 64])
 async def test_a_state_that_nobody_named_is_not_current(graph: Graph, known: bytes) -> None:
-    assert not (await snapshot(graph, graph.account(), known)).unchanged
+    assert not await unchanged(graph, graph.account(), known)
 
 
 async def test_a_change_that_is_stored_after_a_later_one_makes_another_state(graph: Graph) -> None:
@@ -124,6 +218,7 @@ async def test_a_change_that_is_stored_after_a_later_one_makes_another_state(gra
     alice, bob, carol = graph.account(), graph.account(), graph.account()
     late = await graph.store.versions([alice])
     await graph.mute(alice, carol)
+    wait(graph)
     found = await snapshot(graph, alice)
     versions = graph.store.versions
 
@@ -132,10 +227,10 @@ async def test_a_change_that_is_stored_after_a_later_one_makes_another_state(gra
         return late
 
     graph.store.versions = as_of_before  # type: ignore[assignment, method-assign]
-    graph.clock.us -= 2_000_000
+    graph.clock.us -= SETTLED_US + 2_000_000
     await graph.mute(alice, bob)
-    after = await snapshot(graph, alice, found.state)
-    assert not after.unchanged
+    assert not await unchanged(graph, alice, found.state)
+    after = await snapshot(graph, alice)
     assert set(split_ids(after.muted_ids)) == {bob.bytes, carol.bytes}
     assert graph.own(alice).graph_version == after.version > found.version
 
@@ -143,14 +238,48 @@ async def test_a_change_that_is_stored_after_a_later_one_makes_another_state(gra
 async def test_a_block_that_is_stored_after_a_later_one_makes_another_state_of_who_is_blocked(graph: Graph) -> None:
     alice, bob, carol = graph.account(), graph.account(), graph.account()
     await graph.block(bob, alice)
+    wait(graph)
     found = await snapshot(graph, alice)
     graph.clock.us -= 60_000_000
     await graph.block(carol, alice)
-    after = await snapshot(graph, alice, found.state)
+    assert not await unchanged(graph, alice, found.state)
+    after = await snapshot(graph, alice)
     assert set(split_ids(after.blocked_by_ids)) == {bob.bytes, carol.bytes}
+
+
+async def test_a_block_that_is_answered_at_the_second_try_makes_another_state_than_one_that_was_named_between(
+    graph: Graph,
+) -> None:
+    """The first try was stored in parts, or long after it was given up: who looked meanwhile may have seen a half."""
+    alice, bob = graph.account(), graph.account()
+    for again in (graph.block, graph.mute, graph.unmute, graph.unblock):
+        await again(alice, bob)
+        wait(graph)
+        of_alice, of_bob = await snapshot(graph, alice), await snapshot(graph, bob)
+        await again(alice, bob)
+        assert not await unchanged(graph, alice, of_alice.state)
+        if again in (graph.block, graph.unblock):
+            assert not await unchanged(graph, bob, of_bob.state)
+
+
+async def test_an_announcement_that_comes_late_ends_the_states_that_were_named_before(graph: Graph) -> None:
+    """Its change may have been stored late, by a process that died before it raised a version."""
+    alice, bob = graph.account(), graph.account()
+    await graph.follow(alice, bob)
+    await graph.block(bob, alice)
+    facts = [event for event in graph.bus.published if isinstance(event, FollowSet | BlockSet)]
+    wait(graph)
+    for fact in facts:
+        state = (await snapshot(graph, alice)).state
+        await (end_void_follow if isinstance(fact, FollowSet) else end_blocked_follows)(fact, graph.deps)
+        assert state
+        assert not await unchanged(graph, alice, state)
+        wait(graph)
 
 
 async def test_only_services_ask(graph: Graph) -> None:
     alice = graph.account()
     with graph.acting(alice):
         await refusal(graph.direct.GetViewerSnapshot(GetViewerSnapshotRequest(user_id=alice.bytes)))
+        known = [KnownSnapshot(user_id=alice.bytes)]
+        await refusal(graph.direct.CompareSnapshots(CompareSnapshotsRequest(known=known)))

@@ -24,7 +24,7 @@ from svc_graph import edges, follows, standing
 from svc_graph.deps import Deps
 from svc_graph.domain import Pair
 from svc_graph.errors import Blocked
-from svc_graph.limits import FollowLimits
+from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.rpcs.get_relationships import get_relationships
 from svc_graph.rpcs.get_viewer_snapshot import get_viewer_snapshot
 from svc_graph.stances import BLOCK, MUTE
@@ -154,6 +154,7 @@ class Graph(RuleBasedStateMachine):
             signals=Publisher(MemoryBus(), RelationSignal, b"p" * 16, silence_noticed_s=0),
             accounts=None,  # type: ignore[arg-type] # Nobody is asked who exists.
             limits=FollowLimits(store, 5000),
+            stance_limits=StanceLimits(store),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
             clock=clock,

@@ -98,7 +98,7 @@ class Graph(graph_pb2_grpc.GraphServiceServicer):
         mutes = {b: until for (a, b), until in world.mutes.items() if a == me}
         blocked_by = sorted(a for a, b in world.blocks if b == me)
         snapshot = graph_pb2.GetViewerSnapshotResponse(
-            state=state,
+            state=b"" if world.unnamed else state,
             version=world.versions.get(me, 0),
             followee_ids=b"".join(b for a, b in world.follows if a == me and b not in apart),
             blocked_ids=b"".join(b for a, b in world.blocks if a == me),
@@ -107,11 +107,15 @@ class Graph(graph_pb2_grpc.GraphServiceServicer):
             blocked_by_ids=b"".join(blocked_by[: world.most_blocked_by]),
             more_blocked_by=len(blocked_by) > world.most_blocked_by,
         )
-        if request.known == state:
-            snapshot = graph_pb2.GetViewerSnapshotResponse(unchanged=True)
-        world.unchanged += snapshot.unchanged
         await world.served("GetViewerSnapshot")
         return snapshot
+
+    async def CompareSnapshots(self, request: Any, context: Any) -> graph_pb2.CompareSnapshotsResponse:
+        world = self._world
+        unchanged = [known for known in request.known if known.state == b"%d" % world.states[known.user_id]]
+        world.unchanged += len(unchanged)
+        await world.served("CompareSnapshots")
+        return graph_pb2.CompareSnapshotsResponse(unchanged=unchanged)
 
     async def GetRelationships(self, request: Any, context: Any) -> graph_pb2.GetRelationshipsResponse:
         await self._world.served("GetRelationships")

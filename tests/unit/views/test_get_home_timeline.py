@@ -64,7 +64,7 @@ async def test_while_signals_are_missing_all_is_asked_again_in_one_batch(world: 
     world.clock.advance(1)
     with world.counting() as made:
         await world.home(alice, limit=20)
-    assert made == {"GetHome": 1, "GetTweets": 1, "GetUsers": 1, "GetViewerSnapshot": 1, "GetTweetCounts": 1}
+    assert made == {"GetHome": 1, "GetTweets": 1, "GetUsers": 1, "CompareSnapshots": 1, "GetTweetCounts": 1}
     assert world.unchanged == 1, "what did not change is not sent again"
 
 
@@ -220,7 +220,7 @@ async def test_old_names_serve_while_accounts_do_not_answer(world: World) -> Non
 async def test_old_follows_serve_while_the_graph_does_not_answer(world: World) -> None:
     """P82"""
     alice, _, tweets = await story(world)
-    world.down.add("GetViewerSnapshot")
+    world.down |= {"GetViewerSnapshot", "CompareSnapshots"}
     world.clock.advance(31)
     assert ids(await world.home(alice)) == tweets[::-1]
 

@@ -17,6 +17,11 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
+if sys.version_info >= (3, 13):
+    from warnings import deprecated as _deprecated
+else:
+    from typing_extensions import deprecated as _deprecated
+
 DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
@@ -455,7 +460,9 @@ class GetFollowerPageResponse(_message.Message):
     has_more: _builtins.bool
     """More ids follow after the last one."""
     active: _builtins.bytes
-    """One bit for each id, the first the highest of the first byte: 0 for who has certainly not read for 30 days. Empty: nobody is known to be away."""
+    """One bit for each id, the first the highest of the first byte: 0 for who has certainly not read for 30 days. Bits behind the last id are 1.
+    Empty: nobody is known to be away. Whoever reads again is 1 in every answer that is asked for 30 s later.
+    """
     def __init__(
         self,
         *,
@@ -479,8 +486,11 @@ class GetRelationshipsRequest(_message.Message):
 
     USER_ID_FIELD_NUMBER: _builtins.int
     OTHER_IDS_FIELD_NUMBER: _builtins.int
+    BLOCKS_ONLY_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The account whose view it is, 16 bytes."""
+    blocks_only: _builtins.bool
+    """Only the blocks are asked for, which takes less: the entries tell `blocking` and `blocked_by` alone."""
     @_builtins.property
     def other_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
         """The others, 16 bytes each."""
@@ -490,10 +500,11 @@ class GetRelationshipsRequest(_message.Message):
         *,
         user_id: _builtins.bytes = ...,
         other_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        blocks_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["other_ids", b"other_ids", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks_only", b"blocks_only", "other_ids", b"other_ids", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1089,8 +1100,16 @@ class GetViewerSnapshotRequest(_message.Message):
     KNOWN_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The viewer, 16 bytes."""
-    known: _builtins.bytes
-    """`state` of the snapshot that the asker has; empty for none."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def known(self) -> _builtins.bytes:
+        """Not looked at: CompareSnapshots answers whether a state is still so."""
+
+    @known.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def known(self, value: _builtins.bytes) -> None:
+        """Not looked at: CompareSnapshots answers whether a state is still so."""
+
     def __init__(
         self,
         *,
@@ -1120,12 +1139,22 @@ class GetViewerSnapshotResponse(_message.Message):
     MUTED_UNTIL_MS_FIELD_NUMBER: _builtins.int
     BLOCKED_BY_IDS_FIELD_NUMBER: _builtins.int
     MORE_BLOCKED_BY_FIELD_NUMBER: _builtins.int
-    unchanged: _builtins.bool
-    """The asker's snapshot holds all there is; everything else is empty."""
+    @_builtins.property
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def unchanged(self) -> _builtins.bool:
+        """Never set: CompareSnapshots answers whether a state is still so."""
+
+    @unchanged.setter
+    @_deprecated("""This field has been marked as deprecated using proto field options.""")
+    def unchanged(self, value: _builtins.bool) -> None:
+        """Never set: CompareSnapshots answers whether a state is still so."""
+
     state: _builtins.bytes
-    """Names exactly this state of all four sets; opaque."""
+    """Names exactly this state of all four sets; opaque. Empty within seconds of a change: others may be under way that are not in it."""
     version: _builtins.int
-    """Microseconds of the viewer's own latest change that is in it; 0 for none."""
+    """Microseconds of the viewer's own latest change that may be in it; 0 for none. With a `state`, no own change up to it is missing;
+    without one, none that was answered before the call.
+    """
     followee_ids: _builtins.bytes
     """Whom the viewer follows, without those where a block stands between."""
     blocked_ids: _builtins.bytes
@@ -1160,3 +1189,77 @@ class GetViewerSnapshotResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetViewerSnapshotResponse: _TypeAlias = GetViewerSnapshotResponse  # noqa: Y015
+
+@_typing.final
+class KnownSnapshot(_message.Message):
+    """A snapshot that somebody has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    user_id: _builtins.bytes
+    """Its viewer, 16 bytes."""
+    state: _builtins.bytes
+    """Its `state`."""
+    def __init__(
+        self,
+        *,
+        user_id: _builtins.bytes = ...,
+        state: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state", "user_id", b"user_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KnownSnapshot: _TypeAlias = KnownSnapshot  # noqa: Y015
+
+@_typing.final
+class CompareSnapshotsRequest(_message.Message):
+    """The snapshots that the asker has."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def known(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownSnapshot]:
+        """In any order; of one viewer there may be several."""
+
+    def __init__(
+        self,
+        *,
+        known: _abc.Iterable[Global___KnownSnapshot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["known", b"known"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareSnapshotsRequest: _TypeAlias = CompareSnapshotsRequest  # noqa: Y015
+
+@_typing.final
+class CompareSnapshotsResponse(_message.Message):
+    """What is still so."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def unchanged(self) -> _containers.RepeatedCompositeFieldContainer[Global___KnownSnapshot]:
+        """Those of the snapshots that lack nothing, as they were asked for; the others must be read."""
+
+    def __init__(
+        self,
+        *,
+        unchanged: _abc.Iterable[Global___KnownSnapshot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["unchanged", b"unchanged"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareSnapshotsResponse: _TypeAlias = CompareSnapshotsResponse  # noqa: Y015

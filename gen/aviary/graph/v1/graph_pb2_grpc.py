@@ -105,6 +105,11 @@ class GraphServiceStub:
                 request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.SerializeToString,
                 response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.FromString,
                 _registered_method=True)
+        self.CompareSnapshots = channel.unary_unary(
+                '/aviary.graph.v1.GraphService/CompareSnapshots',
+                request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsRequest.SerializeToString,
+                response_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsResponse.FromString,
+                _registered_method=True)
         self.GetFollowerShards = channel.unary_unary(
                 '/aviary.graph.v1.GraphService/GetFollowerShards',
                 request_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetFollowerShardsRequest.SerializeToString,
@@ -169,7 +174,7 @@ class GraphServiceServicer:
 
     def Block(self, request, context):
         """Blocks an account: follows between the two end, in both directions, and neither sees the other from now on.
-        Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF, BLOCK_LIMIT_REACHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +189,7 @@ class GraphServiceServicer:
 
     def Mute(self, request, context):
         """Mutes an account, for ever or for a time: it vanishes from what the caller reads and is not told. Muting again sets the time anew.
-        Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF, MUTE_LIMIT_REACHED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -228,7 +233,13 @@ class GraphServiceServicer:
 
     def GetViewerSnapshot(self, request, context):
         """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version.
-        With `known`, the version that the asker has, the answer is only that nothing changed, if so.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareSnapshots(self, request, context):
+        """Which of up to 100 snapshots hold all there is, whoever their viewers are: what caches ask when they may have missed something.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -335,6 +346,11 @@ def add_GraphServiceServicer_to_server(servicer, server):
                     servicer.GetViewerSnapshot,
                     request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.FromString,
                     response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.SerializeToString,
+            ),
+            'CompareSnapshots': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareSnapshots,
+                    request_deserializer=aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsRequest.FromString,
+                    response_serializer=aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsResponse.SerializeToString,
             ),
             'GetFollowerShards': grpc.unary_unary_rpc_method_handler(
                     servicer.GetFollowerShards,
@@ -736,6 +752,33 @@ class GraphService:
             '/aviary.graph.v1.GraphService/GetViewerSnapshot',
             aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotRequest.SerializeToString,
             aviary_dot_graph_dot_v1_dot_graph__pb2.GetViewerSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareSnapshots(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aviary.graph.v1.GraphService/CompareSnapshots',
+            aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsRequest.SerializeToString,
+            aviary_dot_graph_dot_v1_dot_graph__pb2.CompareSnapshotsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -47,13 +47,13 @@ class GraphServiceStub:
     """Everybody whom an account follows, as packed ids: the snapshot behind the rule that hides unfollowed authors."""
     Block: _grpc.UnaryUnaryMultiCallable[_graph_pb2.BlockRequest, _graph_pb2.BlockResponse]
     """Blocks an account: follows between the two end, in both directions, and neither sees the other from now on.
-    Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF.
+    Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF, BLOCK_LIMIT_REACHED.
     """
     Unblock: _grpc.UnaryUnaryMultiCallable[_graph_pb2.UnblockRequest, _graph_pb2.UnblockResponse]
     """Blocks an account no longer; the follows that the block ended stay ended. Fails with CANNOT_BLOCK_SELF."""
     Mute: _grpc.UnaryUnaryMultiCallable[_graph_pb2.MuteRequest, _graph_pb2.MuteResponse]
     """Mutes an account, for ever or for a time: it vanishes from what the caller reads and is not told. Muting again sets the time anew.
-    Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF.
+    Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF, MUTE_LIMIT_REACHED.
     """
     Unmute: _grpc.UnaryUnaryMultiCallable[_graph_pb2.UnmuteRequest, _graph_pb2.UnmuteResponse]
     """Mutes an account no longer. Fails with CANNOT_MUTE_SELF."""
@@ -68,9 +68,9 @@ class GraphServiceStub:
     The work is bounded, so it is a sample for who follows many.
     """
     GetViewerSnapshot: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetViewerSnapshotRequest, _graph_pb2.GetViewerSnapshotResponse]
-    """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version.
-    With `known`, the version that the asker has, the answer is only that nothing changed, if so.
-    """
+    """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version."""
+    CompareSnapshots: _grpc.UnaryUnaryMultiCallable[_graph_pb2.CompareSnapshotsRequest, _graph_pb2.CompareSnapshotsResponse]
+    """Which of up to 100 snapshots hold all there is, whoever their viewers are: what caches ask when they may have missed something."""
     GetFollowerShards: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetFollowerShardsRequest, _graph_pb2.GetFollowerShardsResponse]
     """The partitions that hold the followers of an account; fan-out plans with them."""
     GetFollowerPage: _grpc.UnaryUnaryMultiCallable[_graph_pb2.GetFollowerPageRequest, _graph_pb2.GetFollowerPageResponse]
@@ -100,13 +100,13 @@ class GraphServiceAsyncStub(GraphServiceStub):
     """Everybody whom an account follows, as packed ids: the snapshot behind the rule that hides unfollowed authors."""
     Block: _aio.UnaryUnaryMultiCallable[_graph_pb2.BlockRequest, _graph_pb2.BlockResponse]  # type: ignore[assignment]
     """Blocks an account: follows between the two end, in both directions, and neither sees the other from now on.
-    Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF.
+    Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF, BLOCK_LIMIT_REACHED.
     """
     Unblock: _aio.UnaryUnaryMultiCallable[_graph_pb2.UnblockRequest, _graph_pb2.UnblockResponse]  # type: ignore[assignment]
     """Blocks an account no longer; the follows that the block ended stay ended. Fails with CANNOT_BLOCK_SELF."""
     Mute: _aio.UnaryUnaryMultiCallable[_graph_pb2.MuteRequest, _graph_pb2.MuteResponse]  # type: ignore[assignment]
     """Mutes an account, for ever or for a time: it vanishes from what the caller reads and is not told. Muting again sets the time anew.
-    Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF.
+    Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF, MUTE_LIMIT_REACHED.
     """
     Unmute: _aio.UnaryUnaryMultiCallable[_graph_pb2.UnmuteRequest, _graph_pb2.UnmuteResponse]  # type: ignore[assignment]
     """Mutes an account no longer. Fails with CANNOT_MUTE_SELF."""
@@ -121,9 +121,9 @@ class GraphServiceAsyncStub(GraphServiceStub):
     The work is bounded, so it is a sample for who follows many.
     """
     GetViewerSnapshot: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetViewerSnapshotRequest, _graph_pb2.GetViewerSnapshotResponse]  # type: ignore[assignment]
-    """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version.
-    With `known`, the version that the asker has, the answer is only that nothing changed, if so.
-    """
+    """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version."""
+    CompareSnapshots: _aio.UnaryUnaryMultiCallable[_graph_pb2.CompareSnapshotsRequest, _graph_pb2.CompareSnapshotsResponse]  # type: ignore[assignment]
+    """Which of up to 100 snapshots hold all there is, whoever their viewers are: what caches ask when they may have missed something."""
     GetFollowerShards: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetFollowerShardsRequest, _graph_pb2.GetFollowerShardsResponse]  # type: ignore[assignment]
     """The partitions that hold the followers of an account; fan-out plans with them."""
     GetFollowerPage: _aio.UnaryUnaryMultiCallable[_graph_pb2.GetFollowerPageRequest, _graph_pb2.GetFollowerPageResponse]  # type: ignore[assignment]
@@ -187,7 +187,7 @@ class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_graph_pb2.BlockResponse, _abc.Awaitable[_graph_pb2.BlockResponse]]:
         """Blocks an account: follows between the two end, in both directions, and neither sees the other from now on.
-        Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_BLOCK_SELF, BLOCK_LIMIT_REACHED.
         """
 
     @_abc_1.abstractmethod
@@ -205,7 +205,7 @@ class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_graph_pb2.MuteResponse, _abc.Awaitable[_graph_pb2.MuteResponse]]:
         """Mutes an account, for ever or for a time: it vanishes from what the caller reads and is not told. Muting again sets the time anew.
-        Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF.
+        Fails with ACCOUNT_NOT_FOUND, CANNOT_MUTE_SELF, MUTE_LIMIT_REACHED.
         """
 
     @_abc_1.abstractmethod
@@ -256,9 +256,15 @@ class GraphServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _graph_pb2.GetViewerSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_graph_pb2.GetViewerSnapshotResponse, _abc.Awaitable[_graph_pb2.GetViewerSnapshotResponse]]:
-        """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version.
-        With `known`, the version that the asker has, the answer is only that nothing changed, if so.
-        """
+        """All that decides what a viewer may see of others: follows, blocks, mutes, and who blocks the viewer, with a version."""
+
+    @_abc_1.abstractmethod
+    def CompareSnapshots(
+        self,
+        request: _graph_pb2.CompareSnapshotsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_graph_pb2.CompareSnapshotsResponse, _abc.Awaitable[_graph_pb2.CompareSnapshotsResponse]]:
+        """Which of up to 100 snapshots hold all there is, whoever their viewers are: what caches ask when they may have missed something."""
 
     @_abc_1.abstractmethod
     def GetFollowerShards(

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61viary/graph/v1/reason.proto\x12\x0f\x61viary.graph.v1*\xec\x01\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_FOLLOWEE_NOT_FOUND\x10\x01\x12\x1d\n\x19REASON_CANNOT_FOLLOW_SELF\x10\x02\x12\x12\n\x0eREASON_BLOCKED\x10\x03\x12\x1f\n\x1bREASON_FOLLOW_LIMIT_REACHED\x10\x04\x12\x1c\n\x18REASON_ACCOUNT_NOT_FOUND\x10\x05\x12\x1c\n\x18REASON_CANNOT_BLOCK_SELF\x10\x06\x12\x1b\n\x17REASON_CANNOT_MUTE_SELF\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61viary/graph/v1/reason.proto\x12\x0f\x61viary.graph.v1*\xab\x02\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x1d\n\x19REASON_FOLLOWEE_NOT_FOUND\x10\x01\x12\x1d\n\x19REASON_CANNOT_FOLLOW_SELF\x10\x02\x12\x12\n\x0eREASON_BLOCKED\x10\x03\x12\x1f\n\x1bREASON_FOLLOW_LIMIT_REACHED\x10\x04\x12\x1c\n\x18REASON_ACCOUNT_NOT_FOUND\x10\x05\x12\x1c\n\x18REASON_CANNOT_BLOCK_SELF\x10\x06\x12\x1b\n\x17REASON_CANNOT_MUTE_SELF\x10\x07\x12\x1e\n\x1aREASON_BLOCK_LIMIT_REACHED\x10\x08\x12\x1d\n\x19REASON_MUTE_LIMIT_REACHED\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aviary.graph.v1.reason_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_REASON']._serialized_start=50
-  _globals['_REASON']._serialized_end=286
+  _globals['_REASON']._serialized_end=349
 # @@protoc_insertion_point(module_scope)

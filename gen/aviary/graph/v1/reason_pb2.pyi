@@ -38,6 +38,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """Nobody blocks oneself."""
     REASON_CANNOT_MUTE_SELF: _Reason.ValueType  # 7
     """Nobody mutes oneself."""
+    REASON_BLOCK_LIMIT_REACHED: _Reason.ValueType  # 8
+    """The caller blocks as many accounts as it may."""
+    REASON_MUTE_LIMIT_REACHED: _Reason.ValueType  # 9
+    """The caller mutes as many accounts as it may."""
 
 class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper):
     """Why a call of GraphService failed."""
@@ -58,4 +62,8 @@ REASON_CANNOT_BLOCK_SELF: Reason.ValueType  # 6
 """Nobody blocks oneself."""
 REASON_CANNOT_MUTE_SELF: Reason.ValueType  # 7
 """Nobody mutes oneself."""
+REASON_BLOCK_LIMIT_REACHED: Reason.ValueType  # 8
+"""The caller blocks as many accounts as it may."""
+REASON_MUTE_LIMIT_REACHED: Reason.ValueType  # 9
+"""The caller mutes as many accounts as it may."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015
