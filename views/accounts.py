@@ -16,6 +16,7 @@ from views.engagement import UNKNOWN
 from views.errors import UserNotFound
 from views.ids import raw_id, text_id
 from views.present import counted, follow_view, user_short, user_view
+from views.recent import Recent, with_own_writes
 from views.rules import shown_people
 
 
@@ -26,14 +27,15 @@ async def find_account(user_id: str, deps: Deps, fresh: bool = False) -> Account
 
 
 async def is_shown(user_id: str, caller: Caller, deps: Deps) -> bool:
-    """Whether what the account said and likes is shown to the caller: it is not suspended, and no block stands between.
+    """Whether what the account said and likes is shown to the caller: it is not suspended, and no block stands between, as far as it is
+    known here. Of what the caller did lately elsewhere the first stretch of the list tells.
 
     Fails with USER_NOT_FOUND.
     """
     key = raw_id(user_id)
     if key == caller.user_id:
         return True
-    users, sight = await find_people([key], caller, deps)
+    users, sight = await _known_people([key], caller, deps)
     return not _existing(key, users).hidden and key not in sight.apart
 
 
@@ -51,8 +53,23 @@ class People(NamedTuple):
     sight: Sight
 
 
-async def find_people(ids: Collection[bytes], caller: Caller, deps: Deps) -> People:
-    """The accounts that exist, with what rules look at; the caller's own as it is at this call."""
+async def find_people(ids: Collection[bytes], caller: Caller, deps: Deps, recent: Recent | None = None) -> People:
+    """The accounts that exist, with what rules look at, all that the caller did so far included; the caller's own as it is at this call.
+
+    `recent`: what the caller did to others lately, if that was asked for already.
+    """
+    if recent is None:
+        async with asyncio.TaskGroup() as group:
+            looking = group.create_task(_known_people(ids, caller, deps))
+            remembering = group.create_task(deps.engagement.recent(caller.user_id))
+        people, recent = looking.result(), remembering.result()
+    else:
+        people = await _known_people(ids, caller, deps)
+    sight = await with_own_writes(people.sight, recent, caller.user_id, ids, deps.relations)
+    return people._replace(sight=sight)
+
+
+async def _known_people(ids: Collection[bytes], caller: Caller, deps: Deps) -> People:
     own = {caller.user_id}.intersection(ids)
     users, sight = deps.authors.cached(ids, own), deps.relations.sight(caller.user_id, ids)
     if users is None or sight is None:

@@ -12,6 +12,7 @@ from grpc import aio
 from prometheus_client import Counter
 
 from runtime import telemetry
+from views.recent import NOTHING_RECENT, Recent
 
 ENOUGH_S = 0.5
 """A page does not wait longer for its counts: about a hundred times what they take."""
@@ -53,10 +54,14 @@ UNKNOWN = Standing()
 
 @dataclass(frozen=True, slots=True)
 class Engagements(Generic[V]):
-    """What is known of each id that was asked for. `away`: not from its owner, so it may be old, and flags are missing."""
+    """What is known of each id that was asked for. `away`: not from its owner, so it may be old, and flags are missing.
+
+    `recent`: how the viewer stands to others, as of when the counts were asked for; no more of what the viewer did is told.
+    """
 
     of: Mapping[bytes, V]
     away: bool = False
+    recent: Recent = NOTHING_RECENT
 
 
 class Engagement:
@@ -76,14 +81,16 @@ class Engagement:
             return Engagements({})
         try:
             if self._now() >= self._ask_at:
-                return Engagements(await self.ask_tweets(viewer, ids))
+                return await self.ask_tweets(viewer, ids)
         except aio.AioRpcError as error:
             self._missed(error)
         DEGRADED.labels("tweets").inc()
         last = self._tweets
-        return Engagements({key: last.get(key, UNTOUCHED)._replace(flags=0) for key in ids}, away=True)
+        return Engagements(
+            {key: last.get(key, UNTOUCHED)._replace(flags=0) for key in ids}, True, Recent(unknown=bool(viewer))
+        )
 
-    async def ask_tweets(self, viewer: bytes, ids: Collection[bytes]) -> dict[bytes, Engaged]:
+    async def ask_tweets(self, viewer: bytes, ids: Collection[bytes]) -> Engagements[Engaged]:
         """As `tweets`, for who can wait: raises AioRpcError while svc_engage is away."""
         answer = await self._stub.GetTweetCounts(
             engage_pb2.GetTweetCountsRequest(viewer_id=viewer, tweet_ids=ids), timeout=ENOUGH_S
@@ -92,7 +99,18 @@ class Engagement:
         # The id is the first field, 2 bytes and 16; most of what follows it was read before, of another tweet.
         found = {(raw := c.SerializeToString())[2:18]: _engaged(raw[18:]) for c in answer.counts}
         self._tweets.keep(found)
-        return found
+        return Engagements(found, False, Recent(answer.graph_version, unknown=answer.recent_unknown))
+
+    async def recent(self, viewer: bytes) -> Recent:
+        """What the viewer did to others lately, for lists that hold no tweets."""
+        if not viewer:
+            return NOTHING_RECENT
+        try:
+            if self._now() >= self._ask_at:
+                return (await self.ask_tweets(viewer, ())).recent
+        except aio.AioRpcError as error:
+            self._missed(error)
+        return Recent(unknown=True)
 
     async def user(self, viewer: bytes, user_id: bytes) -> Engagements[Standing]:
         """Counts of one account."""

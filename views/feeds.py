@@ -10,9 +10,10 @@ from aviary.tweet.v1 import tweet_pb2
 from runtime.ids import split_ids
 from views.deps import Deps
 from views.hydrate import hydrate_feed, hydrate_marked, hydrate_tweets
-from views.items import Item, Query, Recent, Scan, State
+from views.items import Item, Query, Scan, State
 from views.pipeline import Pipeline, Skeleton
 from views.present import feed_view
+from views.recent import Recent
 from views.rules import HOME_RULES, LIKED_RULES, NAMED_RULES, Rule
 
 

@@ -9,7 +9,8 @@ from prometheus_client import Counter
 
 from accounts import Account
 from views.deps import Deps
-from views.items import NOTHING_RECENT, CachedTweet, Item, Query, Recent, Scan, State
+from views.items import CachedTweet, Item, Query, Scan, State
+from views.recent import NOTHING_RECENT, Recent, with_own_writes
 
 DANGLING = Counter("aviary_view_dangling_total", "Entries of lists without a tweet or an author.", ["reason"])
 
@@ -36,17 +37,21 @@ async def hydrate_tweets(viewer: bytes, items: list[Item], deps: Deps, own: Coll
 
 
 class _Needs(NamedTuple):
-    """What has to be known of a stretch. `apart_from`: of whom it must be certain whether a block stands between."""
+    """What has to be known of a stretch. `apart_from`: of whom it must be certain whether a block stands between.
+
+    `recent`: what the viewer did lately, where the skeleton knows it; else it comes with the counts.
+    """
 
     authors: Collection[bytes]
     apart_from: Collection[bytes]
     fresh_tweets: Collection[bytes] = ()
     fresh_authors: Collection[bytes] = ()
-    recent: Recent = NOTHING_RECENT
+    recent: Recent | None = None
 
 
 async def _hydrate(viewer: bytes, items: list[Item], deps: Deps, needs: _Needs) -> State:
-    authors, apart_from, fresh_tweets, fresh_authors, recent = needs
+    authors, apart_from, fresh_tweets, fresh_authors, known = needs
+    recent = known or NOTHING_RECENT
     ids = [i.tweet_id for i in items]
     tweets = deps.tweets.cached(ids, fresh_tweets)
     users = deps.authors.cached(authors, fresh_authors)
@@ -63,6 +68,8 @@ async def _hydrate(viewer: bytes, items: list[Item], deps: Deps, needs: _Needs) 
             )
         tweets, users, sight = loading_tweets.result(), loading_users.result(), looking.result()
         engagements = counting.result()
+    if known is None:
+        sight = await with_own_writes(sight, engagements.recent, viewer, apart_from, deps.relations)
     count_dangling(items, tweets, users)
     deleted = deps.statuses.deleted_of(ids)
     return State(viewer, tweets, users, deleted, sight, engagements.of, engagements.away)
@@ -80,7 +87,8 @@ async def hydrate_ids(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[list
         counting = group.create_task(deps.engagement.tweets(viewer, ids))
         loading = group.create_task(hydrate_named(viewer, ids, deps))
     (items, state), engagements = loading.result(), counting.result()
-    return items, replace(state, engaged=engagements.of, away=engagements.away)
+    sight = await with_own_writes(state.sight, engagements.recent, viewer, {i.author_id for i in items}, deps.relations)
+    return items, replace(state, sight=sight, engaged=engagements.of, away=engagements.away)
 
 
 async def hydrate_named(viewer: bytes, ids: list[bytes], deps: Deps) -> tuple[list[Item], State]:

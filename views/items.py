@@ -1,12 +1,13 @@
 """The values that travel through a list: what was asked, what the skeleton found, what hydration added. No I/O and no rules."""
 
-from collections.abc import Collection, Mapping, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from accounts import Account
 from relations.snapshot import EVERYTHING, Sight
 from views.engagement import Engaged
+from views.recent import NOTHING_RECENT, Recent
 
 
 class Item(NamedTuple):
@@ -45,19 +46,6 @@ class Query:
     max_id: bytes = b""
     since_id: bytes = b""
     cursor: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Recent:
-    """What the viewer did within the last minute, which caches may not know yet."""
-
-    graph_version: int = 0
-    profile_version: int = 0
-    deleted_ids: Collection[bytes] = ()
-    unknown: bool = False
-
-
-NOTHING_RECENT = Recent()
 
 
 @dataclass(frozen=True, slots=True)

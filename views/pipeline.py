@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from views.items import Item, Page, Query, Scan, State
+from views.items import NO_PAGE, Item, Page, Query, Scan, State
 from views.rules import Rule, visible
 
 ROUNDS = 5
@@ -20,7 +20,8 @@ class Pipeline:
     """One kind of list. A new list is a new skeleton.
 
     The page is full, or the end is true, or `rounds` stretches of the skeleton were read: then the page may be short or
-    even empty, says that more follows and where to go on, so that nobody takes it for the end.
+    even empty, says that more follows and where to go on, so that nobody takes it for the end. A list of somebody from whom a block parts
+    the viewer is empty.
     """
 
     skeleton: Skeleton
@@ -40,6 +41,9 @@ class Pipeline:
             if not scan.items:
                 return Page(frames, b"", False, "", away)
             state = await self.hydrate(rest, scan)
+            if query.subject in state.sight.apart:
+                # Who asked for the list of somebody, and blocked them elsewhere a moment ago, of which the counts tell.
+                return NO_PAGE
             away = away or state.away
             kept = visible(scan.items, state, self.rules)
             room = query.limit - len(frames)

@@ -127,7 +127,7 @@ class Watches:
         try:
             with acting(NOBODY, _ASK_WITHIN_S):
                 visible = await visible_now(list(taken), self._views)
-                found = await self._views.engagement.ask_tweets(b"", visible.keys()) if visible else {}
+                found = (await self._views.engagement.ask_tweets(b"", visible.keys())).of if visible else {}
                 viewers = {socket.viewer for key in visible for socket in self._watchers.get(key, ())}
                 unseen = await apart(viewers, set(visible.values()), self._views)
         except aio.AioRpcError as error:

@@ -13,7 +13,7 @@ import hiredis
 from prometheus_client import Counter
 
 from readers import recent
-from readers.recent import KEPT_ENTRIES, KEPT_S, RecentWrites
+from readers.recent import GRAPH_VERSION, KEPT_ENTRIES, KEPT_S, RecentWrites
 from redis_client import HASH_TAGS, Functions, tag
 from runtime.errors import Unavailable
 from runtime.ids import ms_of
@@ -269,7 +269,7 @@ def _lately(family: Family, ids: Sequence[bytes], raw: Sequence[bytes]) -> OwnRe
     if raw and family is Family.TWEET:
         # Each write that concerns tweets begins with one: of up to 256 few are about these, and decoding all takes 0.3 ms.
         asked = set(ids)
-        raw = [entry for entry in raw if entry[1:17] in asked]
+        raw = [entry for entry in raw if entry[1:17] in asked or entry[:1] == GRAPH_VERSION]
     return own_recent(RecentWrites.parse(raw)) if raw else NOTHING_RECENT
 
 

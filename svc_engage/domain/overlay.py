@@ -56,6 +56,8 @@ class OwnRecent:
     """By followee, with places in the log that counts the followee's followers."""
     trying: Collection[bytes] = ()
     """Tweets of which more likes were begun than set: a try is under way or was given up, and may stand anywhere in the log."""
+    graph_version: int = 0
+    """Of how the viewer stands to others, if that changed."""
 
 
 NOTHING_RECENT = OwnRecent()
@@ -88,7 +90,7 @@ def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
         present, followee = edge.delta > 0, edge.followee_id
         for states, place in ((following, edge.following_place), (followers, edge.follower_place)):
             states[followee].append(_next(states[followee], present, place, edge.version))
-    return OwnRecent(likes, bookmarks, tweets, following, followers, trying)
+    return OwnRecent(likes, bookmarks, tweets, following, followers, trying, own.graph_version)
 
 
 def _next(earlier: Sequence[OwnState], present: bool, place: int, version: int) -> OwnState:

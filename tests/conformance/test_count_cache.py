@@ -7,7 +7,7 @@ from typing import Protocol
 
 import pytest
 
-from readers.recent import BOOKMARK, FOLLOW, LIKE, OwnBookmark, OwnFollow, OwnLike, RecentWrites
+from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, OwnBookmark, OwnFollow, OwnLike, RecentWrites
 from redis_client import Redis, connect_redis
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
@@ -317,6 +317,15 @@ async def test_too_many_marks_that_nobody_asked_for_are_forgotten(kept: Kept) ->
         await kept.cache.set_mark(user, MarkKind.LIKE, one, liked(n + 1))
     assert (await marks_of(kept.cache, user, *tweets)).floor is None
     assert not await kept.cache.fill_marks(user, TOKEN, {}, LOWEST)
+
+
+async def test_that_a_viewer_changed_how_they_stand_to_others_comes_with_the_counts_of_whatever(kept: Kept) -> None:
+    user = some_id()
+    for version in (7, 9, 8):
+        await kept.write(user, GRAPH_VERSION, version.to_bytes(8))
+    for tweets in ([some_id()], []):
+        assert (await kept.cache.look(Family.TWEET, user, tweets)).recent.graph_version == 9
+    assert (await kept.cache.look(Family.TWEET, some_id(), [])).recent.graph_version == 0
 
 
 async def test_what_a_viewer_did_lately_comes_with_the_counts(kept: Kept) -> None:

@@ -32,17 +32,7 @@ class Story:
 
     async def seen(self, reader: Person) -> set[str]:
         """Where the reader sees Bob or Bob's tweet."""
-        lists = {
-            "home": ("/timeline/home", "tweets", "tweet_id", self.tweet),
-            "timeline": (f"/timeline/user/{self.bob.user_id}", "tweets", "tweet_id", self.tweet),
-            "ids": (f"/tweets?ids={self.tweet}", "tweets", "tweet_id", self.tweet),
-            "bookmarks": ("/bookmarks", "tweets", "tweet_id", self.tweet),
-            "likes": (f"/users/{self.carol.user_id}/likes", "tweets", "tweet_id", self.tweet),
-            "own likes": (f"/users/{self.bob.user_id}/likes", "tweets", "tweet_id", self.other),
-            "likers": (f"/tweets/{self.other}/likes", "users", "user_id", self.bob.user_id),
-            "followers": (f"/users/{self.carol.user_id}/followers", "followers", "user_id", self.bob.user_id),
-            "following": (f"/users/{self.carol.user_id}/following", "following", "user_id", self.bob.user_id),
-        }
+        lists = {"home": ("/timeline/home", "tweets", "tweet_id", self.tweet), **self.named()}
         found = {
             name for name, (path, items, key, one) in lists.items() if one in await self.ids(reader, path, items, key)
         }
@@ -53,6 +43,19 @@ class Story:
             assert (answer.status_code, answer.json()["reason"]) == (404, "TWEET_NOT_FOUND")
         assert (await reader.request("GET", f"/users/{self.bob.user_id}")).status_code == 200
         return found
+
+    def named(self) -> dict[str, tuple[str, str, str, str]]:
+        """Lists that one asks for by name: path, items, the key of each, and what is in them because of Bob."""
+        return {
+            "timeline": (f"/timeline/user/{self.bob.user_id}", "tweets", "tweet_id", self.tweet),
+            "ids": (f"/tweets?ids={self.tweet}", "tweets", "tweet_id", self.tweet),
+            "bookmarks": ("/bookmarks", "tweets", "tweet_id", self.tweet),
+            "likes": (f"/users/{self.carol.user_id}/likes", "tweets", "tweet_id", self.tweet),
+            "own likes": (f"/users/{self.bob.user_id}/likes", "tweets", "tweet_id", self.other),
+            "likers": (f"/tweets/{self.other}/likes", "users", "user_id", self.bob.user_id),
+            "followers": (f"/users/{self.carol.user_id}/followers", "followers", "user_id", self.bob.user_id),
+            "following": (f"/users/{self.carol.user_id}/following", "following", "user_id", self.bob.user_id),
+        }
 
 
 EVERYWHERE = {
@@ -82,6 +85,17 @@ ACTS: dict[str, tuple[Act, set[str]]] = {
 }
 
 
+async def begun(alice: Person, bob: Person, carol: Person) -> Story:
+    """All that the story says is done."""
+    for one, two in ((alice, bob), (alice, carol), (bob, carol), (carol, bob)):
+        await one.follow(two)
+    story = Story(alice, bob, carol, await bob.post("by bob"), await carol.post("by carol"))
+    await bob.ok("POST", f"/tweets/{story.other}/like")
+    await carol.ok("POST", f"/tweets/{story.tweet}/like")
+    await alice.ok("POST", f"/tweets/{story.tweet}/bookmark")
+    return story
+
+
 @contextlib.contextmanager
 def no_signals(aviary: Aviary, silent: bool) -> Iterator[None]:
     """NATS hangs, or not."""
@@ -97,12 +111,7 @@ async def test_who_is_hidden_vanishes_from_every_list_of_every_edge_within_a_sec
     """P14, P15, P20, P44; promise 4."""
     act, left = ACTS[what]
     async with aviary.people(3) as (alice, bob, carol), elsewhere(alice, other) as alice_there:
-        for one, two in ((alice, bob), (alice, carol), (bob, carol), (carol, bob)):
-            await one.follow(two)
-        story = Story(alice, bob, carol, await bob.post("by bob"), await carol.post("by carol"))
-        await bob.ok("POST", f"/tweets/{story.other}/like")
-        await carol.ok("POST", f"/tweets/{story.tweet}/like")
-        await alice.ok("POST", f"/tweets/{story.tweet}/bookmark")
+        story = await begun(alice, bob, carol)
         for reader in (alice, alice_there):
 
             async def whole(reader: Person = reader) -> bool:
@@ -143,6 +152,17 @@ async def test_who_acts_sees_it_in_the_next_read_of_the_home_on_every_edge(aviar
                 assert await reader.home() == expected
         await aviary.settle()
         assert await alice.home() == []
+
+
+async def test_who_blocks_sees_it_in_the_next_read_of_every_list_on_the_other_edge(aviary: Aviary, other: str) -> None:
+    """P44, P53: each list is the first that the other edge is asked for after the answer."""
+    async with aviary.people(3) as (alice, bob, carol), elsewhere(alice, other) as alice_there:
+        story = await begun(alice, bob, carol)
+        for name, (path, items, key, one) in story.named().items():
+            await alice.ok("POST", f"/users/{bob.user_id}/block")
+            assert one not in await story.ids(alice_there, path, items, key), name
+            await alice.ok("DELETE", f"/users/{bob.user_id}/block")
+            assert one in await story.ids(alice_there, path, items, key), name
 
 
 async def test_who_is_hidden_while_a_stream_is_open_is_hidden_from_the_next_tweet_on(

@@ -6,6 +6,7 @@ import grpc
 import pytest
 from aviary.engage.v1 import engage_pb2 as pb
 
+from readers.recent import GRAPH_VERSION
 from svc_engage.domain.relations import Count, Kind, Subject
 from tests.unit.svc_engage.engage import Engage, refusal
 
@@ -84,3 +85,19 @@ async def test_only_services_ask(engage: Engage) -> None:
 )
 async def test_nonsense_is_refused(engage: Engage, nonsense: pb.GetTweetCountsRequest) -> None:
     assert (await refusal(engage.stub.GetTweetCounts(nonsense))).status is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_it_says_as_of_what_the_viewer_did_to_others_pages_are_to_be_judged(engage: Engage) -> None:
+    """P44: also of no tweet; while nobody remembers it says so."""
+    me, other, tweet = engage.user(), engage.user(), engage.tweet()
+    await engage.recent.record(me.bytes, GRAPH_VERSION, (77).to_bytes(8))
+
+    async def said(viewer: bytes, *tweets: bytes) -> tuple[int, bool]:
+        answer = await engage.stub.GetTweetCounts(pb.GetTweetCountsRequest(viewer_id=viewer, tweet_ids=tweets))
+        return answer.graph_version, answer.recent_unknown
+
+    assert await said(me.bytes, tweet.bytes) == await said(me.bytes) == (77, False)
+    assert await said(other.bytes, tweet.bytes) == await said(b"", tweet.bytes) == (0, False)
+    engage.cache.away = True
+    assert await said(me.bytes, tweet.bytes) == (0, True)
+    assert await said(b"", tweet.bytes) == (0, False)

@@ -184,7 +184,11 @@ class Engage(engage_pb2_grpc.EngageServiceServicer):
     async def GetTweetCounts(self, request: Any, context: Any) -> engage_pb2.GetTweetCountsResponse:
         await self._world.served("GetTweetCounts")
         counts = [self._counts(tweet_id, request.viewer_id) for tweet_id in request.tweet_ids]
-        return engage_pb2.GetTweetCountsResponse(counts=reversed(counts))
+        return engage_pb2.GetTweetCountsResponse(
+            counts=reversed(counts),
+            graph_version=self._world.recent_versions.get(request.viewer_id, 0),
+            recent_unknown=self._world.recent_unknown and bool(request.viewer_id),
+        )
 
     async def GetUserCounts(self, request: Any, context: Any) -> engage_pb2.GetUserCountsResponse:
         await self._world.served("GetUserCounts")

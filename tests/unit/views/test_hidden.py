@@ -244,6 +244,22 @@ async def test_ones_own_block_hides_at_once_whatever_is_signalled(cast: Cast) ->
     assert not await in_home(cast)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["version", "unknown"])
+@pytest.mark.parametrize("what", ["alice blocks bob", "alice mutes bob"])
+@pytest.mark.parametrize("surface", SURFACES, ids=lambda surface: surface.__name__)
+async def test_ones_own_block_or_mute_shows_at_once_on_every_surface_whatever_is_signalled(
+    cast: Cast, surface: Surface, what: str, known: bool
+) -> None:
+    """P44, P53: another process answered it, and the next read comes here, where nobody told of it yet."""
+    world = cast.world
+    await do(cast, what, tell=False)
+    if known:
+        world.recent_versions[cast.alice] = world.versions[cast.alice]
+    else:
+        world.recent_unknown = True
+    assert await surface(cast) == (surface in SHOWN[what])
+
+
 async def test_ones_own_new_name_shows_at_once_whatever_is_signalled(cast: Cast) -> None:
     """P53"""
     world, alice = cast.world, cast.alice

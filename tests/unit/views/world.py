@@ -58,6 +58,8 @@ class World:
         self.blocks: set[tuple[bytes, bytes]] = set()
         self.mutes: dict[tuple[bytes, bytes], int] = {}
         self.most_blocked_by = 10_000
+        self.unnamed = False
+        """Whether states of snapshots have no name, as within seconds of a change."""
         self.states: Counter[bytes] = Counter()
         self.unchanged = 0
         """How often a snapshot was asked for that nothing had happened to."""

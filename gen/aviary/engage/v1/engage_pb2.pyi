@@ -530,6 +530,12 @@ class GetTweetCountsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     COUNTS_FIELD_NUMBER: _builtins.int
+    GRAPH_VERSION_FIELD_NUMBER: _builtins.int
+    RECENT_UNKNOWN_FIELD_NUMBER: _builtins.int
+    graph_version: _builtins.int
+    """Version of how the viewer stands to others, if the viewer changed it within the last minute; else 0."""
+    recent_unknown: _builtins.bool
+    """What the viewer did within the last minute is not known: ask the owners."""
     @_builtins.property
     def counts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TweetCounts]:
         """One for each tweet that was asked for, carrying its id; a tweet that nobody ever touched has zeros."""
@@ -538,10 +544,12 @@ class GetTweetCountsResponse(_message.Message):
         self,
         *,
         counts: _abc.Iterable[Global___TweetCounts] | None = ...,
+        graph_version: _builtins.int = ...,
+        recent_unknown: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "graph_version", b"graph_version", "recent_unknown", b"recent_unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
