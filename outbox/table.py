@@ -12,6 +12,9 @@ BUCKET_MS = 10_000
 SHARDS = 4
 BUCKETS_PER_READ = 25
 ROWS_PER_READ = 2000
+COUNTED = 20_000
+"""From so many rows on there are at least as many."""
+_COUNTED_OF_EACH = 1000
 _DELETE_AHEAD_US = 60_000_000
 
 W_co = TypeVar("W_co", covariant=True)
@@ -38,7 +41,11 @@ class OutboxTable(Protocol[W_co]):
         """What lies in the buckets from `first` to `last`, both included, 25 of them at most; 2,000 rows at most."""
 
     async def count(self, first: int, last: int) -> tuple[int, int | None]:
-        """How many rows the buckets from `first` to `last` hold, and when the oldest was written, in milliseconds."""
+        """How many rows the buckets from `first` to `last` hold, and when the oldest was written, in milliseconds.
+
+        None is only where there is none. Of more than 1,000 in one bucket and shard as many are counted, and the oldest may have been
+        written some seconds before, within its bucket; from 20,000 on the rest is not counted.
+        """
 
     async def delete(self, rows: Iterable[Sequence[Any]]) -> None:
         """Delete published rows (shard, bucket, event_id). A write of one that arrives late does not bring it back."""
@@ -53,8 +60,9 @@ class OutboxTable(Protocol[W_co]):
 class CqlOutboxTable:
     """The tables `outbox` and `outbox_watermark` of an area's keyspace."""
 
-    def __init__(self, cql: Cql, clock: Clock) -> None:
+    def __init__(self, cql: Cql, clock: Clock, counted: int = COUNTED) -> None:
         self._cql = cql
+        self._counted = counted
         self._clock = clock
         self._insert = cql.prepare(
             "INSERT INTO outbox (shard, bucket, event_id, subject, payload, created_at) VALUES (?, ?, ?, ?, ?, ?)"
@@ -63,7 +71,10 @@ class CqlOutboxTable:
             "SELECT shard, bucket, event_id, subject, payload, created_at FROM outbox"
             f" WHERE shard IN ? AND bucket IN ? LIMIT {ROWS_PER_READ}"
         )
-        self._count = cql.prepare("SELECT COUNT(*), MIN(created_at) FROM outbox WHERE shard IN ? AND bucket IN ?")
+        # Not COUNT(*): over several partitions the server warns of it each time, and reads all there is.
+        self._times = cql.prepare(
+            f"SELECT created_at FROM outbox WHERE shard IN ? AND bucket IN ? PER PARTITION LIMIT {_COUNTED_OF_EACH}"
+        )
         self._delete = cql.prepare("DELETE FROM outbox WHERE shard = ? AND bucket = ? AND event_id = ?")
         self._watermark = cql.prepare("SELECT bucket FROM outbox_watermark WHERE id = 0")
         self._set_watermark = cql.prepare("INSERT INTO outbox_watermark (id, bucket) VALUES (0, ?)")
@@ -86,9 +97,11 @@ class CqlOutboxTable:
         rows, oldest = 0, None
         for start in range(first, last + 1, BUCKETS_PER_READ):
             buckets = range(start, min(start + BUCKETS_PER_READ, last + 1))
-            ((some, at_ms),) = await self._cql.execute(self._count, (range(SHARDS), buckets))
-            rows += some
-            oldest = min(at_ms, oldest or at_ms) if some else oldest
+            times = [at_ms for (at_ms,) in await self._cql.execute(self._times, (range(SHARDS), buckets))]
+            rows += len(times)
+            oldest = min(times, default=None) if oldest is None else oldest
+            if rows >= self._counted:
+                break
         return rows, oldest
 
     async def delete(self, rows: Iterable[Sequence[Any]]) -> None:

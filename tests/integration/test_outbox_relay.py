@@ -226,6 +226,29 @@ async def test_more_rows_than_one_read_are_all_relayed(world: World) -> None:
     assert await world.rows() == 0
 
 
+async def test_a_look_at_the_backlog_is_nothing_that_the_server_warns_of(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever shows the lag asks every few seconds: the logs would hold nothing else."""
+    for seconds in (0, 5, 300, 20):
+        world.clock.go_on(seconds)
+        await world.write(created(), created())
+    assert await world.outbox.backlog() == (8, 325_000)
+    assert [record.getMessage() for record in caplog.records if record.name.startswith("cassandra")] == []
+
+
+async def test_of_a_great_backlog_the_oldest_is_known_and_that_it_is_great(world: World) -> None:
+    """P82: what stands behind an outage of hours is not read whole each time somebody asks."""
+    table = CqlOutboxTable(world.cql, world.clock, counted=3)
+    first = world.clock.ms // BUCKET_MS
+    oldest_ms = world.clock.ms
+    await world.write(created(), created(), created())
+    world.clock.go_on(3600)
+    await world.write(created(), created())
+    assert await table.count(first, world.clock.ms // BUCKET_MS) == (3, oldest_ms)
+    assert await world.table.count(first, world.clock.ms // BUCKET_MS) == (5, oldest_ms)
+
+
 async def test_a_row_whose_timestamp_is_ahead_of_the_time_is_deleted_all_the_same(world: World) -> None:
     """A follow is written with a timestamp greater than that of the state before, whatever the clocks say."""
     event = created()
