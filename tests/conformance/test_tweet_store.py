@@ -39,7 +39,8 @@ class Subject:
 
 @pytest.fixture(scope="session")
 async def cql(mesh_config: MeshConfig) -> AsyncIterator[Cql]:
-    opened = await Cql.connect(dataclasses.replace(mesh_config, area="tweet"), SCHEMA)
+    # Not the keyspace of the service: its relay would publish what is announced here before it is looked for.
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="tweet_store"), SCHEMA)
     yield opened
     await opened.close()
 

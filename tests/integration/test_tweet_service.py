@@ -24,12 +24,12 @@ from tests.integration.tweet_process import IDS, TweetProcess, hearing, until, u
 from tests.unit.svc_tweet.world import FewNames, few_names
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def names() -> FewNames:
     return few_names()
 
 
-@pytest_asyncio.fixture(scope="session")
+@pytest_asyncio.fixture(scope="module")
 async def tweets(
     mesh_env: dict[str, str], mesh_config: MeshConfig, names: FewNames, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[TweetProcess]:
