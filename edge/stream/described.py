@@ -3,7 +3,7 @@
 from typing import Any
 
 from edge.stream.messages import Type
-from edge.stream.requests import WATCHED_AT_MOST
+from edge.stream.requests import MAX_MESSAGE_BYTES, WATCHED_AT_MOST
 
 _MESSAGES = ", ".join(f"`{kind.value.decode()}`" for kind in Type)
 
@@ -16,7 +16,7 @@ PATH_ITEM: dict[str, Any] = {
             "A WebSocket handshake (subprotocol `aviary.v1`). The token comes in `Authorization`, in `access_token`, or as a first"
             ' message `{"type": "auth", "access_token": …}`. Messages are `{"id": cursor, "type": …, "data": …}` with the types '
             f"{_MESSAGES}. Delivery is at least once: drop ids that you have. After `gap` read again over REST. A slow reader"
-            " is closed with 1013."
+            f" is closed with 1013, a client that sends a message of more than {MAX_MESSAGE_BYTES // 1024} KiB with 1009."
             ' `{"type": "watch", "tweet_ids": […]}` asks for `counts` of these tweets'
             f" (at most {WATCHED_AT_MOST}, instead of all earlier ones): at once, and whenever they change. What nobody may see is"
             " `tweet_deleted`. A `watch` that is not understood is answered with `error`, which names the field."

@@ -11,6 +11,8 @@ from runtime.errors import FieldProblem, InvalidArgument
 from views.ids import parsed_id
 
 WATCHED_AT_MOST = 200
+MAX_MESSAGE_BYTES = 16 * 1024
+"""Of a message; a `watch` of as many tweets as may be has half of it."""
 
 
 @dataclass(frozen=True, slots=True)

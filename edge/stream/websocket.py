@@ -22,12 +22,11 @@ from edge.auth import Grant
 from edge.problems import http_status, render
 from edge.stream.doorkeeper import Doorkeeper
 from edge.stream.handshake import SUBPROTOCOL, Opening, read_opening
-from edge.stream.requests import Auth, Watch, WatchRefused, read_message
+from edge.stream.requests import MAX_MESSAGE_BYTES, Auth, Watch, WatchRefused, read_message
 from edge.stream.socket import CLOSE_GOING_AWAY, CLOSE_NORMAL, CLOSE_POLICY, CLOSE_TRY_LATER, Socket
 from runtime.context import new_trace
 from runtime.errors import InvalidArgument, ServiceError, Unauthenticated, Unavailable
 
-MAX_FRAME_BYTES = 16 * 1024
 LINGER_S = 5.0
 _CALM_BYTES = 64 * 1024
 _DRAIN_WITHIN_S = 30.0
@@ -279,7 +278,7 @@ class StreamProtocol(asyncio.Protocol):
             10,
             WSAutoPingStrategy.PING_WHEN_IDLE,
             True,
-            MAX_FRAME_BYTES,
+            MAX_MESSAGE_BYTES,
             None,
             2048,
         )

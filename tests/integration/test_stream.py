@@ -13,6 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from edge.stream.doorkeeper import StreamLimits
 from edge.stream.messages import StreamCursors
+from edge.stream.requests import MAX_MESSAGE_BYTES
 from runtime.config import MeshConfig
 from tests.integration.edge_world import token
 from tests.integration.stream_world import CLOCK, WITHIN_S, StreamWorld, stream_world
@@ -235,6 +236,14 @@ async def test_other_messages_are_refused(it: StreamWorld, message: str) -> None
     async with it.open(it.world.user("alice")) as client:
         await client.socket.send(message)
         assert await client.closed() == (1008, "INVALID_REQUEST")
+
+
+async def test_a_message_of_more_than_16_kib_ends_the_connection_with_1009(it: StreamWorld) -> None:
+    """P60: no client makes the edge hold more. What is as long as may be is read, and refused for what it says."""
+    for excess, expected in ((0, 1008), (1, 1009)):
+        async with it.open(it.world.user("alice")) as client:
+            await client.socket.send("x" * (MAX_MESSAGE_BYTES + excess))
+            assert (await client.closed())[0] == expected
 
 
 async def test_binary_messages_are_refused(it: StreamWorld) -> None:
