@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,10 +15,22 @@ from stack import Addresses, LocalStack
 settings.register_profile("aviary", deadline=None)
 settings.load_profile("aviary")
 
+STACKS = ("chaos", "e2e", "faults")
+"""Folders whose tests share a running Aviary: each is done by one process. Of all others each file is."""
+
 TEST_SECRETS = {
     "AVIARY_MESH_KEY": "11" * 32,
     "AVIARY_CURSOR_KEYS": "1:" + "22" * 32,
 }
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Say what is to be done by one process, where that is not said of a test already."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            folder = item.path.parent.name
+            item.add_marker(pytest.mark.xdist_group(folder if folder in STACKS else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

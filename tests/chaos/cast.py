@@ -22,7 +22,7 @@ ANSWER_S = 30
 PAGE = 200
 """The longest page of a list; no cast posts more."""
 
-_AGAIN_S = 0.05
+_AGAIN_S = 0.1
 
 
 class Cast:

@@ -47,7 +47,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         Path(file).write_text(json.dumps(session.config.stash[_kept], indent=1) + "\n", encoding="utf-8")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aviary() -> Iterator[Aviary]:
     """Everything that `aviary up` starts, servers included, in a home of its own."""
     with tempfile.TemporaryDirectory(prefix="av") as home:
@@ -99,7 +99,7 @@ class Troupe:
                 await cast.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def troupe(aviary: Aviary) -> AsyncIterator[Troupe]:
     troupe = Troupe(aviary)
     yield troupe

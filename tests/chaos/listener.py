@@ -11,6 +11,8 @@ import websockets
 from tests.e2e.aviary import API, Person, until
 
 _AGAIN_S = 0.1
+_LOOK_S = 0.2
+"""Between two looks at both lists: several in any second that a promise speaks of, and most of the machine is left to the others."""
 
 
 class Listener:
@@ -79,7 +81,7 @@ class Bystander:
         while True:
             for path in self._paths:
                 await self._read(path)
-            await asyncio.sleep(_AGAIN_S)
+            await asyncio.sleep(_LOOK_S)
 
     def is_gone(self, tweet_id: str) -> None:
         """Its deletion was answered now."""

@@ -43,9 +43,11 @@ class Aviary:
             "AVIARY_CASSANDRA_QUICK_COMPILER": "1",
             # Tests halt processes for a while and go on with them; the supervisor is to leave those alone.
             "AVIARY_UNIT_HUNG_S": "300",
-            "AVIARY_OUTBOX_RELAY_AGES_S": "2,6,20",
+            "AVIARY_OUTBOX_RELAY_AGES_S": "2,5,10",
             # So that a few followers are several writes of one job, and a test can kill it between them.
             "AVIARY_TIMELINE_ROWS_AT_ONCE": "2",
+            # So that whoever is known to be away is said to be soon after a process began.
+            "AVIARY_GRAPH_ACTIVITY_SETTLED_MS": "1000",
             **environment,
         }
 
@@ -137,8 +139,8 @@ class Aviary:
             await until_async(lambda: drained(mesh), "the backlog did not drain")
 
     def mesh(self) -> Mesh:
-        """Stubs of the services, called as a service of the mesh."""
-        return Mesh(self.running.environment(), "tests")
+        """Stubs of the services, called as a service of the mesh; what is slow is asked again."""
+        return Mesh(self.running.environment(), "tests", PATIENCE_S)
 
     @asynccontextmanager
     async def person(self, **options: Any) -> AsyncIterator["Person"]:

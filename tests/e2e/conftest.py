@@ -15,7 +15,7 @@ from stack.ports import pick_free
 from tests.e2e.aviary import Aviary, answers, until_async
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def aviary() -> Iterator[Aviary]:
     """Everything that `aviary up` starts, servers included, in a home of its own."""
     with tempfile.TemporaryDirectory(prefix="av") as home:
@@ -27,7 +27,7 @@ def aviary() -> Iterator[Aviary]:
             stack.down()
 
 
-@pytest_asyncio.fixture(scope="module")
+@pytest_asyncio.fixture(scope="package")
 async def other(aviary: Aviary) -> AsyncIterator[str]:
     """Where a second edge process of the same stack listens."""
     grpc, metrics, http = pick_free(3)

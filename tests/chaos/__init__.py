@@ -1,0 +1,1 @@
+"""Parts of a running stack are killed or hang, and what its clients were promised."""

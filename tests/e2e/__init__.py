@@ -1,0 +1,1 @@
+"""What goes through the edge of a running stack."""

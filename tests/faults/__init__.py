@@ -1,0 +1,1 @@
+"""Each part of a running stack killed, hung or out of room."""
