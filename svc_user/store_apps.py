@@ -41,13 +41,13 @@ class AppStore(Protocol):
         """All of a user's consents, in no order. Sees every write of consents that was answered before."""
 
     async def put_consent(self, before: Consent | None, after: Consent) -> bool:
-        """Replace a consent, if it is still at `before`'s revision (None: not there). False when it is not.
+        """Replace a consent, if it is still `before` (by consent_id and revision; None: not there). False when it is not.
 
         After an unknown outcome False may mean "by ourselves": whoever gets it reads again.
         """
 
     async def delete_consent(self, consent: Consent) -> None:
-        """Remove a consent, if it is still at this revision."""
+        """Remove a consent, if it is still this one (by consent_id and revision)."""
 
     async def insert_code(self, code: Code) -> None:
         """Store a new code; it is known for CODE_KEPT_S."""
@@ -84,9 +84,11 @@ class CqlAppStore:
         )
         self._update_consent = cql.prepare(
             "UPDATE consents SET consent_id = ?, revision = ?, scopes = ?, authorized_at_ms = ?, withdrawn = ?"
-            " WHERE user_id = ? AND client_id = ? IF revision = ?"
+            " WHERE user_id = ? AND client_id = ? IF consent_id = ? AND revision = ?"
         )
-        self._delete_consent = cql.prepare("DELETE FROM consents WHERE user_id = ? AND client_id = ? IF revision = ?")
+        self._delete_consent = cql.prepare(
+            "DELETE FROM consents WHERE user_id = ? AND client_id = ? IF consent_id = ? AND revision = ?"
+        )
         self._consent = cql.prepare(f"SELECT {_CONSENT} FROM consents WHERE user_id = ? AND client_id = ?")
         self._consents = cql.prepare(f"SELECT client_id, {_CONSENT} FROM consents WHERE user_id = ?")
         # What is this code good for?
@@ -135,11 +137,12 @@ class CqlAppStore:
         values = (after.consent_id, after.revision, after.scopes, after.authorized_at_ms, after.withdrawn)
         if before is None:
             return await self._applied(self._insert_consent, *key, *values)
-        return await self._applied(self._update_consent, *values, *key, before.revision)
+        return await self._applied(self._update_consent, *values, *key, before.consent_id, before.revision)
 
     async def delete_consent(self, consent: Consent) -> None:
         """See AppStore."""
-        await self._applied(self._delete_consent, consent.user_id, consent.client_id, consent.revision)
+        key = (consent.user_id, consent.client_id)
+        await self._applied(self._delete_consent, *key, consent.consent_id, consent.revision)
 
     async def insert_code(self, code: Code) -> None:
         """See AppStore."""

@@ -81,4 +81,8 @@ class MemoryAppStore:
 
     def _is_at(self, before: Consent | None, of: Consent) -> bool:
         stored = self._consents.get((of.user_id, of.client_id))
-        return (stored and stored.revision) == (before and before.revision)
+        return _version(stored) == _version(before)
+
+
+def _version(consent: Consent | None) -> tuple[uuid.UUID, int] | None:
+    return (consent.consent_id, consent.revision) if consent else None

@@ -144,6 +144,17 @@ async def test_a_consent_is_removed_from_its_revision_alone_and_may_come_again(s
     assert await store.put_consent(None, first)
 
 
+async def test_a_later_consent_of_the_same_revision_is_another_one(store: AppStore) -> None:
+    first = a_consent()
+    await store.put_consent(None, first)
+    await store.delete_consent(first)
+    later = replace(first, consent_id=IDS.next())
+    await store.put_consent(None, later)
+    await store.delete_consent(first)
+    assert not await store.put_consent(first, replace(first, revision=1, withdrawn=True))
+    assert await store.get_consent(first.user_id, first.client_id) == later
+
+
 async def test_the_consents_of_a_user_are_listed_whole_and_no_others(store: AppStore) -> None:
     user_id = IDS.next()
     own = [a_consent(user_id) for _ in range(3)]

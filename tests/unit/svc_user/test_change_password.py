@@ -117,6 +117,7 @@ async def test_a_change_that_was_cut_off_may_be_repeated_and_leaves_no_other_log
     world.change(faults=CallAt(point, die))
     await failure(change(world, owner(here)))
     assert [state.session_id for state in await states(world, here, there)] == [owner(here).session_id]
+    assert [session.current for session in (await listed(world, owner(here))).sessions] == [True]
     error = await failure(world.users.RefreshToken(RefreshTokenRequest(refresh_token=there.refresh_token)))
     assert error.reason == "REFRESH_TOKEN_INVALID"
     world.change(faults=CallAt("nowhere", die))

@@ -9,6 +9,7 @@ from aviary.user.v1.apps_pb2 import WithdrawAppRequest
 from aviary.user.v1.events_pb2 import AccountSignal
 
 from runtime.context import acting
+from svc_user.domain.apps import Consent
 from tests.unit.svc_user.app_world import AppWorld
 from tests.unit.svc_user.test_exchange_code import sessions_of
 from tests.unit.svc_user.test_list_authorized_apps import listed
@@ -89,6 +90,43 @@ async def test_a_login_that_is_being_made_while_the_app_is_withdrawn_does_not_li
     apps.change(faults=CallAt("user.exchange.after_code", begin), logins=Slowly())
     assert (await failure(apps.exchange(app, code))).reason == "GRANT_INVALID"
     assert await sessions_of(apps, alice, app.client_id) == []
+
+
+async def test_under_a_withdrawal_that_was_cut_off_nothing_is_refreshed(apps: AppWorld) -> None:
+    def die() -> None:
+        raise RuntimeError("killed")
+
+    alice = await apps.person()
+    app = await apps.app(alice)
+    tokens = await apps.let_in(alice, app)
+    apps.change(faults=CallAt("user.withdraw.after_mark", die))
+    assert (await failure(withdraw(apps, alice, app.client_id))).reason == "INTERNAL"
+    assert (await failure(apps.refresh(app, tokens.refresh_token))).reason == "GRANT_INVALID"
+    assert await sessions_of(apps, alice, app.client_id) == []
+
+
+async def test_a_slow_withdrawal_does_not_forget_a_consent_that_was_given_after_it(apps: AppWorld) -> None:
+    """Somebody else finished it meanwhile; the app was let in again, twice, so that the numbers of both are the same."""
+    alice = await apps.person()
+    app = await apps.app(alice)
+    await apps.let_in(alice, app)
+
+    class Slowly:
+        """The consent is removed late."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(apps.app_store, name)
+
+        async def delete_consent(self, consent: Consent) -> None:
+            apps.change(apps=apps.app_store)
+            await withdraw(apps, alice, app.client_id)
+            for _ in range(2):
+                await apps.let_in(alice, app)
+            await apps.app_store.delete_consent(consent)
+
+    apps.change(apps=Slowly())
+    await withdraw(apps, alice, app.client_id)
+    assert [each.client_id for each in (await listed(apps, alice)).apps] == [app.client_id]
 
 
 async def test_a_withdrawal_that_was_cut_off_is_finished_before_a_new_consent(apps: AppWorld) -> None:
