@@ -15,6 +15,8 @@ from runtime.context import NOBODY
 
 CARRY = "/aviary.mesh.v1.LineService/Carry"
 PROCESS_KEY = "aviary-process"
+LEAVING = (PROCESS_KEY, "leaving")
+"""Trailing metadata of a stream that a process refuses because it stops; the next one may be given to another."""
 RENEW_S = 8.0
 """Between two looks at who is there. Two of them and the longest call end within the 30 s that an ageing connection is left."""
 FIRST_WORD_S = 2.0
@@ -93,7 +95,7 @@ class Lines:
             while True:
                 line = await self._opened()
                 if line is None:
-                    # A process that hangs, perhaps beside others that do not.
+                    # A process that hangs or leaves, perhaps beside others that do not.
                     if self._lines or not self._wanted():
                         break
                 elif line.process in found and self._lines:
@@ -111,14 +113,17 @@ class Lines:
             self._again = asyncio.get_running_loop().call_later(pause, self._look)
 
     async def _opened(self) -> Line | None:
-        """A new stream to some process; None when it did not say a word. Raises AioRpcError when there is none."""
+        """A new stream to some process; None when it did not say a word, or leaves. Raises AioRpcError when there is none."""
         stream: Any = self._stream(metadata=((CALLER_KEY, self._signer.sign(NOBODY)),))
         try:
             async with asyncio.timeout(FIRST_WORD_S):
                 said = dict(await stream.initial_metadata())
                 process = said.get(PROCESS_KEY)
                 if process is None:
-                    raise await _failure(stream)
+                    failure = await _failure(stream)
+                    if LEAVING in tuple(failure.trailing_metadata() or ()):
+                        return None
+                    raise failure
         except TimeoutError:
             stream.cancel()
             return None

@@ -10,7 +10,7 @@ M = TypeVar("M", bound=line_pb2.CarryRequest | line_pb2.CarryResponse)
 Said_contra = TypeVar("Said_contra", contravariant=True)
 
 MESSAGE_BYTES = 64 * 1024
-PIECE_BYTES = 16 * 1024
+PIECE_BYTES = 32 * 1024
 LARGEST_BYTES = 4 * 1024 * 1024
 """Of one request or answer, as on the ordinary port."""
 
@@ -29,7 +29,7 @@ class Frame(Protocol[Said_contra]):
 class Outbox(Generic[M]):
     """Frames in the order in which they came, written while the stream takes them; what comes meanwhile is the next message.
 
-    A message holds all small frames that wait, up to 64 KiB, and one piece of 16 KiB of a large one.
+    A message holds all small frames that wait, up to 64 KiB, and one piece of 32 KiB of a large one.
     """
 
     def __init__(self, message: Callable[[], M]) -> None:

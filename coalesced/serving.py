@@ -11,7 +11,7 @@ from aviary.mesh.v1.line_pb2_grpc import LineServiceServicer
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from coalesced.lines import PROCESS_KEY
+from coalesced.lines import LEAVING, PROCESS_KEY
 from coalesced.outbox import LARGEST_BYTES, Outbox, Pieces
 from runtime.callers import CALLER_KEY, TRACE_KEY
 from runtime.errors import STATUS_KEY
@@ -46,8 +46,10 @@ class LineServicer(LineServiceServicer):
 
     async def Carry(self, requests: Any, context: Any) -> None:  # type: ignore[override]  # noqa: N802 - it writes, and does not yield
         """Serve a line until its client ends it, or is gone."""
-        if self._leaving or len(self._lines) >= MOST_LINES:
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "no more lines are taken here")
+        if self._leaving:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "the process stops", (LEAVING,))
+        if len(self._lines) >= MOST_LINES:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "more lines than a process takes")
         line = _Line(context, self._interceptor, self._handlers)
         self._lines.add(line)
         try:

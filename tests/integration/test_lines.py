@@ -251,6 +251,48 @@ async def test_a_server_that_stops_finishes_what_it_has_and_no_caller_sees_an_er
     assert one.begun["post"] + two.begun["post"] == made
 
 
+async def test_who_comes_to_a_server_that_leaves_is_given_to_another_one() -> None:
+    one, two = Server(), Server()
+    async with AsyncExitStack() as stack:
+        ports = [await stack.enter_async_context(serving(server)) for server in (one, two)]
+        assert one.port is not None
+        one.port.lines.leave()
+        for _ in range(20):
+            # gRPC begins with either.
+            async with calling(f"ipv4:127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}") as stub:
+                await stub.CreateTweet(create("post"))
+    assert (one.begun, two.begun["post"]) == ({}, 20)
+
+
+async def test_a_server_that_leaves_says_so_at_once_and_answers_what_it_has_when_nobody_asks_for_more() -> None:
+    server = Server()
+    async with serving(server) as port, aio.insecure_channel(f"127.0.0.1:{port}") as bare:
+        stream = asked(bare)
+        await stream.write(line_pb2.CarryRequest(calls=[raw_call(1, "wait")]))
+        await until(lambda: server.begun["wait"] == 1)
+        assert server.port is not None
+        server.port.lines.leave()
+        assert (await stream.read()).leaving
+        refused = asked(bare)
+        assert await refused.code() is grpc.StatusCode.UNAVAILABLE
+        await stream.done_writing()
+        server.gate.set()
+        [answer] = (await stream.read()).answers
+        assert answer.number == 1
+        assert await stream.read() is aio.EOF
+        assert await stream.code() is grpc.StatusCode.OK
+
+
+def asked(bare: aio.Channel) -> Any:
+    """A stream that a client of the test's own begins."""
+    return LineServiceStub(bare).Carry(metadata=((CALLER_KEY, SIGNER.sign(ALICE)),))
+
+
+def raw_call(number: int, content: str) -> line_pb2.LineCall:
+    request = create(content).SerializeToString()
+    return line_pb2.LineCall(number=number, path=CREATE, request=request, caller=SIGNER.sign(ALICE), left_us=20_000_000)
+
+
 async def test_lines_are_renewed_all_the_time_and_old_ones_end_when_their_last_call_has() -> None:
     """None is on a connection that the server ends for its age."""
     async with pair(renew_s=0.05) as (server, stub):
@@ -362,22 +404,14 @@ async def test_who_asks_and_does_not_listen_is_not_heard_any_more() -> None:
     """P60: what waits for a slow reader is bounded."""
     server = Server(large=1_000_000)
     async with serving(server) as port, aio.insecure_channel(f"127.0.0.1:{port}") as bare:
-        signed = SIGNER.sign(ALICE)
-        stream: Any = LineServiceStub(bare).Carry(metadata=((CALLER_KEY, signed),))
+        stream = asked(bare)
         await stream.initial_metadata()
 
         async def asking() -> None:
             for number in range(1, 201):
-                call = {
-                    "number": number,
-                    "path": CREATE,
-                    "request": create("much").SerializeToString(),
-                    "caller": signed,
-                    "left_us": 2_000_000,
-                }
-                await stream.write(line_pb2.CarryRequest(calls=[call]))
+                await stream.write(line_pb2.CarryRequest(calls=[raw_call(number, "much")]))
 
-        asked = asyncio.ensure_future(asking())
+        work = asyncio.ensure_future(asking())
         assert server.port is not None
         [line] = server.port.lines._lines
         await until(lambda: line._out.waiting_bytes >= _UNREAD_BYTES)
@@ -389,7 +423,7 @@ async def test_who_asks_and_does_not_listen_is_not_heard_any_more() -> None:
         answered = 0
         while answered < 200:
             answered += len((await stream.read()).answers)
-        await asked
+        await work
         stream.cancel()
 
 
