@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret, address
+from svc_graph.forgetting import KEPT_S
 from svc_graph.levels_cql import LevelLimits
 from svc_graph.limits import STANCES
 from svc_graph.stances import BLOCK, MUTE, Relation
@@ -25,6 +26,7 @@ class Config:
     repair_rows_a_second: int
     repair_again_s: int
     repair_settled_s: int
+    ended_kept_s: int
 
     @staticmethod
     def from_env(values: Mapping[str, str]) -> "Config":
@@ -48,6 +50,7 @@ class Config:
             repair_rows_a_second=max(1, env.number("AVIARY_GRAPH_REPAIR_ROWS_PER_S", 100)),
             repair_again_s=env.number("AVIARY_GRAPH_REPAIR_AGAIN_S", 3600),
             repair_settled_s=env.number("AVIARY_GRAPH_REPAIR_SETTLED_S", 1200),
+            ended_kept_s=env.number("AVIARY_GRAPH_ENDED_KEPT_S", KEPT_S),
         )
         env.done()
         return config

@@ -11,7 +11,7 @@ from svc_graph.deps import Deps
 from svc_graph.domain import Change, Edge, Pair, changed_together, ended_by_block
 from svc_graph.events import announcements, block_set
 from svc_graph.hidden import blocked_either_way
-from svc_graph.stances import BLOCK, Stance
+from svc_graph.stances import BLOCK, LATE_US, Stance
 from svc_graph.telling import follow_change, newest_of, settled, show_own, stance_change, tell
 
 EDGES_A_BATCH = 25
@@ -68,7 +68,10 @@ async def write_edges(pairs: Sequence[Pair], following: bool, deps: Deps, check:
         least = max(deps.clock.now_us(), *(newest[edge.pair.follower_id] + 1 for edge in batch))
         changes += await _store(changed_together(batch, following, least), deps)
         newest |= {edge.pair.follower_id: changes[-1].after.version for edge in batch}
-    return await _written(edges, changes, newest, deps)
+    # What stands already may be a first try's, which nobody answered: then nobody raised a version for it either.
+    latest = deps.clock.now_us() - LATE_US
+    repeated = {e.pair.follower_id: e.version for e in edges if e.following == following and e.version > latest}
+    return await _written(edges, changes, newest, deps, repeated)
 
 
 async def end_void(one: uuid.UUID, other: uuid.UUID, deps: Deps) -> Written:
@@ -131,10 +134,16 @@ async def _read(pairs: Sequence[Pair], deps: Deps) -> tuple[list[Edge], dict[uui
     return edges.result(), newest.result()
 
 
-async def _written(edges: list[Edge], changes: list[Change], newest: dict[uuid.UUID, int], deps: Deps) -> Written:
+async def _written(
+    edges: list[Edge],
+    changes: list[Change],
+    newest: dict[uuid.UUID, int],
+    deps: Deps,
+    repeated: Mapping[uuid.UUID, int] = NOTHING,
+) -> Written:
     after = {change.after.pair: change.after for change in changes}
     stored = {edge.pair.follower_id: newest[edge.pair.follower_id] for edge in after.values()}
-    versions = newest | (await settled(stored, deps) if stored else {})
+    versions = newest | (await settled({**repeated, **stored}, deps) if repeated or stored else {})
     return Written([after.get(edge.pair, edge) for edge in edges], changes, versions)
 
 

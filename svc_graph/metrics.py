@@ -18,3 +18,6 @@ SNAPSHOTS = Counter(
     "Snapshots of viewers: kept ones that were still so, and ones read row by row.",
     ["outcome"],
 )
+FORGOTTEN = Counter(
+    "aviary_graph_forgotten_total", "Rows of follows, blocks and mutes that ended long ago and were deleted.", ["table"]
+)

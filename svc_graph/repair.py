@@ -53,11 +53,11 @@ class Repair:
         """Look at everything once and repair it; how many differences there were. Raises Unavailable."""
         drift = 0
         async for edges in self._mirrors.edges():
-            async with self._paced(len(edges)):
+            async with paced(len(edges), self._rows_a_second):
                 drift += await self._add_what_lacks(edges)
         for mirror in MIRRORS:
             async for rows in self._mirrors.rows(mirror):
-                async with self._paced(len(rows)):
+                async with paced(len(rows), self._rows_a_second):
                     drift += await self._remove_what_is_not(rows)
         REPAIR_PASSES.inc()
         log.info("repair_pass_ended", drift=drift)
@@ -106,10 +106,11 @@ class Repair:
     def _latest_us(self) -> int:
         return self._clock.now_us() - int(self._settled_s * 1_000_000)
 
-    @asynccontextmanager
-    async def _paced(self, rows: int) -> AsyncIterator[None]:
-        """Whatever it takes, no more rows a second than allowed."""
-        loop = asyncio.get_running_loop()
-        begun = loop.time()
-        yield
-        await asyncio.sleep(max(0.0, begun + rows / self._rows_a_second - loop.time()))
+
+@asynccontextmanager
+async def paced(rows: int, rows_a_second: int) -> AsyncIterator[None]:
+    """Whatever it takes, no more rows a second than allowed."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    yield
+    await asyncio.sleep(max(0.0, begun + rows / rows_a_second - loop.time()))

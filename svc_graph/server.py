@@ -23,6 +23,8 @@ from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
 from svc_graph.config import Config
 from svc_graph.deps import Deps
+from svc_graph.ended_cql import CqlEnded
+from svc_graph.forgetting import Forgetting
 from svc_graph.growth import Growth
 from svc_graph.levels_cql import CqlLevels
 from svc_graph.limits import FollowLimits, StanceLimits
@@ -80,17 +82,29 @@ async def build(process: MeshProcess, config: Config) -> None:
     process.background("consumers", consumers.run)
     process.check("consumers", consumers.check)
     process.background("growth", lambda: growth.run(store))
-    process.background("repair", _repair(cql, levels, store, config, process).run)
+    mirrors = CqlMirrors(cql, levels, store.stamps)
+    process.background("repair", _repair(mirrors, store, config, process).run)
+    process.background("forgetting", _forgetting(cql, mirrors, config, process).run)
 
 
-def _repair(cql: Cql, levels: CqlLevels, store: CqlGraphStore, config: Config, process: MeshProcess) -> Repair:
+def _repair(mirrors: CqlMirrors, store: CqlGraphStore, config: Config, process: MeshProcess) -> Repair:
     return Repair(
-        CqlMirrors(cql, levels, store.stamps),
+        mirrors,
         store,
         process.clock,
         rows_a_second=config.repair_rows_a_second,
         again_s=config.repair_again_s,
         settled_s=config.repair_settled_s,
+    )
+
+
+def _forgetting(cql: Cql, mirrors: CqlMirrors, config: Config, process: MeshProcess) -> Forgetting:
+    return Forgetting(
+        CqlEnded(cql),
+        mirrors.edges,
+        process.clock,
+        kept_s=config.ended_kept_s,
+        rows_a_second=config.repair_rows_a_second,
     )
 
 

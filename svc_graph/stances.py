@@ -19,6 +19,8 @@ STATE_LIFETIME_MS = 3_600_000
 """For so long a state is taken for the same: what was stored late and nobody answered may go unseen, and ends with it."""
 SETTLED_US = 10_000_000
 """A change of so long ago is stored or failed. Until then another may be under way whose version is less, or its rows not all be there."""
+LATE_US = STATE_LIFETIME_MS * 1000
+"""What is stored later than this after it was begun is seen when names end, or its announcement comes."""
 _STATE = struct.Struct(">BQQQ")
 _FORMAT = 2
 

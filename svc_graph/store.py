@@ -135,7 +135,7 @@ class GraphStore(StanceStore, Protocol):
     async def newest_followees(self, follower_ids: Sequence[uuid.UUID], each: int) -> dict[uuid.UUID, list[uuid.UUID]]:
         """Whom each account follows, latest first, at most `each`.
 
-        Not held against the truth: somebody whose follow ended in a race may be there.
+        Not held against the truth, and perhaps some seconds old: somebody whose follow ended may be there, and a new one lack.
         """
 
 

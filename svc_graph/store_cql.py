@@ -21,7 +21,7 @@ from svc_graph.stamps_cql import CqlStamps
 from svc_graph.stances import Ties
 from svc_graph.stances_cql import CqlStances
 from svc_graph.store import BEFORE_ALL, parts
-from svc_graph.time_lists import AFTER_ALL, TimeLists
+from svc_graph.time_lists import TimeLists
 
 ACKNOWLEDGED_WITHIN_S = 2.5
 
@@ -164,8 +164,8 @@ class CqlGraphStore(CqlStances):
             position = rows[-1][0]
 
     async def newest_followees(self, follower_ids: Sequence[uuid.UUID], each: int) -> dict[uuid.UUID, list[uuid.UUID]]:
-        """See GraphStore."""
-        lists = await asyncio.gather(*(self._lists.newest_following(one, AFTER_ALL, each) for one in follower_ids))
+        """See GraphStore. One replica is asked: no promise depends on who is looked at."""
+        lists = await asyncio.gather(*(self._lists.about_newest_following(one, each) for one in follower_ids))
         return {one: [row.user_id for row in rows] for one, rows in zip(follower_ids, lists, strict=True)}
 
     async def partition_size(self, crowd: Crowd) -> int:

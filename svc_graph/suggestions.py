@@ -22,7 +22,8 @@ _AT_ONCE = 200
 async def suggested(user_id: uuid.UUID, limit: int, deps: Deps) -> list[tuple[uuid.UUID, int]]:
     """Accounts and how many of the sample follow each, the most first, and in the order of their ids where that is equal.
 
-    Never the account itself, whom it follows, whom a block stands between, whom it mutes, nor who is suspended or gone.
+    Never the account itself, whom it follows, whom a block stands between, whom it mutes, nor who is suspended or gone: that is
+    read as everywhere, while the sample comes from one replica each.
     """
     friends = (await deps.store.newest_followees([user_id], FRIENDS))[user_id]
     sample = await deps.store.newest_followees(friends, EACH)

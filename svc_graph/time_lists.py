@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
 from runtime import telemetry
-from runtime.cql import Cql
+from runtime.cql import Consistency, Cql
 from runtime.errors import Unavailable
 from runtime.ids import uuid7_of
 from svc_graph.domain import Edge, ListedFollow, Pair, version_of
@@ -48,9 +48,12 @@ class TimeLists:
         self._levels = levels
         self._slots = Slots(cql)
         # Whom does an account follow, latest first?
-        self._following = cql.prepare(
+        following = (
             "SELECT follow_id, followee_id FROM following_by_time WHERE follower_id = ? AND follow_id < ? LIMIT ?"
         )
+        self._following = cql.prepare(following)
+        # About whom does an account follow lately? For suggestions alone.
+        self._about_following = cql.prepare(following, Consistency.ONE)
         # Who follows an account since level 0, latest first?
         self._followers = cql.prepare(
             "SELECT follow_id, follower_id FROM followers_by_time WHERE followee_id = ? AND follow_id < ? LIMIT ?"
@@ -90,11 +93,15 @@ class TimeLists:
             return {edge.pair.followee_id: edge.follow_id for edge in edges if edge.following}
 
         return await self._read(
-            self.newest_following, current, lambda other: Pair(owner, other), (owner, before, limit)
+            self._newest_following, current, lambda other: Pair(owner, other), (owner, before, limit)
         )
 
-    async def newest_following(self, owner: uuid.UUID, before: uuid.UUID, limit: int) -> list[ListedFollow]:
-        """Rows as they are listed, latest first."""
+    async def about_newest_following(self, owner: uuid.UUID, limit: int) -> list[ListedFollow]:
+        """The first rows as one replica has them, latest first."""
+        rows = await self._cql.execute(self._about_following, (owner, AFTER_ALL, limit))
+        return [ListedFollow(*row) for row in rows]
+
+    async def _newest_following(self, owner: uuid.UUID, before: uuid.UUID, limit: int) -> list[ListedFollow]:
         return [ListedFollow(*row) for row in await self._cql.execute(self._following, (owner, before, limit))]
 
     async def followers(self, owner: uuid.UUID, before: uuid.UUID | None, limit: int) -> list[ListedFollow]:

@@ -4,12 +4,19 @@ import asyncio
 import itertools
 import uuid
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import hypothesis.strategies as st
-from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
-from aviary.graph.v1.graph_pb2 import GetRelationshipsRequest, GetViewerSnapshotRequest, GetViewerSnapshotResponse
+import pytest
+from aviary.graph.v1.events_pb2 import RELATION_FOLLOW, BlockSet, FollowerSet, FollowSet, RelationSignal
+from aviary.graph.v1.graph_pb2 import (
+    CompareSnapshotsRequest,
+    GetRelationshipsRequest,
+    GetViewerSnapshotRequest,
+    GetViewerSnapshotResponse,
+    KnownSnapshot,
+)
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
@@ -25,9 +32,11 @@ from svc_graph.deps import Deps
 from svc_graph.domain import Pair
 from svc_graph.errors import Blocked
 from svc_graph.limits import FollowLimits, StanceLimits
+from svc_graph.rpcs.compare_snapshots import compare_snapshots
 from svc_graph.rpcs.get_relationships import get_relationships
 from svc_graph.rpcs.get_viewer_snapshot import get_viewer_snapshot
-from svc_graph.stances import BLOCK, MUTE
+from svc_graph.snapshots import snapshot_of
+from svc_graph.stances import BLOCK, MUTE, SETTLED_US
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
 from svc_graph.workers import end_blocked_follows, end_void_follow
@@ -74,6 +83,23 @@ class Remote:
             return answer
 
         return call
+
+
+class KeepsNothing:
+    """A store in which no snapshot was kept."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+        """See StanceStore."""
+        return b""
+
+    async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
+        """See StanceStore."""
 
 
 class Unpublished:
@@ -137,9 +163,13 @@ class Graph(RuleBasedStateMachine):
         self.announced: list[Any] = []
         self.store = MemoryGraphStore(self.announced.append)
         self.recent = RecordedWrites()
+        self.bus = MemoryBus()
         self.processes = [self.process(skew_us) for skew_us in (0, -3_000_000)]
         self.ops: list[Op] = []
         self.known: dict[uuid.UUID, GetViewerSnapshotResponse] = {}
+        self.snapshots: list[GetViewerSnapshotResponse] = []
+        """Held, so that none has the id of another."""
+        self.viewer_of: dict[int, uuid.UUID] = {}
         self.deaths = 0
         self.voided: set[tuple[Pair, int]] = set()
 
@@ -147,19 +177,21 @@ class Graph(RuleBasedStateMachine):
         """A new one, with nothing in its memory."""
         gate, clock = Gate(), SkewedClock(self.us, skew_us)
         store: Any = Remote(self.store, gate)
-        deps = Deps(
-            store=store,
-            outbox=Unpublished(),
-            recent=self.recent,
-            signals=Publisher(MemoryBus(), RelationSignal, b"p" * 16, silence_noticed_s=0),
-            accounts=None,  # type: ignore[arg-type] # Nobody is asked who exists.
-            limits=FollowLimits(store, 5000),
-            stance_limits=StanceLimits(store),
-            turns=Turns(),
-            cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
-            clock=clock,
-            faults=NO_FAULTS,
-        )
+        # What nobody uses here is None: who exists, and who reads.
+        ports: dict[str, Any] = dict.fromkeys(port.name for port in fields(Deps))
+        ports |= {
+            "store": store,
+            "outbox": Unpublished(),
+            "recent": self.recent,
+            "signals": Publisher(self.bus, RelationSignal, b"p" * 16, silence_noticed_s=0),
+            "limits": FollowLimits(store, 5000),
+            "stance_limits": StanceLimits(store),
+            "turns": Turns(),
+            "cursors": Cursors(parse_keys("1:" + "ab" * 32), clock),
+            "clock": clock,
+            "faults": NO_FAULTS,
+        }
+        deps = Deps(**ports)
         return Process(deps, gate)
 
     def spin(self) -> None:
@@ -208,6 +240,17 @@ class Graph(RuleBasedStateMachine):
         work = standing.mute(*pair, 0, deps) if stands else standing.unmute(*pair, deps)
         self.begin("mute" if stands else "unmute", {("mute", *pair): stands}, process, work)
 
+    @rule(pair=st.sampled_from(PAIRS), process=st.integers(0, 1))
+    def mute_for_a_while(self, pair: Pair, process: int) -> None:
+        """Until the next wait is over."""
+        work = standing.mute(*pair, (self.us[0] + SETTLED_US) // 1000, self.processes[process].deps)
+        self.begin("mute for a while", {("mute", *pair): True}, process, work)
+
+    @rule()
+    def wait(self) -> None:
+        """Until states have names: whoever is in the middle of something stood still for so long."""
+        self.us[0] += SETTLED_US + 5_000_000
+
     @precondition(lambda self: self.announced)
     @rule(data=st.data(), process=st.integers(0, 1))
     def deliver(self, data: Any, process: int) -> None:
@@ -242,22 +285,52 @@ class Graph(RuleBasedStateMachine):
             if op.process == process and op.outcome == "open":
                 op.outcome, op.ended = "unknown", self.steps
 
-    @rule(viewer=st.sampled_from(ACCOUNTS))
-    def look(self, viewer: uuid.UUID) -> None:
-        """A cache asks whether what it has is still so."""
+    @rule(viewer=st.sampled_from(ACCOUNTS), skew_us=st.sampled_from([0, -3_000_000]))
+    def look(self, viewer: uuid.UUID, skew_us: int) -> None:
+        """A cache asks whether what it has is still so, and reads what is not."""
         known = self.known.get(viewer)
-        found = self.snapshot(viewer, known.state if known else b"")
-        if not found.unchanged:
-            self.known[viewer] = found
-        elif known and not self.deaths and all(op.outcome != "open" for op in self.ops):
-            fresh = self.snapshot(viewer)
-            fresh.state = known.state
-            assert fresh == known, "it was said to be unchanged"
+        if known is None or not self.unchanged(viewer, known, skew_us):
+            self.known[viewer] = self.snapshot(viewer, skew_us)
+        self.lacks_nothing(viewer, self.known[viewer])
         if all(op.outcome == "done" for op in self.ops) and not self.deaths:
             own = [
                 int.from_bytes(value) for who, kind, value in self.recent.seen if (who, kind) == (viewer.bytes, b"g")
             ]
-            assert (found.version or self.known[viewer].version) >= max(own, default=0)
+            assert self.known[viewer].version >= max(own, default=0)
+
+    def lacks_nothing(self, viewer: uuid.UUID, snapshot: GetViewerSnapshotResponse) -> None:
+        """It holds what is stored, of everything of which the last word was answered: nothing is under way or died about it."""
+        stored = self.seen(self.stored(viewer))
+        for kind, one, other in self.seen(snapshot) ^ stored:
+            about = [("block", one, other), ("block", other, one), (kind, one, other)]
+            assert not all(map(self.certain, about)), f"{kind} of {one} and {other}: it was said to be unchanged"
+
+    def certain(self, key: Key) -> bool:
+        """Whether nothing is on its way about it that nobody answered."""
+        about = [op for op in self.ops if key in op.effects]
+        last = max((op.began for op in about if op.outcome in ("done", "refused")), default=-1)
+        return all(op.outcome in ("done", "refused") or op.ended < last for op in about)
+
+    def seen(self, snapshot: GetViewerSnapshotResponse) -> set[Key]:
+        """What a snapshot says, now."""
+        me = self.viewer_of[id(snapshot)]
+        muted = zip(split_ids(snapshot.muted_ids), snapshot.muted_until_ms, strict=True)
+        live = [other for other, until in muted if not until or until > self.us[0] // 1000]
+        found = {("follow", me, uuid.UUID(bytes=other)) for other in split_ids(snapshot.followee_ids)}
+        found |= {("block", me, uuid.UUID(bytes=other)) for other in split_ids(snapshot.blocked_ids)}
+        found |= {("block", uuid.UUID(bytes=other), me) for other in split_ids(snapshot.blocked_by_ids)}
+        return found | {("mute", me, uuid.UUID(bytes=other)) for other in live}
+
+    def stored(self, viewer: uuid.UUID) -> GetViewerSnapshotResponse:
+        """What the rows say, whatever was kept."""
+        deps = self.reading()
+        store: Any = KeepsNothing(deps.store)
+        return self.of(viewer, self.loop.run_until_complete(snapshot_of(viewer, replace(deps, store=store))))
+
+    def unchanged(self, viewer: uuid.UUID, known: GetViewerSnapshotResponse, skew_us: int = 0) -> bool:
+        request = CompareSnapshotsRequest(known=[KnownSnapshot(user_id=viewer.bytes, state=known.state)])
+        answer = self.loop.run_until_complete(compare_snapshots(request, NOBODY, self.reading(skew_us)))
+        return bool(answer.unchanged)
 
     @invariant()
     def nobody_sees_a_follow_under_a_block(self) -> None:
@@ -270,6 +343,20 @@ class Graph(RuleBasedStateMachine):
                     [entry] = self.loop.run_until_complete(get_relationships(request, NOBODY, self.reading())).entries
                     assert not entry.following and not entry.followed_by
                     assert entry.blocking or entry.blocked_by
+                    request.blocks_only = True
+                    [only] = self.loop.run_until_complete(get_relationships(request, NOBODY, self.reading())).entries
+                    assert (only.blocking, only.blocked_by) == (entry.blocking, entry.blocked_by)
+
+    @invariant()
+    def a_mute_whose_time_is_over_is_none(self) -> None:
+        run = self.loop.run_until_complete
+        for one, other in PAIRS:
+            [stance] = run(self.store.stances(MUTE, one, [other]))
+            holds = stance.stands and not 0 < stance.until_ms <= self.us[0] // 1000
+            request = GetRelationshipsRequest(user_id=one.bytes, other_ids=[other.bytes])
+            [entry] = run(get_relationships(request, NOBODY, self.reading())).entries
+            assert entry.muting == holds
+            assert (("mute", one, other) in self.seen(self.stored(one))) == holds
 
     @invariant()
     def no_follow_comes_back_that_a_block_was_seen_over(self) -> None:
@@ -289,15 +376,21 @@ class Graph(RuleBasedStateMachine):
         undone = [op for op in self.ops if op.effects.get(key) is False]
         return any(all(end.ended < op.began for end in undone) for op in done)
 
-    def reading(self) -> Deps:
+    def reading(self, skew_us: int = 0) -> Deps:
         """A process whose calls do not wait."""
-        process = self.process(0)
+        process = self.process(skew_us)
         process.gate.open = True
         return process.deps
 
-    def snapshot(self, viewer: uuid.UUID, known: bytes = b"") -> GetViewerSnapshotResponse:
-        request = GetViewerSnapshotRequest(user_id=viewer.bytes, known=known)
-        return self.loop.run_until_complete(get_viewer_snapshot(request, NOBODY, self.reading()))
+    def snapshot(self, viewer: uuid.UUID, skew_us: int = 0) -> GetViewerSnapshotResponse:
+        request = GetViewerSnapshotRequest(user_id=viewer.bytes)
+        found = self.loop.run_until_complete(get_viewer_snapshot(request, NOBODY, self.reading(skew_us)))
+        return self.of(viewer, found)
+
+    def of(self, viewer: uuid.UUID, snapshot: GetViewerSnapshotResponse) -> GetViewerSnapshotResponse:
+        self.viewer_of[id(snapshot)] = viewer
+        self.snapshots.append(snapshot)
+        return snapshot
 
     def teardown(self) -> None:
         try:
@@ -323,6 +416,8 @@ class Graph(RuleBasedStateMachine):
                 continue
             if delivered == len(self.announced):
                 return
+            # Late, as by a relay: whatever was named before.
+            self.us[0] += SETTLED_US
             self.handle(self.announced[delivered], 0)
             delivered += 1
 
@@ -342,8 +437,32 @@ class Graph(RuleBasedStateMachine):
             if found["block", *pair]:
                 assert not found["follow", *pair], "a follow outlived a block"
                 assert not found["follow", *pair[::-1]], "a follow outlived a block"
+        self.check_caches(found)
         for key, state in found.items():
             assert state in self.allowed(key), (key, state, [(o.name, o.began, o.ended, o.outcome) for o in self.ops])
+
+    def check_caches(self, found: dict[Key, bool]) -> None:
+        """What caches have, or were told, agrees with what is stored when every announcement has arrived."""
+        for viewer, known in self.known.items():
+            if known.state and self.unchanged(viewer, known):
+                # Of mutes nothing is announced: one that nobody answered is seen when names end.
+                wrong = self.seen(known) ^ self.seen(self.stored(viewer))
+                assert not [key for key in wrong if key[0] != "mute" or self.certain(key)], "no name outlives a fact"
+        for key, (version, state) in self.told().items():
+            if self.certain(key):
+                assert state == found[key], "the last that caches were told is not what is so"
+                assert version
+
+    def told(self) -> dict[Key, tuple[int, bool]]:
+        """What caches were told of each, of the greatest version."""
+        names = {RELATION_FOLLOW: "follow", BLOCK: "block", MUTE: "mute"}
+        found: dict[Key, tuple[int, bool]] = {}
+        for signal in self.bus.signals:
+            for change in signal.changes:
+                one, other = uuid.UUID(bytes=change.user_id), uuid.UUID(bytes=change.other_id)
+                key = (names[change.relation], one, other)
+                found[key] = max(found.get(key, (0, False)), (change.version, change.set))
+        return found
 
     def last_of(self, kind: type[Any], pair: Pair, default: bool) -> bool:
         """The latest state that was announced of a pair: what whoever counts ends with."""
@@ -368,6 +487,12 @@ def ends(event: Any) -> tuple[bytes, bytes]:
     if isinstance(event, BlockSet):
         return event.blocker_id, event.blocked_id
     return event.follower_id, event.followee_id
+
+
+@pytest.fixture(autouse=True)
+def small_snapshots_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of two accounts, too."""
+    monkeypatch.setattr("svc_graph.snapshots.KEPT_BYTES", range(1, 1 << 20))
 
 
 def run_machine(examples: int, steps: int) -> None:
