@@ -19,7 +19,25 @@ from runtime.errors import ServiceError
 from runtime.guard import Behaviour, Guard
 
 
-class InProcessChannel(UnaryChannel):
+class Unconnected(UnaryChannel):
+    """What channels share that are no connection: nothing is opened, nothing closed, and they are always ready."""
+
+    async def close(self, grace: float | None = None) -> None:
+        """Nothing is open."""
+
+    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
+        """Always ready: who does not answer is noticed by the call."""
+        return grpc.ChannelConnectivity.READY
+
+    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
+        """Never returns: the state does not change."""
+        await asyncio.Event().wait()
+
+    async def channel_ready(self) -> None:
+        """Always ready."""
+
+
+class InProcessChannel(Unconnected):
     """Calls servicers of the same process under the same guard, without bytes; failures are the same AioRpcError.
 
     `service` is the name that calls assert, as a process of that name would; empty passes the caller on as it is.
@@ -45,20 +63,6 @@ class InProcessChannel(UnaryChannel):
     def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
         """The callable of one rpc."""
         return InProcessCallable(self._guard, self._service, contract.method(method), self._behaviours)
-
-    async def close(self, grace: float | None = None) -> None:
-        """Nothing is open."""
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Always ready."""
-        return grpc.ChannelConnectivity.READY
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Never returns: the state does not change."""
-        await asyncio.Event().wait()
-
-    async def channel_ready(self) -> None:
-        """Always ready."""
 
 
 class InProcessCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]

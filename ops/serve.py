@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ops.settings import DEFAULT_LOG_MB
 from ops.state import RUN_FILE, ProcessRecord, RunRecord, hold, refuse_second, start_time
 from ops.supervisor import Supervisor
 from ops.topology import ROOT, Role, Stack
-from stack.errors import StackError, disk_problem
+from stack.errors import StackError, clear_disk_errors
 from stack.process import exit_text, tied
 
 _MB = 1024 * 1024
@@ -30,6 +30,7 @@ _THEN_GRACE_S = 5.0
 _HOUSEKEEPING_EVERY_S = 2.0
 # What a run in the background would have told its terminal; the same and more is in the supervisor's log.
 _TERMINAL = "terminal.out"
+_OTHER_HOME = "set AVIARY_HOME to another folder"
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def serve(plan: Plan) -> None:
 
     Raises StackError, with everything stopped, when it cannot start or a process keeps ending.
     """
-    with _disk_errors(plan.home):
+    with clear_disk_errors(plan.home, _OTHER_HOME):
         plan.home.mkdir(parents=True, exist_ok=True)
         with hold(plan.home):
             check_disk(plan.home)
@@ -214,20 +215,6 @@ def check_ports(stack: Stack) -> None:
             )
 
 
-@contextlib.contextmanager
-def _disk_errors(home: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = disk_problem(error)
-        if reason is None:
-            raise
-        raise StackError(
-            f"cannot write to {error.filename or home} ({reason}): make room there, or set AVIARY_HOME to another folder"
-        ) from error
-
-
 def detach(words: Sequence[str], base: Path, home: Path) -> int:
     """Run `aviary WORDS` in a session of its own and return once it is ready.
 
@@ -235,7 +222,7 @@ def detach(words: Sequence[str], base: Path, home: Path) -> int:
     appear on standard output, what it reports on standard error; the latter goes on in a log.
     """
     refuse_second(home)
-    with _disk_errors(home):
+    with clear_disk_errors(home, _OTHER_HOME):
         (home / "logs").mkdir(parents=True, exist_ok=True)
         log = home / "logs" / _TERMINAL
         log.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import Message
 from grpc import aio
 
+from in_process import Unconnected
 from runtime import contract
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
 from runtime.channel import rpc_error, service_config
@@ -90,7 +91,7 @@ class Network:
         self.loop.call_later(self.dice.hop(), callback, *args, context=NOBODY)
 
 
-class Wire(aio.Channel):
+class Wire(Unconnected):
     """A channel of one process to all processes of an area; calls carry caller, time left and trace as over the ordinary one."""
 
     def __init__(self, network: Network, area: str, signer: CallerSigner, *contracts: FileDescriptor) -> None:
@@ -103,33 +104,6 @@ class Wire(aio.Channel):
     def unary_unary(self, method: str, *_: Any, **__: Any) -> Any:
         """The callable of one rpc."""
         return WireCallable(self, method)
-
-    def unary_stream(self, *_: Any, **__: Any) -> Any:
-        """Refused: no contract of ours streams."""
-        raise TypeError("the contracts of the mesh hold unary rpcs only")
-
-    stream_unary = stream_stream = unary_stream
-
-    async def __aenter__(self) -> "Wire":
-        """The channel itself."""
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        """Nothing is open."""
-
-    async def close(self, grace: float | None = None) -> None:
-        """Nothing is open."""
-
-    def get_state(self, try_to_connect: bool = False) -> grpc.ChannelConnectivity:
-        """Always ready: who does not answer is noticed by the call."""
-        return grpc.ChannelConnectivity.READY
-
-    async def wait_for_state_change(self, last_observed_state: grpc.ChannelConnectivity) -> None:
-        """Never returns: the state does not change."""
-        await asyncio.Event().wait()
-
-    async def channel_ready(self) -> None:
-        """Always ready."""
 
 
 class WireCallable:

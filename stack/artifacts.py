@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from stack.errors import StackError, disk_problem
+from stack.errors import StackError, clear_disk_errors, disk_problem
 
 _ATTEMPTS = 3
 _PARALLEL = 6
@@ -86,7 +86,7 @@ def fetch(jars: list[Jar], folder: Path, download: Download, console: Console | 
     if all(map(is_intact, wanted, jars)):
         return wanted
     console = console or Console(stderr=True)
-    with _clear_disk_errors(folder):
+    with clear_disk_errors(folder, "set XDG_CACHE_HOME to a folder with 200 MB free"):
         folder.mkdir(parents=True, exist_ok=True)
         with _locked(folder.with_name(folder.name + ".lock"), console):
             missing = [jar for jar in jars if not is_intact(folder / jar.filename, jar)]
@@ -155,17 +155,3 @@ def _locked(path: Path, console: Console) -> Iterator[None]:
             console.print("another start is downloading the same files; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextlib.contextmanager
-def _clear_disk_errors(folder: Path) -> Iterator[None]:
-    """Turn a full or unwritable disk into one line."""
-    try:
-        yield
-    except OSError as error:
-        reason = disk_problem(error)
-        if reason is None:
-            raise
-        raise StackError(
-            f"cannot write to {folder} ({reason}): make room there, or set XDG_CACHE_HOME to a folder with 200 MB free"
-        ) from error

@@ -3,8 +3,11 @@
 No tracebacks and no logging live here.
 """
 
+import contextlib
 import errno
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 _DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR)
 
@@ -30,3 +33,17 @@ def disk_problem(error: BaseException) -> str | None:
             return os.strerror(current.errno)
         current = current.__cause__ or current.__context__
     return None
+
+
+@contextlib.contextmanager
+def clear_disk_errors(folder: Path, cure: str) -> Iterator[None]:
+    """Turn what a full or unwritable disk raises into one line; `cure`: what else than making room there helps."""
+    try:
+        yield
+    except OSError as error:
+        reason = disk_problem(error)
+        if reason is None:
+            raise
+        raise StackError(
+            f"cannot write to {error.filename or folder} ({reason}): make room there, or {cure}"
+        ) from error

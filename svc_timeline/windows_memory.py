@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from readers.recent import KEPT_S
+from readers.recent_memory import MemoryRecent
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from svc_timeline.config import Limits
@@ -37,7 +38,7 @@ class MemoryWindows:
         self._ttl_ms = limits.window_ttl_s * 1000
         self._windows: dict[bytes, _Kept] = {}
         self._expiry_ms: dict[bytes, int] = {}
-        self._recent: dict[bytes, tuple[int, list[tuple[bytes, bytes]]]] = {}
+        self._recent = MemoryRecent(clock)
         # Since when nothing was forgotten; None after it was, until somebody looks.
         self._since_ms: int | None = 0
         self.takeover_ms = TAKEOVER_MS
@@ -46,7 +47,7 @@ class MemoryWindows:
     async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
         """As readers.recent.RecentWrites.record, but raises Unavailable while the cache is away."""
         self._ensure_here()
-        self._recent[user_id] = (self._clock.now_ms(), [(kind, value), *self._recent_of(user_id)])
+        self._recent.add(user_id, kind, value)
 
     def clear(self) -> None:
         """Empty the cache; what users did lately is not known from now on."""
@@ -128,11 +129,7 @@ class MemoryWindows:
         now = self._clock.now_ms()
         if self._since_ms is None:
             self._since_ms = now
-        return recent_of(self._recent_of(user_id), unknown=now - self._since_ms < KEPT_S * 1000)
-
-    def _recent_of(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
-        last_ms, writes = self._recent.get(user_id, (0, []))
-        return writes if self._clock.now_ms() - last_ms < KEPT_S * 1000 else []
+        return recent_of(self._recent.of(user_id), unknown=now - self._since_ms < KEPT_S * 1000)
 
     def _ensure_here(self) -> None:
         if self.away:

@@ -1,7 +1,7 @@
 """Reads counts and the lists behind them through service-scoped rpcs, page by page; what follows from them is counts.py's matter."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
@@ -15,6 +15,18 @@ from runtime.ids import split_ids
 LIKES_PAGE = 400
 _FOLLOWERS_PAGE = 10_000
 _POLL_S = 0.2
+
+
+async def to_the_end(page: Callable[[str], Awaitable[tuple[list[bytes], str]]]) -> list[bytes]:
+    """The whole of a list, as often as things are in it; `page` answers what is at a cursor, and the next one, empty at the end."""
+    found: list[bytes] = []
+    cursor = ""
+    while True:
+        with acting(Caller()):
+            entries, cursor = await page(cursor)
+        found += entries
+        if not cursor:
+            return found
 
 
 class CountFacts(Facts):
@@ -58,29 +70,24 @@ class CountFacts(Facts):
 
     async def likers(self, tweet: bytes) -> list[bytes]:
         """Everybody who likes a tweet, as often as they are listed."""
-        found: list[bytes] = []
-        cursor = ""
-        while True:
+
+        async def page(cursor: str) -> tuple[list[bytes], str]:
             request = engage_pb2.ListLikersRequest(tweet_id=tweet, cursor=cursor, limit=PAGE)
-            with acting(Caller()):
-                page = await self._mesh.engagement.ListLikers(request)
-            found += split_ids(page.user_ids)
-            cursor = page.next_cursor
-            if not cursor:
-                return found
+            answer = await self._mesh.engagement.ListLikers(request)
+            return split_ids(answer.user_ids), answer.next_cursor
+
+        return await to_the_end(page)
 
     async def liked(self, user: bytes) -> list[bytes]:
         """All that a user likes."""
-        found: list[bytes] = []
-        cursor = ""
-        while True:
+
+        async def page(cursor: str) -> tuple[list[bytes], str]:
             request = engage_pb2.ListLikesRequest(user_id=user, cursor=cursor, limit=LIKES_PAGE)
-            with acting(Caller()):
-                page = await self._mesh.engagement.ListLikes(request)
-            found += [marked.tweet_id for marked in page.tweets]
-            if not page.has_more or not page.tweets:
-                return found
-            cursor = page.tweets[-1].cursor
+            answer = await self._mesh.engagement.ListLikes(request)
+            onwards = answer.tweets[-1].cursor if answer.has_more and answer.tweets else ""
+            return [marked.tweet_id for marked in answer.tweets], onwards
+
+        return await to_the_end(page)
 
     async def followers(self, user: bytes) -> list[bytes]:
         """Everybody who follows a user, each once: who has just been moved is in two partitions for a while."""

@@ -2,7 +2,7 @@
 
 from aviary.graph.v1 import graph_pb2
 
-from ops.audit.count_facts import CountFacts
+from ops.audit.count_facts import CountFacts, to_the_end
 from ops.audit.facts import PAGE
 from runtime.context import Caller, acting
 from runtime.ids import split_ids
@@ -19,29 +19,23 @@ class GraphFacts(CountFacts):
 
     async def following_list(self, user: bytes) -> list[bytes]:
         """Everybody in the list of whom a user follows, as often as they are listed."""
-        found: list[bytes] = []
-        cursor = ""
-        while True:
+
+        async def page(cursor: str) -> tuple[list[bytes], str]:
             request = graph_pb2.ListFollowingByTimeRequest(user_id=user, cursor=cursor, limit=PAGE)
-            with acting(Caller()):
-                page = await self._mesh.graph.ListFollowingByTime(request)
-            found += [entry.user_id for entry in page.entries]
-            cursor = page.next_cursor
-            if not cursor:
-                return found
+            answer = await self._mesh.graph.ListFollowingByTime(request)
+            return [entry.user_id for entry in answer.entries], answer.next_cursor
+
+        return await to_the_end(page)
 
     async def followers_list(self, user: bytes) -> list[bytes]:
         """Everybody in the list of who follows a user, as often as they are listed."""
-        found: list[bytes] = []
-        cursor = ""
-        while True:
+
+        async def page(cursor: str) -> tuple[list[bytes], str]:
             request = graph_pb2.ListFollowersByTimeRequest(user_id=user, cursor=cursor, limit=PAGE)
-            with acting(Caller()):
-                page = await self._mesh.graph.ListFollowersByTime(request)
-            found += [entry.user_id for entry in page.entries]
-            cursor = page.next_cursor
-            if not cursor:
-                return found
+            answer = await self._mesh.graph.ListFollowersByTime(request)
+            return [entry.user_id for entry in answer.entries], answer.next_cursor
+
+        return await to_the_end(page)
 
     async def follower_pages(self, user: bytes) -> list[bytes]:
         """Everybody in the partitions that fan-out reads."""

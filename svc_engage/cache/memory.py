@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from readers.recent import KEPT_S
+from readers.recent_memory import MemoryRecent
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks
@@ -40,7 +40,7 @@ class MemoryCountCache:
         self._counts: dict[tuple[Family, bytes], _Counted] = {}
         self._marks: dict[bytes, _Marked] = {}
         self._interactions: dict[bytes, Interactions | bytes] = {}
-        self._recent: dict[bytes, tuple[int, list[tuple[bytes, bytes]]]] = {}
+        self._recent = MemoryRecent(clock)
         self._owed: set[bytes] = set()
         self.away = False
 
@@ -54,7 +54,7 @@ class MemoryCountCache:
     async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
         """As readers.recent.RecentWrites.record, but raises Unavailable while the cache is away."""
         self._ensure_here()
-        self._recent[user_id] = (self._clock.now_ms(), [(kind, value), *self._recent_of(user_id)])
+        self._recent.add(user_id, kind, value)
 
     async def put(self, counts: Mapping[Subject, Count]) -> None:
         """See CountCache."""
@@ -76,7 +76,7 @@ class MemoryCountCache:
             return Glance(counts)
         marked = self._marks.get(viewer_id, _Marked()) if family is Family.TWEET else _Marked()
         states = {one: marked.states[one] for one in ids if one in marked.states}
-        return Glance(counts, Marks(marked.floor, states), own_recent(self._recent_of(viewer_id)))
+        return Glance(counts, Marks(marked.floor, states), own_recent(self._recent.of(viewer_id)))
 
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:
         """See CountCache."""
@@ -177,10 +177,6 @@ class MemoryCountCache:
             added = grown(mark.marked_ms - known.base_ms)
             weights[mark.author_id] = weights.get(mark.author_id, 0.0) + added
             self._interactions[user_id] = Interactions(known.base_ms, weights)
-
-    def _recent_of(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
-        last_ms, writes = self._recent.get(user_id, (0, []))
-        return writes if self._clock.now_ms() - last_ms < KEPT_S * 1000 else []
 
     def _ensure_here(self) -> None:
         if self.away:
