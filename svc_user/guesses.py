@@ -87,9 +87,9 @@ class Guesses:
         ]
         if origin:
             limited.append((self._digest(b"from", origin).hex(), FROM_ONE))
-        # Everything is asked for names that nobody has, too: how long it takes says nothing about them.
-        known = self._logins.knows_address(user_id or NO_ACCOUNT, self._digest(b"known", origin))
-        is_known, *waits = await asyncio.gather(known, *(self._counts.take(key, limit, now) for key, limit in limited))
+        # Everything is asked for names that nobody has, too: how long it takes says nothing about them. What may fail comes first.
+        is_known = await self._logins.knows_address(user_id or NO_ACCOUNT, self._digest(b"known", origin))
+        waits = await asyncio.gather(*(self._counts.take(key, limit, now) for key, limit in limited))
         taken = [counted for counted, wait in zip(limited, waits, strict=True) if not wait]
         if is_known:
             waits[1] = waits[2] = 0

@@ -9,7 +9,7 @@ from aviary.user.v1.user_pb2 import ChangePasswordRequest, LoginRequest
 
 from runtime.config import Secret
 from runtime.context import Caller, acting
-from runtime.errors import ServiceError
+from runtime.errors import ServiceError, Unavailable
 from svc_user.guess_counts import Limit, LocalCounts
 from svc_user.guesses import AT_ONE, BY_STRANGERS, FROM_ONE, Guesses, origin_of
 from svc_user.passwords import Passwords
@@ -148,6 +148,28 @@ async def test_a_try_that_nobody_judged_is_not_counted(world: World) -> None:
     hasher.go.set()
     assert await held
     assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
+
+
+async def test_a_try_that_a_failure_of_the_database_ended_is_not_counted(world: World) -> None:
+    class Away:
+        """Logins of which one question is not answered."""
+
+        def __init__(self, question: str) -> None:
+            self._question = question
+
+        def __getattr__(self, name: str) -> Any:
+            if name == self._question:
+                raise Unavailable("away")
+            return getattr(world.logins, name)
+
+    await world.register("alice")
+    for question in ("knows_address", "password"):
+        logins: Any = Away(question)
+        counts, secret = LocalCounts(), Secret(b"g" * 32)
+        world.change(logins=logins, guesses=Guesses(counts, logins, secret, world.clock))
+        assert await guesses(world, 2 * AT_ONE.most) == {"DEPENDENCY_UNAVAILABLE"}
+        world.change(logins=world.logins, guesses=Guesses(counts, world.logins, secret, world.clock))
+        assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
 
 
 async def test_counts_know_neither_names_nor_addresses(world: World) -> None:
