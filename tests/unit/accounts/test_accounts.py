@@ -143,3 +143,89 @@ async def test_without_profiles_only_what_state_an_account_is_in_is_kept(world: 
     world.clock.advance(1)
     known = await accounts.get([alice, bob])
     assert (known[alice].deleted, known[bob].hidden, known[bob].deleted) == (False, True, True)
+
+
+@pytest.mark.parametrize("why", ["a gap", "no signals", "asked for anew"])
+async def test_who_may_not_take_an_answer_from_before_asks_again(world: World, why: str) -> None:
+    """P20: the question under way is older than the suspension, of which nobody here was told."""
+    alice = world.user("alice")
+    if why != "no signals":
+        await world.warm()
+    gate = Gate()
+    world.hold["GetUsers"] = gate
+    early = asyncio.ensure_future(world.deps.authors.get([alice]))
+    await gate.arrived.wait()
+    world.suspend(alice)
+    if why == "a gap":
+        world.told_accounts += 1
+        await world.heartbeat()
+    late = asyncio.ensure_future(world.deps.authors.get([alice], [alice] if why == "asked for anew" else ()))
+    await world.until(lambda: world.calls["GetUsers"] == 2)
+    gate.open()
+    await early
+    assert (await late)[alice].hidden
+
+
+async def test_an_answer_that_arrives_late_does_not_take_the_place_of_a_newer_one(world: World) -> None:
+    """P53: the own new name was read, and the answer of somebody who asked before comes after it."""
+    alice = world.user("alice")
+    await world.warm()
+    gate = Gate()
+    world.hold["GetUsers"] = gate
+    early = asyncio.ensure_future(world.deps.authors.get([alice]))
+    await gate.arrived.wait()
+    del world.hold["GetUsers"]
+    world.users[alice].display_name = "Alicia"
+    world.clock.advance(0.1)
+    assert (await world.deps.authors.get([alice], fresh=[alice]))[alice].user.display_name == "Alicia"
+    gate.open()
+    await early
+    assert (await world.deps.authors.get([alice]))[alice].user.display_name == "Alicia"
+
+
+async def test_who_was_told_to_be_suspended_stays_hidden_when_an_older_answer_comes_and_no_newer_one(
+    world: World,
+) -> None:
+    """P20"""
+    alice = world.user("alice")
+    await world.warm()
+    await world.deps.authors.get([alice])
+    gate = Gate()
+    world.hold["GetUsers"] = gate
+    early = asyncio.ensure_future(world.deps.authors.get([alice], fresh=[alice]))
+    await gate.arrived.wait()
+    world.suspend(alice)
+    await world.tell_accounts(changed(world, alice))
+    gate.open()
+    await early
+    world.down.add("GetUsers")
+    assert (await world.deps.authors.get([alice]))[alice].hidden
+
+
+async def test_of_more_changes_than_are_remembered_during_a_read_none_is_overlooked(world: World) -> None:
+    """P20: whatever was asked for before is asked for again."""
+    alice = world.user("alice")
+    await world.warm()
+    gate = Gate()
+    world.hold["GetUsers"] = gate
+    early = asyncio.ensure_future(world.deps.authors.get([alice]))
+    await gate.arrived.wait()
+    world.suspend(alice)
+    others = (AccountChange(user_id=number.to_bytes(16), status=USER_STATUS_ACTIVE) for number in range(10_000))
+    await world.tell_accounts(changed(world, alice), *others)
+    gate.open()
+    await early
+    assert (await world.deps.authors.get([alice]))[alice].hidden
+
+
+async def test_a_change_that_is_told_late_does_not_show_who_is_hidden(world: World) -> None:
+    """P20: of two changes the earlier one may be heard last, while nobody can be asked."""
+    alice = world.user("alice")
+    await world.warm()
+    await world.deps.authors.get([alice])
+    earlier = AccountChange(user_id=alice, version=1, status=USER_STATUS_ACTIVE)
+    version = world.suspend(alice)
+    world.down.add("GetUsers")
+    await world.tell_accounts(changed(world, alice, version + 1))
+    await world.tell_accounts(earlier)
+    assert (await world.deps.authors.get([alice]))[alice].hidden
