@@ -7,7 +7,7 @@ import gzip
 import statistics
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from runtime.cql import Cql, Statement
 from runtime.ids import SystemClock, Uuid7Ids
 from stack import cassandra as cassandra_server
 from svc_graph.levels_cql import CqlLevels, LevelLimits
+from svc_graph.stances import SETTLED_US
 from svc_graph.store import SCHEMA
 
 NAME = "The social graph"
@@ -52,7 +53,7 @@ async def run(stage: Stage) -> list[Row]:
     """Of the pages CPU, of the import and the snapshot time, one call after another: what one caller waits for."""
     cql = await Cql.connect(stage.config(NAMESPACE, "graph"), SCHEMA)
     try:
-        return [await _import(stage, cql), *await _pages(stage, cql), await _snapshot(stage, cql)]
+        return [await _import(stage, cql), *await _pages(stage, cql), *await _snapshots(stage, cql)]
     finally:
         await cql.close()
 
@@ -170,32 +171,47 @@ async def _rows(cql: Cql, followee: uuid.UUID, after: bytes) -> bytes:
     return rows[-1][0].bytes if len(rows) == PAGE else b""
 
 
-async def _snapshot(stage: Stage, cql: Cql) -> Row:
-    """Loaded whole, by somebody who knows none."""
+async def _snapshots(stage: Stage, cql: Cql) -> list[Row]:
+    """Loaded whole, by somebody who knows none: by the first in an hour, who has it read row by row, and by all others."""
     ids = Uuid7Ids(SystemClock())
-    viewer, version = ids.next(), SystemClock().now_us()
-    edges = [(viewer, ids.next(), version, version) for _ in range(FOLLOWS)]
-    await cql.write_rows(cql.prepare(_EDGE), edges, timestamp_us=version)
+    # So long ago that the state has a name.
+    version = SystemClock().now_us() - 2 * SETTLED_US
+    viewers = [ids.next() for _ in range(stage.sizes.snapshots // 10)]
+    for viewer in viewers:
+        edges = [(viewer, ids.next(), version, version) for _ in range(FOLLOWS)]
+        await cql.write_rows(cql.prepare(_EDGE), edges, timestamp_us=version)
     bare = cql.prepare("SELECT followee_id, following, graph_version FROM follow_edges WHERE follower_id = ?")
+    row = cql.prepare("SELECT snapshot FROM viewer_snapshots WHERE user_id = ?")
 
-    async def load() -> None:
+    async def load(viewer: uuid.UUID) -> None:
         with acting(Caller()):
             answer = await stage.mesh.graph.GetViewerSnapshot(GetViewerSnapshotRequest(user_id=viewer.bytes))
         assert len(answer.followee_ids) == FOLLOWS * 16
 
-    async def rows() -> None:
-        await cql.execute(bare, (viewer,))
+    async def read(statement: Statement, viewer: uuid.UUID) -> None:
+        await cql.execute(statement, (viewer,))
 
-    ours, least = await _median_ms(load, stage.sizes.snapshots), await _median_ms(rows, stage.sizes.snapshots)
-    ceiling = Ceiling("the rows of the follows by one statement", least)
+    await load(known := viewers.pop())
+    first, least = await _median_ms(load, viewers), await _median_ms(partial(read, bare), viewers)
+    again = [known] * stage.sizes.snapshots
+    kept, least_kept = await _median_ms(load, again), await _median_ms(partial(read, row), again)
     what = f"a viewer's snapshot with {FOLLOWS} follows, by the rpc, median"
-    return Row(NAME, what, "ms", ours, ceiling, AIM_SNAPSHOT_MS)
+    return [
+        Row(NAME, what, "ms", kept, Ceiling("its packed row by one statement", least_kept), AIM_SNAPSHOT_MS),
+        Row(
+            NAME,
+            f"{what}, the first in an hour",
+            "ms",
+            first,
+            Ceiling("the rows of the follows by one statement", least),
+        ),
+    ]
 
 
-async def _median_ms(ask: Callable[[], Awaitable[None]], times: int) -> float:
+async def _median_ms(ask: Callable[[uuid.UUID], Awaitable[None]], viewers: Sequence[uuid.UUID]) -> float:
     spent = []
-    for _ in range(times + times // 4):
+    for viewer in viewers:
         begun = time.perf_counter()
-        await ask()
+        await ask(viewer)
         spent.append((time.perf_counter() - begun) * 1000)
-    return statistics.median(spent[times // 4 :])
+    return statistics.median(spent[len(spent) // 5 :])

@@ -263,7 +263,8 @@ class Relations:
         heard: list[Change] = []
         self._reading.setdefault(viewer, []).append(heard)
         try:
-            old = kept if known and await _in_time(self._comparing.of((viewer, known))) else None
+            same = bool(known) and bool(await _in_time(self._comparing.of((viewer, known))))
+            old = kept if same else None
             answer = None if old is not None else await _in_time(self._whole.of(viewer))
         finally:
             self._reading[viewer].remove(heard)

@@ -116,10 +116,11 @@ async def test_who_waits_in_vain_is_told_so_in_time_and_is_not_asked_for(world: 
 
     async def ask(viewer: bytes) -> Any:
         with acting(NOBODY, 0.01):
-            return await relations.ask_apart(viewer, b"b" * 16)
+            return await relations.ask_apart(viewer, viewer[::-1])
 
     for failed in await asyncio.gather(*map(ask, new), return_exceptions=True):
         assert isinstance(failed, aio.AioRpcError) and failed.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert world.calls["GetRelationships"] == 4, "no one else's turn came in their time"
     gate.open()
     with world.counting() as made:
         assert not await relations.ask_apart(world.user("alice"), b"b" * 16)

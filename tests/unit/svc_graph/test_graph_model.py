@@ -246,10 +246,20 @@ class Graph(RuleBasedStateMachine):
         work = standing.mute(*pair, (self.us[0] + SETTLED_US) // 1000, self.processes[process].deps)
         self.begin("mute for a while", {("mute", *pair): True}, process, work)
 
+    @rule(process=st.integers(0, 1))
+    def run(self, process: int) -> None:
+        """Everything that a process began ends, if the other one is not needed for it."""
+        gate = self.processes[process].gate
+        while gate.waiting:
+            gate.waiting.pop(0).set_result(None)
+            self.spin()
+
     @rule()
     def wait(self) -> None:
-        """Until states have names: whoever is in the middle of something stood still for so long."""
+        """Until states have names, and are named: whoever is in the middle of something stood still for so long."""
         self.us[0] += SETTLED_US + 5_000_000
+        for viewer in ACCOUNTS:
+            self.look(viewer, 0)
 
     @precondition(lambda self: self.announced)
     @rule(data=st.data(), process=st.integers(0, 1))
@@ -286,6 +296,10 @@ class Graph(RuleBasedStateMachine):
                 op.outcome, op.ended = "unknown", self.steps
 
     @rule(viewer=st.sampled_from(ACCOUNTS), skew_us=st.sampled_from([0, -3_000_000]))
+    def looks(self, viewer: uuid.UUID, skew_us: int) -> None:
+        """A cache looks."""
+        self.look(viewer, skew_us)
+
     def look(self, viewer: uuid.UUID, skew_us: int) -> None:
         """A cache asks whether what it has is still so, and reads what is not."""
         known = self.known.get(viewer)
@@ -503,6 +517,66 @@ def run_machine(examples: int, steps: int) -> None:
 def test_whatever_two_processes_do_at_once_and_wherever_they_die_the_graph_agrees_with_the_model() -> None:
     """P46, P50, P51."""
     run_machine(30, 40)
+
+
+ALICE, BOB = ACCOUNTS
+CHANGES: dict[str, Callable[[Graph, int], None]] = {
+    "follow": lambda graph, process: graph.follow(pair=Pair(ALICE, BOB), process=process),
+    "unfollow": lambda graph, process: graph.unfollow(pair=Pair(ALICE, BOB), process=process),
+    "block": lambda graph, process: graph.block(pair=Pair(ALICE, BOB), process=process),
+    "unblock": lambda graph, process: graph.unblock(pair=Pair(ALICE, BOB), process=process),
+    "be blocked": lambda graph, process: graph.block(pair=Pair(BOB, ALICE), process=process),
+    "be unblocked": lambda graph, process: graph.unblock(pair=Pair(BOB, ALICE), process=process),
+    "mute": lambda graph, process: graph.mute(pair=Pair(ALICE, BOB), process=process, stands=True),
+    "unmute": lambda graph, process: graph.mute(pair=Pair(ALICE, BOB), process=process, stands=False),
+}
+BEFORE = ((), ("follow", "mute"), ("block",))
+
+
+@pytest.mark.parametrize("dies", [False, True], ids=["goes on", "dies"])
+@pytest.mark.parametrize("held", CHANGES)
+def test_a_change_that_stands_still_anywhere_while_another_is_made_and_named_is_seen_when_it_is_answered(
+    held: str, dies: bool
+) -> None:
+    """P46, P50: at each of its calls of the store, for longer than it takes until states have names; or its process dies there."""
+    for before, other in itertools.product(BEFORE, CHANGES):
+        passed = 0
+        while stands_still(held, other, before, passed, dies):
+            passed += 1
+
+
+def stands_still(held: str, other: str, before: tuple[str, ...], passed: int, dies: bool) -> bool:
+    """One way of it; whether the change that is held was not at its end yet."""
+    graph = Graph()
+    try:
+        for change in before:
+            CHANGES[change](graph, 0)
+            graph.run(0)
+        graph.wait()
+        CHANGES[held](graph, 1)
+        gate = graph.processes[1].gate
+        for _ in range(passed):
+            if gate.waiting:
+                gate.waiting.pop(0).set_result(None)
+                graph.spin()
+        stood = bool(gate.waiting)
+        CHANGES[other](graph, 0)
+        graph.run(0)
+        graph.wait()
+        (graph.die if dies else graph.run)(1)
+        for viewer in ACCOUNTS:
+            graph.look(viewer, 0)
+        if dies:
+            # It is tried again, and answered.
+            CHANGES[held](graph, 1)
+            graph.run(1)
+            for viewer in ACCOUNTS:
+                graph.look(viewer, 0)
+        graph.nobody_sees_a_follow_under_a_block()
+        graph.no_follow_comes_back_that_a_block_was_seen_over()
+    finally:
+        graph.teardown()
+    return stood
 
 
 def test_a_hundred_racing_follows_and_unfollows_and_blocks_of_one_pair_end_with_everything_agreeing() -> None:
