@@ -9,9 +9,8 @@ from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.message import DecodeError
 from grpc import aio
 
-from coalesced.line import Call, too_large
+from coalesced.line import Call
 from coalesced.lines import RENEW_S, Lines
-from coalesced.outbox import LARGEST_BYTES
 from coalesced.retries import Retries
 from runtime import channel, contract
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerSigner
@@ -80,8 +79,6 @@ class LineCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
         loop = asyncio.get_running_loop()
         end = loop.time() + timeout
         data = self._serialize(request)
-        if len(data) > LARGEST_BYTES:
-            raise too_large("request")
         failed = 0
         while True:
             call = Call(self._rpc.path, data, said.get(CALLER_KEY, b""), said.get(TRACE_KEY, ""), end)

@@ -186,7 +186,8 @@ class Line:
             return
         data = self._pieces.whole(call.number, answer.response) if self._pieces else answer.response
         if data is None:
-            call.fail(too_large("answer"))
+            text = f"the answer has more than {LARGEST_BYTES} bytes"
+            call.fail(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, text, None))
         else:
             call.answer.set_result(data)
 
@@ -209,9 +210,3 @@ def failure_of(failure: line_pb2.LineFailure) -> aio.AioRpcError:
         trailing.append(NO_RETRY)
     code = _CODES.get(failure.code, grpc.StatusCode.UNKNOWN)
     return aio.AioRpcError(code, aio.Metadata(), aio.Metadata(*trailing), failure.detail)
-
-
-def too_large(what: str) -> aio.AioRpcError:
-    """The failure of a call with more bytes than may be."""
-    detail = f"the {what} has more than {LARGEST_BYTES} bytes"
-    return rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, detail, None)

@@ -19,7 +19,8 @@ LEAVING = (PROCESS_KEY, "leaving")
 """Trailing metadata of a stream that a process refuses because it stops; the next one may be given to another."""
 RENEW_S = 8.0
 """Between two looks at who is there. Two of them and the longest call end within the 30 s that an ageing connection is left."""
-FIRST_WORD_S = 2.0
+FIRST_WORD_S = 1.0
+"""After which a process that was given a stream is taken to hang, and the next stream is tried."""
 
 
 class Lines:

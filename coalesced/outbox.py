@@ -12,7 +12,7 @@ Said_contra = TypeVar("Said_contra", contravariant=True)
 MESSAGE_BYTES = 64 * 1024
 PIECE_BYTES = 32 * 1024
 LARGEST_BYTES = 4 * 1024 * 1024
-"""Of one request or answer, as on the ordinary port."""
+"""Of one request or answer, as on the ordinary port: who receives more refuses it."""
 
 
 class Frame(Protocol[Said_contra]):

@@ -259,7 +259,4 @@ class _Line:
             # The guard lets nothing else through.
             log.exception("line_call_failed", path=path)
             return _Failure(number, grpc.StatusCode.UNKNOWN, "something went wrong here; the log has it")
-        if len(answer) > LARGEST_BYTES:
-            text = f"the answer has more than {LARGEST_BYTES} bytes"
-            return _Failure(number, grpc.StatusCode.RESOURCE_EXHAUSTED, text)
         return _Answer(number, answer)

@@ -30,6 +30,7 @@ from runtime.context import ALL_SCOPES, NOBODY, Caller, acting, current_caller, 
 from runtime.errors import from_rpc
 from runtime.guard import Guard, GuardInterceptor
 from runtime.ids import SystemClock
+from runtime.telemetry import SERVED
 from tests.ports import Port
 from tests.proxy import proxy_before
 from tests.waiting import until
@@ -58,6 +59,8 @@ class Server(TweetServiceServicer):
 
     async def CreateTweet(self, request: Any, context: Any) -> tweet_pb2.CreateTweetResponse:
         self.begun[request.content] += 1
+        if request.content == "open":
+            self.gate.set()
         if request.content.startswith("wait"):
             try:
                 await self.gate.wait()
@@ -131,11 +134,14 @@ async def test_a_thousand_calls_at_once_are_one_stream_and_each_has_its_own_call
 
 async def test_a_handler_that_hangs_holds_up_nobody_and_each_ends_by_its_own_deadline() -> None:
     async with pair() as (server, stub):
-        hanging = asyncio.ensure_future(failed(stub.CreateTweet(create("wait"), timeout=1)))
+        hanging = asyncio.ensure_future(stub.CreateTweet(create("wait")))
         await until(lambda: server.begun["wait"] == 1)
-        for number in range(20):
-            await stub.CreateTweet(create(f"{number}"))
-        assert (await hanging).code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        # The one is answered only because the other is.
+        await stub.CreateTweet(create("open"))
+        await hanging
+        server.gate.clear()
+        late = await failed(stub.CreateTweet(create("wait"), timeout=0.2))
+        assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await until(lambda: server.cancelled == 1)
 
 
@@ -276,6 +282,9 @@ async def test_a_server_that_leaves_says_so_at_once_and_answers_what_it_has_when
         refused = asked(bare)
         assert await refused.code() is grpc.StatusCode.UNAVAILABLE
         await stream.done_writing()
+        # Two calls later the server has seen that, too.
+        for _ in range(2):
+            await TweetServiceStub(bare).ListAuthorTweets(LIST, metadata=((CALLER_KEY, SIGNER.sign(ALICE)),))
         server.gate.set()
         [answer] = (await stream.read()).answers
         assert answer.number == 1
@@ -291,6 +300,30 @@ def asked(bare: aio.Channel) -> Any:
 def raw_call(number: int, content: str) -> line_pb2.LineCall:
     request = create(content).SerializeToString()
     return line_pb2.LineCall(number=number, path=CREATE, request=request, caller=SIGNER.sign(ALICE), left_us=20_000_000)
+
+
+async def test_a_process_that_hangs_beside_another_one_gets_no_more_calls_once_one_was_lost() -> None:
+    """Long before a ping of its connection has gone unanswered."""
+    well, hanging = Server(), Server()
+    async with AsyncExitStack() as stack:
+        port, behind = [await stack.enter_async_context(serving(server)) for server in (well, hanging)]
+        proxy = await stack.enter_async_context(proxy_before(behind))
+        stub = await stack.enter_async_context(calling(f"ipv4:127.0.0.1:{port},127.0.0.1:{proxy.port}", 0.3))
+
+        async def both() -> bool:
+            await stub.CreateTweet(create("post"))
+            return bool(well.begun and hanging.begun)
+
+        await until(both)
+        proxy.freeze()
+        lost = 0
+        for _ in range(20):
+            try:
+                await stub.CreateTweet(create("post"))
+            except aio.AioRpcError:
+                lost += 1
+        assert lost <= 1
+        await proxy.mend()
 
 
 async def test_lines_are_renewed_all_the_time_and_old_ones_end_when_their_last_call_has() -> None:
@@ -329,7 +362,7 @@ async def test_nothing_is_sent_to_a_port_that_serves_no_lines() -> None:
 async def test_a_request_and_an_answer_of_megabytes_arrive_whole_and_one_beyond_the_bound_is_refused() -> None:
     async with coalescing_raw() as (server, channel):
         # Unknown fields of a request are kept out of what is validated.
-        padded = create("hi").SerializeToString() + b"\xfa\x3e" + varint(3_000_000) + bytes(3_000_000)
+        padded = padded_to(3_000_000, "hi")
         call = channel.unary_unary(CREATE, lambda data: data, tweet_pb2.CreateTweetResponse.FromString)
         server.large = LARGEST_BYTES - 1000
         small = asyncio.ensure_future(call(create("wait").SerializeToString()))
@@ -337,11 +370,16 @@ async def test_a_request_and_an_answer_of_megabytes_arrive_whole_and_one_beyond_
         server.large = LARGEST_BYTES
         assert (await failed(call(padded))).code() is grpc.StatusCode.RESOURCE_EXHAUSTED
         server.large = 0
-        refused = await failed(call(bytes(LARGEST_BYTES + 1)))
+        refused = await failed(call(padded_to(LARGEST_BYTES, "more")))
         assert refused.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "more" not in server.begun
         # The others on the stream have not noticed.
         server.gate.set()
         assert (await small).content.startswith("wait")
+
+
+def padded_to(size: int, content: str) -> bytes:
+    return create(content).SerializeToString() + b"\xfa\x3e" + varint(size) + bytes(size)
 
 
 def varint(value: int) -> bytes:
@@ -435,9 +473,11 @@ async def test_a_channel_that_is_closed_ends_what_is_at_work_and_takes_nothing_m
             stub = TweetServiceStub(channel)
             call = asyncio.ensure_future(failed(stub.CreateTweet(create("wait"))))
             await until(lambda: server.begun["wait"] == 1)
+            ended = SERVED._calls["CreateTweet", "CANCELLED"]
             await channel.close()
             assert (await call).code() is grpc.StatusCode.UNAVAILABLE
             await until(lambda: server.cancelled == 1)
+            assert SERVED._calls["CreateTweet", "CANCELLED"] == ended + 1, "it ended by its deadline"
             assert (await failed(stub.CreateTweet(create("late")))).code() is grpc.StatusCode.UNAVAILABLE
         await until(lambda: server.lines == 0)
     assert server.begun == {"wait": 1}

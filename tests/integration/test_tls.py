@@ -12,6 +12,8 @@ from typing import Any
 import grpc
 import pytest
 import structlog
+from aviary.mesh.v1 import line_pb2
+from aviary.mesh.v1.line_pb2_grpc import LineServiceStub
 from aviary.tweet.v1 import tweet_pb2, tweet_pb2_grpc
 from grpc import aio
 from grpc_health.v1 import health_pb2_grpc
@@ -211,6 +213,27 @@ async def test_no_service_speaks_as_another_although_it_has_the_mesh_key(ca: Aut
             assert isinstance(from_rpc(failure), Unavailable)
             assert is_infrastructure(failure)
             assert "graph" in (await logged(logs, "caller_refused"))["why"]
+    assert not tweets.callers
+
+
+async def test_no_call_on_a_stream_speaks_as_another_service_than_the_one_that_began_it(ca: Authority) -> None:
+    signed = signer("edge").sign(USER)
+    async with serving(ca.certify("tweet")) as (tweets, port):
+        options = [("grpc.default_authority", "tweet.aviary.internal")]
+        credentials = Tls(ca.certify("user"), "user").channel_credentials()
+        async with aio.secure_channel(f"127.0.0.1:{port}", credentials, options) as opened:
+            stream: Any = LineServiceStub(opened).Carry(metadata=((CALLER_KEY, signer("user").sign(Caller())),))
+            call = line_pb2.LineCall(
+                number=1,
+                path="/aviary.tweet.v1.TweetService/CreateTweet",
+                request=CREATE.SerializeToString(),
+                caller=signed,
+                left_us=20_000_000,
+            )
+            await stream.write(line_pb2.CarryRequest(calls=[call]))
+            [answer] = (await stream.read()).answers
+            assert answer.failure.code == grpc.StatusCode.UNAUTHENTICATED.value[0]
+            stream.cancel()
     assert not tweets.callers
 
 
