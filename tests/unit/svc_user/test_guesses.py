@@ -90,6 +90,15 @@ async def test_others_guess_a_hundred_times_and_the_owner_logs_in_where_the_owne
     assert (await failure(log_in(world, client_address="203.0.113.1"))).reason == "TOO_MANY_GUESSES"
 
 
+async def test_tries_that_are_refused_fill_no_count_so_that_nobody_is_shut_out_by_them(world: World) -> None:
+    await world.register("alice")
+    await world.register("bobby")
+    for _ in range(2 * BY_STRANGERS.most):
+        await guess(world)
+    assert await log_in(world, client_address="203.0.113.1")
+    assert await log_in(world, "bobby", client_address=THERE)
+
+
 async def test_a_known_address_of_another_account_does_not_help(world: World) -> None:
     await world.register("alice")
     await world.register("mallory")

@@ -1,6 +1,7 @@
 """Usernames and e-mail addresses move whole or not at all, whoever else wants them, and wherever the process dies."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import pytest
@@ -113,6 +114,56 @@ async def test_a_name_claimed_by_a_rename_that_died_is_free_after_ten_minutes_an
     world.clock.ms += 2 * THIRTY_DAYS_MS
     assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
     assert await whose(world, "alice", "carol") == {"alice": str(alice.user_id), "carol": carol.user.user_id}
+
+
+class Between:
+    """A store after whose first look at claims something else happens."""
+
+    def __init__(self, store: MemoryUserStore, happens: Callable[[], Awaitable[None]]) -> None:
+        self._store = store
+        self._happens: Callable[[], Awaitable[None]] | None = happens
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def claims(self, keys: Collection[bytes]) -> dict[bytes, Claim]:
+        found = await self._store.claims(keys)
+        happens, self._happens = self._happens, None
+        if happens:
+            await happens()
+        return found
+
+
+async def test_of_two_tries_for_one_name_the_earlier_does_not_claim_below_the_later(
+    world: World, alice: Person
+) -> None:
+    """What the later one may still write would stand above what whoever takes the name over makes void."""
+    faults = world.deps.faults
+
+    async def later() -> None:
+        world.clock.ms += 5000
+        world.change(faults=CallAt("user.rename.after_claims", die))
+        await failure(alice.update(username="carol"))
+        world.change(faults=faults)
+        world.clock.ms -= 5000
+
+    world.change(store=Between(world.store, later))
+    assert (await failure(alice.update(username="carol"))).reason == "DEPENDENCY_UNAVAILABLE"
+    (claim,) = (await world.store.claims([username_key("carol")])).values()
+    assert claim.written_us == world.clock.now_us() + 5_000_000
+
+
+async def test_a_way_back_that_died_leaves_the_name_held_as_long_as_before(world: World, alice: Person) -> None:
+    await alice.update(username="carol")
+    world.clock.ms += 1000
+    faults = world.deps.faults
+    world.change(faults=CallAt("user.rename.after_claims", die))
+    await failure(alice.update(username="alice"))
+    world.change(faults=faults)
+    world.clock.ms += THIRTY_DAYS_MS - 1001
+    assert (await failure(world.register("alice", email="other@example.org"))).reason == "USERNAME_TAKEN"
+    world.clock.ms += 1
+    assert await world.register("alice", email="other@example.org")
 
 
 async def test_the_next_try_goes_on_although_its_clock_is_behind(world: World, alice: Person) -> None:
