@@ -229,3 +229,14 @@ async def test_a_change_that_is_told_late_does_not_show_who_is_hidden(world: Wor
     await world.tell_accounts(changed(world, alice, version + 1))
     await world.tell_accounts(earlier)
     assert (await world.deps.authors.get([alice]))[alice].hidden
+
+
+async def test_a_change_that_is_heard_while_signals_are_missing_is_asked_for_however_lately_the_account_was_read(
+    world: World,
+) -> None:
+    alice = world.user("alice")
+    await world.deps.authors.get([alice])
+    world.users[alice].display_name = "Alicia"
+    await world.tell_accounts(changed(world, alice))
+    world.clock.advance(0.1)
+    assert (await world.deps.authors.get([alice]))[alice].user.display_name == "Alicia"

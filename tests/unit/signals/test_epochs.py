@@ -77,6 +77,18 @@ def test_silence_of_one_publisher_makes_everything_unknown_while_it_lasts_and_af
     assert epochs.epoch() not in (None, epoch)
 
 
+def test_of_several_publishers_the_one_that_was_heard_least_lately_bounds_the_belief() -> None:
+    clock = Monotonic()
+    epochs, epoch = believed(clock, P1, P2)
+    epochs.heard(beat(P1, 0))
+    clock.advance(0.2)
+    epochs.heard(beat(P2, 0))
+    clock.advance(0.3)
+    assert epochs.epoch() == epoch
+    clock.advance(0.3)
+    assert epochs.epoch() is None, "P1 is silent for 800 ms, and P2 for 500"
+
+
 def test_silence_is_noticed_even_when_nobody_asked_meanwhile() -> None:
     clock = Monotonic()
     epochs, epoch = believed(clock, P1)
@@ -93,6 +105,14 @@ def test_a_publisher_that_says_goodbye_may_be_silent() -> None:
         clock.advance(0.25)
         epochs.heard(beat(P1, 0))
     assert epochs.epoch() == epoch
+
+
+def test_when_the_last_publisher_said_goodbye_nothing_is_believed_at_once() -> None:
+    """Whoever comes next may change something before anybody here has heard of them."""
+    clock = Monotonic()
+    epochs, _ = believed(clock, P1)
+    epochs.heard(beat(P1, 0, goodbye=True))
+    assert epochs.epoch() is None
 
 
 def test_the_last_words_of_a_goodbye_count() -> None:
@@ -125,8 +145,11 @@ def test_a_new_publisher_heard_from_its_start_changes_nothing() -> None:
 def test_a_new_publisher_heard_late_moves_the_epoch() -> None:
     clock = Monotonic()
     epochs, epoch = believed(clock, P1)
+    lost: list[int] = []
+    epochs.watch_lost(lambda: lost.append(1))
     epochs.heard(beat(P2, 7))
     assert epochs.epoch() not in (None, epoch)
+    assert not lost, "what it said before may be long known; streams do not begin anew because a process joins"
 
 
 def test_whoever_stopped_watching_is_not_told() -> None:

@@ -1,6 +1,7 @@
 """Who is hidden from whom, where: blocks in both directions, mutes and suspensions on every list that exists, before and after."""
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -275,26 +276,30 @@ async def test_ones_own_new_name_shows_at_once_whatever_is_signalled(cast: Cast)
     assert made == {"GetHome": 1, "GetTweetCounts": 1}, "once it is known it is not asked for again"
 
 
-async def test_ones_own_new_name_shows_at_once_on_every_list(cast: Cast) -> None:
-    """P53: nobody has told this edge yet."""
+@pytest.mark.parametrize("where", ["by id", "by ids", "timeline", "likes", "likers", "followers", "profile"])
+async def test_ones_own_new_name_shows_at_once_on_every_list(cast: Cast, where: str) -> None:
+    """P53: nobody has told this edge yet, and this list is the first that is looked at."""
     world, alice = cast.world, cast.alice
     mine = world.tweet(alice)
     world.mark("like", alice, mine)
     world.follow(alice, cast.carol)
-
-    async def names() -> set[str]:
-        single = (await cast.ask("GetTweet", tweet_id=text(mine))).tweet.user  # type: ignore[attr-defined]
-        (tweet,) = (await cast.ask("GetUserTimeline", user_id=text(alice))).tweets  # type: ignore[attr-defined]
-        (liked,) = (await cast.ask("ListUserLikes", user_id=text(alice))).tweets  # type: ignore[attr-defined]
-        (liker,) = (await cast.ask("ListTweetLikes", tweet_id=text(mine))).users  # type: ignore[attr-defined]
-        followers = (await cast.ask("ListFollowers", user_id=text(cast.carol))).followers  # type: ignore[attr-defined]
-        people = [single, tweet.user, liked.user, liker, *(f for f in followers if f.user_id == text(alice))]
-        assert len(people) == 5
-        return {person.display_name for person in people}
-
-    assert await names() == {"Alice"}
+    asked = {
+        "by id": ("GetTweet", {"tweet_id": text(mine)}, lambda answer: answer.tweet.user),
+        "by ids": ("ListTweets", {"ids": [text(mine)]}, lambda answer: answer.tweets[0].user),
+        "timeline": ("GetUserTimeline", {"user_id": text(alice)}, lambda answer: answer.tweets[0].user),
+        "likes": ("ListUserLikes", {"user_id": text(alice)}, lambda answer: answer.tweets[0].user),
+        "likers": ("ListTweetLikes", {"tweet_id": text(mine)}, lambda answer: answer.users[0]),
+        "followers": ("ListFollowers", {"user_id": text(cast.carol)}, lambda answer: _among(answer.followers, alice)),
+        "profile": ("GetUser", {"user_id": text(alice)}, lambda answer: answer.user),
+    }
+    rpc, fields, shown = asked[where]
+    assert shown(await cast.ask(rpc, **fields)).display_name == "Alice"
     world.users[alice].display_name = "Alicia"
-    assert await names() == {"Alicia"}
+    assert shown(await cast.ask(rpc, **fields)).display_name == "Alicia"
+
+
+def _among(people: Any, user_id: bytes) -> Any:
+    return next(one for one in people if one.user_id == text(user_id))
 
 
 async def test_while_recent_writes_are_unknown_ones_own_account_is_asked_for(cast: Cast) -> None:
