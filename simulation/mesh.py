@@ -1,16 +1,17 @@
 """The services of the path, wired as their server.py wires them, over what the simulation has in place of servers."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from aviary.engage.v1 import engage_pb2
 from aviary.graph.v1 import graph_pb2
-from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, ReaderSignal, RelationSignal
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.timeline.v1 import timeline_pb2
-from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.events_pb2 import FanoutChunk, ReaderSeen
 from aviary.timeline.v1.timeline_pb2_grpc import add_TimelineServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted, TweetStatusSignal
@@ -43,8 +44,12 @@ from simulation.outbox import MemoryOutboxTable
 from simulation.presence import MemoryPresence
 from simulation.servers import Announcing, Cache, Database, Disk, Remote, RemoteOwnWrites, RemoteTable
 from svc_graph.accounts import KnownAccounts
+from svc_graph.activity import Activity, ActivityLimits
+from svc_graph.days_memory import MemoryReaderDays
 from svc_graph.deps import Deps as GraphDeps
+from svc_graph.deps import Readers
 from svc_graph.limits import FollowLimits, StanceLimits
+from svc_graph.noting import keep_reader_day
 from svc_graph.servicer import GraphServicer
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
@@ -54,8 +59,10 @@ from svc_timeline.config import Limits
 from svc_timeline.deps import Deps as TimelineDeps
 from svc_timeline.heads import Heads
 from svc_timeline.rebuild import Rebuilds
+from svc_timeline.seen import SeenReaders
 from svc_timeline.servicer import TimelineServicer
 from svc_timeline.signals import LiveSignals
+from svc_timeline.states_memory import MemoryHomeStates
 from svc_timeline.store_memory import MemoryHomeStore
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 from svc_tweet.deps import Deps as TweetDeps
@@ -130,13 +137,15 @@ class Mesh:
         self.limits = limits
         self.bug = bug
         clock = SkewedClock(loop)
-        tweets, graph, users = (Disk(MemoryOutboxTable(clock)) for _ in range(3))
+        tweets, graph, users, readers = (Disk(MemoryOutboxTable(clock)) for _ in range(4))
         self.tweets = Area(MemoryTweetStore(tweets.announce, clock), tweets)
         self.graph = Area(MemoryGraphStore(graph.announce), graph)
         accounts = MemoryUserStore(users.announce)
         self.users = Area(accounts, users)
         self.logins = MemorySessionStore(accounts)
         self.homes = MemoryHomeStore(clock, limits.stored_ttl_s)
+        self.readers = Area(MemoryHomeStates(readers.announce, clock), readers)
+        self.reader_days = MemoryReaderDays(clock, ActivityLimits().kept_days)
         self.windows = bug.windows(SkewedClock(loop, dice.between(-1000, 1000)), limits)
         self.presence = MemoryPresence()
         self.unrecorded: set[bytes] = set()
@@ -165,7 +174,7 @@ class Mesh:
 
     async def unsent(self) -> int:
         """Announcements that are written and not published."""
-        tables = [area.disk.table for area in (self.users, self.graph, self.tweets)]
+        tables = [area.disk.table for area in (self.users, self.graph, self.tweets, self.readers)]
         return sum([(await table.count(0, 1 << 60))[0] for table in tables])
 
     def empty_cache(self) -> None:
@@ -220,6 +229,10 @@ class Mesh:
         known = Accounts(user, node.loop.time, 1000, profiles=False)
         await accounts.listen(known, bus)
         signals = Publisher(bus, RelationSignal, publisher_id=node.ids.next().bytes)
+        days: Any = Remote(self.reader_days, self.database.reach)
+        activity = Activity(days, node.clock, ActivityLimits(), node.loop.time)
+        await bus.listen(ReaderSignal, activity.heard)
+        returns = Publisher(bus, ReaderSignal, publisher_id=node.ids.next().bytes)
         outbox, store = self._outbox(node, bus, self.graph)
         deps = GraphDeps(
             store=store,
@@ -231,12 +244,14 @@ class Mesh:
             stance_limits=StanceLimits(store),
             turns=Turns(),
             cursors=Cursors(_CURSOR_KEYS, node.clock),
+            readers=Readers(days, activity, returns),
             clock=node.clock,
             faults=node.faults,
         )
-        consumers = Consumers(bus, [end_void_follow, end_blocked_follows], deps, look_s=_NEVER_S)
+        consumers = Consumers(bus, [end_void_follow, end_blocked_follows, keep_reader_day], deps, look_s=_NEVER_S)
         node.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
-        node.heart = node.background("relation-heartbeat", signals.beat)
+        node.heart = node.background("heartbeats", lambda: _beat(signals, returns))
+        node.background("activity", activity.run)
         node.background("consumers", consumers.run)
 
     async def _build_tweet(self, node: Node) -> None:
@@ -259,11 +274,12 @@ class Mesh:
 
     async def _build_timeline(self, node: Node) -> None:
         bus = BrokerBus(self.broker, node, "svc_timeline")
-        await bus.declare([TweetCreated, FollowSet, FanoutChunk])
+        await bus.declare([TweetCreated, FollowSet, FanoutChunk, ReaderSeen])
         tweet = TweetServiceStub(self.wire(node, "tweet", tweet_pb2.DESCRIPTOR))
         store: Any = Remote(self.homes, self.database.reach)
         windows: Any = Remote(self.windows, self.cache.reach)
         presence: Any = Remote(self.presence, self.cache.reach)
+        outbox, states = self._outbox(node, bus, self.readers)
         deps = TimelineDeps(
             store=store,
             windows=windows,
@@ -276,6 +292,7 @@ class Mesh:
             heads=Heads(tweet, self.limits.backfill),
             bus=bus,
             presence=presence,
+            seen=SeenReaders(states, outbox, node.clock, node.faults),
             live=LiveSignals(bus, node.ids.next().bytes),
             limits=self.limits,
             clock=node.clock,
@@ -283,7 +300,7 @@ class Mesh:
         )
         consumers = Consumers(bus, [plan_fanout, deliver_chunk, backfill_follow], deps, look_s=_NEVER_S)
         node.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
-        node.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
+        node.serve(add_MeshServiceServicer_to_server, Backlog([outbox], [consumers]))
         node.background("consumers", consumers.run)
 
     async def _build_engage(self, node: Node) -> None:
@@ -306,3 +323,9 @@ class Mesh:
         deps = replace(deps, relations=self.bug.relations(deps.graph, node.clock, node.loop.time))
         await listen(deps, BrokerBus(self.broker, node, "edge"))
         node.serve(add_ViewServiceServicer_to_server, ViewServicer(deps))
+
+
+async def _beat(*publishers: Publisher) -> None:
+    async with asyncio.TaskGroup() as beating:
+        for publisher in publishers:
+            beating.create_task(publisher.beat())

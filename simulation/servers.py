@@ -29,14 +29,15 @@ _READS = frozenset({"get", "get_many", "list_by_author", "list_all_by_author", "
     "stances", "blockers_among", "list_stances", "viewer_versions", "ties", "standing_count", "kept_snapshot",
     "claims", "renames", "get_users", "list_users",
     "get_session", "get_sessions", "list_sessions", "count_listed", "is_listed", "knows_address", "password", "standings",
-    "read", "rows", "count", "watermark",
+    "read", "rows", "count", "watermark", "last_read_day", "seen", "kept_since",
     "counts", "position", "positions", "mark", "marks", "newest_marks", "list_marked", "list_likers"})  # fmt: skip
 # What the CQL stores repeat until it is acknowledged, and for how long; other writes are tried once.
 _BUDGETS_S = {"claim": 1.5, "insert": 2.5, "delete": 2.5, "apply": 2.5, "insert_account": 2.5, "take_over": 2.5,
     "put_renames": 2.5,
     "update_account": 2.5, "insert_session": 2.5, "rotate_session": 2.5, "end_session": 2.5, "unlist_session": 2.5,
     "set_password": 2.5, "remember_address": 2.5,
-    "set_like": 2.5, "set_bookmark": 2.5, "set_stance": 2.5, "raise_versions": 2.5}  # fmt: skip
+    "set_like": 2.5, "set_bookmark": 2.5, "set_stance": 2.5, "raise_versions": 2.5,
+    "set_read_day": 2.5}  # fmt: skip
 
 
 class Server:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cursors import parse_keys
 from runtime.config import Env, MeshConfig, Secret, address
+from svc_graph.activity import ActivityLimits
 from svc_graph.forgetting import KEPT_S
 from svc_graph.levels_cql import LevelLimits
 from svc_graph.limits import STANCES
@@ -23,6 +24,7 @@ class Config:
     stance_limits: dict[Relation, int]
     levels: LevelLimits
     page_room: int
+    activity: ActivityLimits
     repair_rows_a_second: int
     repair_again_s: int
     repair_settled_s: int
@@ -31,7 +33,7 @@ class Config:
     @staticmethod
     def from_env(values: Mapping[str, str]) -> "Config":
         """Read the environment. Raises ConfigError that names everything missing or malformed."""
-        env = Env(values)
+        env, activity = Env(values), ActivityLimits()
         config = Config(
             mesh=MeshConfig.read("graph", env),
             user_address=address(env, "user"),
@@ -47,6 +49,11 @@ class Config:
                 believed_s=env.number("AVIARY_GRAPH_LEVEL_BELIEVED_MS", 30_000) / 1000,
             ),
             page_room=env.number("AVIARY_GRAPH_PAGE_ROOM_MB", 64) << 20,
+            activity=ActivityLimits(
+                active_days=env.number("AVIARY_GRAPH_ACTIVE_DAYS", activity.active_days),
+                settled_s=env.number("AVIARY_GRAPH_ACTIVITY_SETTLED_MS", int(activity.settled_s * 1000)) / 1000,
+                readers=env.number("AVIARY_GRAPH_KNOWN_READERS", activity.readers),
+            ),
             repair_rows_a_second=max(1, env.number("AVIARY_GRAPH_REPAIR_ROWS_PER_S", 100)),
             repair_again_s=env.number("AVIARY_GRAPH_REPAIR_AGAIN_S", 3600),
             repair_settled_s=env.number("AVIARY_GRAPH_REPAIR_SETTLED_S", 1200),

@@ -18,6 +18,12 @@ SNAPSHOTS = Counter(
     "Snapshots of viewers: kept ones that were still so, and ones read row by row.",
     ["outcome"],
 )
+ACTIVITY = Counter(
+    "aviary_graph_activity_total",
+    "Pages of followers that say who is away, on which nobody is known to be, and for which that could not be known.",
+    ["outcome"],
+)
+DAYS_ASKED = Counter("aviary_graph_reader_days_read_total", "Followers whose last day of reading was looked up.")
 FORGOTTEN = Counter(
     "aviary_graph_forgotten_total", "Rows of follows, blocks and mutes that ended long ago and were deleted.", ["table"]
 )

@@ -2,7 +2,7 @@
 
 import time
 
-from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, ReaderSignal, RelationSignal
 from aviary.graph.v1.graph_pb2_grpc import add_GraphServiceServicer_to_server
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1 import user_pb2
@@ -21,14 +21,17 @@ from runtime.ids import Uuid7Ids
 from runtime.service import check_peer
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
+from svc_graph.activity import Activity
 from svc_graph.config import Config
-from svc_graph.deps import Deps
+from svc_graph.days import CqlReaderDays
+from svc_graph.deps import Deps, Readers
 from svc_graph.ended_cql import CqlEnded
 from svc_graph.forgetting import Forgetting
 from svc_graph.growth import Growth
 from svc_graph.levels_cql import CqlLevels
 from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.mirrors_cql import CqlMirrors
+from svc_graph.noting import keep_reader_day
 from svc_graph.repair import Repair
 from svc_graph.servicer import GraphServicer
 from svc_graph.store import SCHEMA
@@ -56,6 +59,7 @@ async def build(process: MeshProcess, config: Config) -> None:
     process.on_close(await listen(accounts, bus))
     signals = Publisher(bus, RelationSignal, publisher_id=Uuid7Ids(clock).next().bytes)
     process.on_close(signals.goodbye)
+    readers = await _readers(cql, bus, config, process)
 
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
     levels = CqlLevels(cql, config.levels)
@@ -71,10 +75,11 @@ async def build(process: MeshProcess, config: Config) -> None:
         stance_limits=StanceLimits(store, config.stance_limits),
         turns=Turns(),
         cursors=Cursors(config.cursor_keys, clock),
+        readers=readers,
         clock=clock,
         faults=process.faults,
     )
-    consumers = Consumers(bus, [end_void_follow, end_blocked_follows], deps)
+    consumers = Consumers(bus, [end_void_follow, end_blocked_follows, keep_reader_day], deps)
     process.serve(add_GraphServiceServicer_to_server, GraphServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], [consumers]))
     process.background("relay", outbox.relay)
@@ -85,6 +90,17 @@ async def build(process: MeshProcess, config: Config) -> None:
     mirrors = CqlMirrors(cql, levels, store.stamps)
     process.background("repair", _repair(mirrors, store, config, process).run)
     process.background("forgetting", _forgetting(cql, mirrors, config, process).run)
+
+
+async def _readers(cql: Cql, bus: NatsBus, config: Config, process: MeshProcess) -> Readers:
+    days = CqlReaderDays(cql, process.clock, config.activity.kept_days)
+    activity = Activity(days, process.clock, config.activity)
+    process.on_close(await bus.listen(ReaderSignal, activity.heard))
+    process.background("activity", activity.run)
+    returns = Publisher(bus, ReaderSignal, publisher_id=Uuid7Ids(process.clock).next().bytes)
+    process.on_close(returns.goodbye)
+    process.background("return-heartbeat", returns.beat)
+    return Readers(days, activity, returns)
 
 
 def _repair(mirrors: CqlMirrors, store: CqlGraphStore, config: Config, process: MeshProcess) -> Repair:

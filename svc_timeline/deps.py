@@ -13,6 +13,7 @@ from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
 from svc_timeline.heads import Heads
 from svc_timeline.rebuild import Rebuilds
+from svc_timeline.seen import SeenReaders
 from svc_timeline.signals import LiveSignals
 from svc_timeline.store import HomeStore
 from svc_timeline.windows import Windows
@@ -31,6 +32,7 @@ class Deps:
     heads: Heads
     bus: Bus
     presence: Readers
+    seen: SeenReaders
     live: LiveSignals
     limits: Limits
     clock: Clock

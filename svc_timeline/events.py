@@ -1,10 +1,11 @@
-"""The jobs that fan-out makes of events; timelines announce no facts, and signals to edges are in signals.py."""
+"""The jobs that fan-out makes of events, and the fact that somebody read; signals to edges are in signals.py."""
 
 from aviary.graph.v1.graph_pb2 import FollowerShard
-from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.events_pb2 import FanoutChunk, ReaderSeen
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
 from runtime.ids import derived
+from svc_timeline.days import DAY_MS
 
 
 def first_chunk(event: TweetCreated, shard: FollowerShard) -> FanoutChunk:
@@ -25,6 +26,15 @@ def next_chunk(chunk: FanoutChunk, after: bytes) -> FanoutChunk:
     following.CopyFrom(chunk)
     following.after = after
     return _identified(following)
+
+
+def reader_seen(user_id: bytes, day: int) -> ReaderSeen:
+    """The announcement that a reader read on a day; the same day gives the same message."""
+    event = ReaderSeen(
+        event_id=derived(ReaderSeen.DESCRIPTOR.full_name, user_id, day.to_bytes(4)), user_id=user_id, day=day
+    )
+    event.occurred_at.FromMilliseconds(day * DAY_MS)
+    return event
 
 
 def _identified(chunk: FanoutChunk) -> FanoutChunk:

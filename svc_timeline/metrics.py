@@ -14,3 +14,8 @@ READS = Counter(
     "aviary_timeline_reads_total", "Homes read: from the window, without one, without the cache.", ["outcome"]
 )
 REBUILDS = Counter("aviary_timeline_rebuilds_total", "Windows built from the store.", ["outcome"])
+READERS_SEEN = Counter(
+    "aviary_timeline_readers_seen_total",
+    "Readers met for the first time on a day: noted now, noted already, or not, because of the database or of too many.",
+    ["outcome"],
+)

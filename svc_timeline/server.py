@@ -6,7 +6,7 @@ from aviary.graph.v1 import graph_pb2
 from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
-from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.events_pb2 import FanoutChunk, ReaderSeen
 from aviary.timeline.v1.timeline_pb2_grpc import add_TimelineServiceServicer_to_server
 from aviary.tweet.v1 import tweet_pb2
 from aviary.tweet.v1.events_pb2 import TweetCreated
@@ -14,6 +14,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import RecentWrites
 from redis_client import connect_redis
@@ -25,8 +26,10 @@ from svc_timeline.config import Config
 from svc_timeline.deps import Deps
 from svc_timeline.heads import Heads
 from svc_timeline.rebuild import Rebuilds
+from svc_timeline.seen import SeenReaders
 from svc_timeline.servicer import TimelineServicer
 from svc_timeline.signals import LiveSignals
+from svc_timeline.states import CqlHomeStates
 from svc_timeline.store import CqlHomeStore
 from svc_timeline.windows import RedisWindows
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
@@ -44,7 +47,7 @@ async def build(process: MeshProcess, config: Config) -> None:
     bus = await NatsBus.connect(mesh)
     process.on_close(bus.close)
     process.check("nats", bus.check)
-    await bus.declare([TweetCreated, FollowSet, FanoutChunk])
+    await bus.declare([TweetCreated, FollowSet, FanoutChunk, ReaderSeen])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
     graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
@@ -60,6 +63,7 @@ async def build(process: MeshProcess, config: Config) -> None:
         await windows.start()
     rebuilds = Rebuilds(windows, store, tweet, limits=limits, clock=clock, ids=ids, faults=process.faults)
     process.on_close(rebuilds.close)
+    outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
 
     deps = Deps(
         store=store,
@@ -71,6 +75,7 @@ async def build(process: MeshProcess, config: Config) -> None:
         heads=Heads(tweet, limits.backfill),
         bus=bus,
         presence=Presence(redis, mesh.namespace, clock),
+        seen=_seen(cql, outbox, process),
         live=LiveSignals(bus, ids.next().bytes),
         limits=limits,
         clock=clock,
@@ -78,9 +83,16 @@ async def build(process: MeshProcess, config: Config) -> None:
     )
     consumers = Consumers(bus, [plan_fanout, deliver_chunk, backfill_follow], deps)
     process.serve(add_TimelineServiceServicer_to_server, TimelineServicer(deps))
-    process.serve(add_MeshServiceServicer_to_server, Backlog([], [consumers]))
+    process.serve(add_MeshServiceServicer_to_server, Backlog([outbox], [consumers]))
+    process.background("relay", outbox.relay)
     process.background("consumers", consumers.run)
     process.check("consumers", consumers.check)
+
+
+def _seen(cql: Cql, outbox: CqlOutbox, process: MeshProcess) -> SeenReaders:
+    seen = SeenReaders(CqlHomeStates(cql, outbox, process.clock), outbox, process.clock, process.faults)
+    process.on_close(seen.settle)
+    return seen
 
 
 if __name__ == "__main__":

@@ -93,7 +93,12 @@ async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:
     # One after the other: who connects between an early look at presence and the push would miss the tweet live and in the window.
     await deps.windows.push(readers, entry)
     deps.faults.at("timeline.chunk.after_pushed")
-    await deps.live.send(entry, await deps.presence.edges_of(readers))
+    edges = await deps.presence.edges_of(readers)
+    await deps.live.send(entry, edges)
+    # A stream that is open is somebody who reads, although perhaps nothing else of theirs comes here for weeks.
+    for connected in edges.values():
+        for user_id in connected:
+            deps.seen.begin(user_id)
     metrics.DELIVERIES.inc(len(readers))
 
 

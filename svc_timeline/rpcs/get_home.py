@@ -10,14 +10,18 @@ from runtime.ids import split_ids
 from svc_timeline import metrics
 from svc_timeline.deps import Deps
 from svc_timeline.domain import LAST_ID, Entry, OwnRecent, Page, Span, page_of, preceding, span_asked
+from svc_timeline.seen import noted_soon
 
 
-async def get_home(request: GetHomeRequest, _: Caller, deps: Deps) -> GetHomeResponse:
+async def get_home(request: GetHomeRequest, caller: Caller, deps: Deps) -> GetHomeResponse:
     """Newest first, each tweet once, whatever the sources. Raises Unavailable when the store is needed and away.
 
     Without a window the page comes from the store and, for the reader's own tweets, from their owner, while the window is
-    built for the next page.
+    built for the next page. The first read of a day is noted beside.
     """
+    # Who looks for another reason, as an audit does, also in the name of the reader, has no login of theirs.
+    is_reader = caller.user_id == request.user_id and caller.session_id
+    noting = deps.seen.begin(request.user_id) if is_reader else None
     span = span_asked(request.max_id, request.since_id, deps.clock.now_ms(), deps.limits.depth_ms)
     wanted = request.limit + 1
     cached = await deps.cache.look(request.user_id, span, wanted)
@@ -30,6 +34,7 @@ async def get_home(request: GetHomeRequest, _: Caller, deps: Deps) -> GetHomeRes
         own = [Entry(tweet_id, request.user_id) for tweet_id in cached.recent.tweet_ids]
         older = await deps.store.read(request.user_id, cached.behind, wanted - len(cached.entries))
         page = page_of([*cached.entries, *older, *own], span, request.limit)
+    await noted_soon(noting)
     return _answer(page, cached.recent)
 
 

@@ -120,6 +120,10 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
         "timeline.rebuild.after_read": ("redis",),
         "timeline.rebuild.after_merge": ("svc_timeline",),
     },
+    "return": {
+        "timeline.seen.after_stored": ("svc_timeline",),
+        "graph.return.after_stored": ("svc_graph",),
+    },
     "like": {
         "engage.like.after_publish": ("svc_engage",),
         "engage.like.after_rows": ("cassandra",),

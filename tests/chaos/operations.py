@@ -16,6 +16,7 @@ from tests.chaos.blocking import Block, Mute, Unblock
 from tests.chaos.cast import Cast
 from tests.chaos.growing import Grow
 from tests.chaos.logins import ChangePassword, EndLogin, LogIn, Refresh
+from tests.chaos.returning import Return
 from tests.e2e.aviary import until_async
 
 Fired = Callable[[], Awaitable[object]]
@@ -265,6 +266,7 @@ OPERATIONS: dict[str, type[Operation]] = {
     "mute": Mute,
     "backfill": Follow,
     "grow": Grow,
+    "return": Return,
     "rebuild": Rebuild,
     "like": Like,
     "unlike": Unlike,

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationSignal
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, ReaderSignal, RelationSignal
 from aviary.graph.v1.graph_pb2 import BlockRequest, FollowRequest, UnblockRequest, UnfollowRequest
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
@@ -31,7 +31,9 @@ from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids
 from signals.publisher import Publisher
 from svc_graph.accounts import KnownAccounts
-from svc_graph.deps import Deps
+from svc_graph.activity import Activity, ActivityLimits
+from svc_graph.days import CqlReaderDays
+from svc_graph.deps import Deps, Readers
 from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.limits import FollowLimits, StanceLimits
 from svc_graph.servicer import GraphServicer
@@ -87,7 +89,12 @@ class Everybody(FewUsers):
 
 
 @asynccontextmanager
-async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int = 5000) -> AsyncIterator[GraphProcess]:
+async def graph_process(
+    config: MeshConfig,
+    users: FewUsers,
+    follow_limit: int = 5000,
+    activity: ActivityLimits = ActivityLimits(),  # noqa: B008
+) -> AsyncIterator[GraphProcess]:
     """A process of svc_graph with connections, turns and caches of its own."""
     clock, config = SystemClock(), dataclasses.replace(config, area="graph")
     cql = await Cql.connect(config, SCHEMA)
@@ -101,6 +108,8 @@ async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int =
         user_channel.register(add_UserServiceServicer_to_server, users)
         recent = RecentWrites(redis, config.namespace)
         store = CqlGraphStore(cql, outbox, CqlLevels(cql, LevelLimits()))
+        days = CqlReaderDays(cql, clock, activity.kept_days)
+        returns = Publisher(bus, ReaderSignal, Uuid7Ids(clock).next().bytes)
         deps = Deps(
             store=store,
             outbox=outbox,
@@ -111,6 +120,7 @@ async def graph_process(config: MeshConfig, users: FewUsers, follow_limit: int =
             stance_limits=StanceLimits(store),
             turns=Turns(),
             cursors=Cursors(parse_keys("1:" + "22" * 32), clock),
+            readers=Readers(days, Activity(days, clock, activity), returns),
             clock=clock,
             faults=NO_FAULTS,
         )

@@ -8,21 +8,24 @@ from pathlib import Path
 
 import pytest
 from aviary.graph.v1.events_pb2 import FollowSet
-from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
+from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal, ReaderSeen
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from outbox import CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import OWN_TWEET, RecentWrites
 from redis_client import Redis, connect_redis
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
+from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, split_ids
 from svc_timeline import store as store_module
 from svc_timeline.config import Limits
 from svc_timeline.domain import Entry, Span
 from svc_timeline.events import first_chunk
 from svc_timeline.rebuild import Rebuilds
+from svc_timeline.states import CqlHomeStates
 from svc_timeline.store import CqlHomeStore
 from svc_timeline.windows import RedisWindows
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
@@ -42,7 +45,10 @@ class RealWorld(World):
         self.windows = RedisWindows(redis, config.namespace, self.recent, LIMITS)
         self.presence = Presence(redis, config.namespace, clock)
         store = CqlHomeStore(cql, clock, LIMITS.stored_ttl_s)
-        super().__init__(LIMITS, clock, Uuid7Ids(clock), store, self.windows, self.presence, bus)
+        self.outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, NO_FAULTS)
+        self.states = CqlHomeStates(cql, self.outbox, clock)
+        parts = store, self.windows, self.presence, bus, self.states, self.outbox
+        super().__init__(LIMITS, clock, Uuid7Ids(clock), *parts)
 
     async def settle(self) -> None:
         """Until every message is acknowledged."""
@@ -62,7 +68,8 @@ class RealWorld(World):
         """The same service with a cache that nobody answers for."""
         away = connect_redis(replace(self.config, redis_url="redis://127.0.0.1:1/0"))
         windows = RedisWindows(away, self.config.namespace, RecentWrites(away, self.config.namespace), LIMITS)
-        other = World(LIMITS, self.clock, self.ids, self.deps.store, windows, self.presence, self.bus)
+        parts = self.deps.store, windows, self.presence, self.bus, self.states, self.outbox
+        other = World(LIMITS, self.clock, self.ids, *parts)
         other.graph.followers, other.tweets.by_author = self.graph.followers, self.tweets.by_author
         return other
 
@@ -80,7 +87,7 @@ async def world(mesh_config: MeshConfig) -> AsyncIterator[RealWorld]:
     config = replace(mesh_config, area="timeline", namespace=f"{mesh_config.namespace}tl")
     cql = await Cql.connect(config, Path(store_module.__file__).parent / "schema")
     bus = await NatsBus.connect(config)
-    await bus.declare([TweetCreated, FollowSet, FanoutChunk])
+    await bus.declare([TweetCreated, FollowSet, FanoutChunk, ReaderSeen])
     redis = connect_redis(config)
     world = RealWorld(config, cql, redis, bus)
     await world.windows.start()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import grpc
 import pytest
-from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, RelationChange, RelationSignal
+from aviary.graph.v1.events_pb2 import BlockSet, FollowerSet, FollowSet, ReaderSignal, RelationChange, RelationSignal
 from aviary.graph.v1.graph_pb2 import (
     BlockRequest,
     FollowRequest,
@@ -20,6 +20,7 @@ from aviary.graph.v1.graph_pb2 import (
     UnmuteRequest,
 )
 from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceServicer_to_server
+from aviary.timeline.v1.events_pb2 import ReaderSeen
 from aviary.user.v1.events_pb2 import AccountChange, AccountSignal
 from aviary.user.v1.user_pb2 import GetUsersRequest, GetUsersResponse, User, UserStatus
 from aviary.user.v1.user_pb2_grpc import UserServiceServicer, UserServiceStub, add_UserServiceServicer_to_server
@@ -41,7 +42,9 @@ from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox
 from simulation.recent import RecordedWrites
 from svc_graph.accounts import KnownAccounts
-from svc_graph.deps import Deps
+from svc_graph.activity import Activity, ActivityLimits
+from svc_graph.days_memory import MemoryReaderDays
+from svc_graph.deps import Deps, Readers
 from svc_graph.domain import Edge, Pair
 from svc_graph.limits import STANCES, FollowLimits, StanceLimits
 from svc_graph.servicer import GraphServicer
@@ -214,7 +217,7 @@ async def build_graph(follow_limit: int = 5000, stance_limits: Mapping[Relation,
     """A fresh one."""
     now = SetSeconds()
     clock, users, recent, bus = SetClock(), FewUsers(), RecordedWrites(), MemoryBus("graph")
-    await bus.declare([FollowSet, FollowerSet, BlockSet])
+    await bus.declare([FollowSet, FollowerSet, BlockSet, ReaderSeen])
     outbox = MemoryOutbox(bus, clock)
     store = UnhurriedStore(outbox.write)
     guard = Guard(CallerSigner(Secret(b"k" * 32), "edge", clock))
@@ -222,6 +225,10 @@ async def build_graph(follow_limit: int = 5000, stance_limits: Mapping[Relation,
     user_channel.register(add_UserServiceServicer_to_server, users)
     accounts = Accounts(UserServiceStub(user_channel), now, 100, profiles=False)
     await listen(accounts, bus)
+    days = MemoryReaderDays(clock, ActivityLimits().kept_days)
+    activity = Activity(days, clock, ActivityLimits(), now)
+    await bus.listen(ReaderSignal, activity.heard)
+    returns = Publisher(bus, ReaderSignal, b"r" * 16, silence_noticed_s=0, remembered_s=math.inf)
     deps = Deps(
         store=store,
         outbox=outbox,
@@ -232,6 +239,7 @@ async def build_graph(follow_limit: int = 5000, stance_limits: Mapping[Relation,
         stance_limits=StanceLimits(store, stance_limits),
         turns=Turns(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
+        readers=Readers(days, activity, returns),
         clock=clock,
         faults=NO_FAULTS,
     )

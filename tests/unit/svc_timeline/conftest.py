@@ -2,7 +2,7 @@
 
 import pytest
 from aviary.graph.v1.events_pb2 import FollowSet
-from aviary.timeline.v1.events_pb2 import FanoutChunk
+from aviary.timeline.v1.events_pb2 import FanoutChunk, ReaderSeen
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
 from svc_timeline.config import Limits
@@ -13,5 +13,5 @@ from tests.unit.svc_timeline.world import MemoryWorld
 async def world() -> MemoryWorld:
     """Small limits, so that few tweets reach every border: windows of 8 entries, chunks of 3 followers."""
     world = MemoryWorld(Limits(window=8, chunk=3, rows_at_once=1, backfill=5))
-    await world.bus.declare([TweetCreated, FollowSet, FanoutChunk])
+    await world.bus.declare([TweetCreated, FollowSet, FanoutChunk, ReaderSeen])
     return world

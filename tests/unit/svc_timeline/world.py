@@ -19,7 +19,7 @@ from aviary.graph.v1.graph_pb2_grpc import (
     GraphServiceStub,
     add_GraphServiceServicer_to_server,
 )
-from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal
+from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal, ReaderSeen
 from aviary.timeline.v1.timeline_pb2 import GetHomeRequest, GetHomeResponse
 from aviary.timeline.v1.timeline_pb2_grpc import TimelineServiceStub, add_TimelineServiceServicer_to_server
 from aviary.tweet.v1.events_pb2 import TweetCreated
@@ -32,6 +32,7 @@ from aviary.tweet.v1.tweet_pb2_grpc import (
 from grpc import aio
 
 from in_process import InProcessChannel
+from outbox import Announcer
 from readers.presence import Readers
 from runtime.bus import Consumers
 from runtime.callers import CallerSigner
@@ -40,14 +41,18 @@ from runtime.faults import Faults
 from runtime.guard import Guard
 from runtime.ids import Clock, Ids, Uuid7Ids, derived, ms_of, split_ids
 from simulation.bus import MemoryBus
+from simulation.outbox import MemoryOutbox
 from simulation.presence import MemoryPresence
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Limits
 from svc_timeline.deps import Deps
 from svc_timeline.heads import Heads
 from svc_timeline.rebuild import Rebuilds
+from svc_timeline.seen import SeenReaders
 from svc_timeline.servicer import TimelineServicer
 from svc_timeline.signals import LiveSignals
+from svc_timeline.states import HomeStates
+from svc_timeline.states_memory import MemoryHomeStates
 from svc_timeline.store import HomeStore
 from svc_timeline.store_memory import MemoryHomeStore
 from svc_timeline.windows import Windows
@@ -146,6 +151,8 @@ class World:
         windows: Windows,
         presence: Readers,
         bus: Any,
+        states: HomeStates,
+        outbox: Announcer,
     ) -> None:
         self.clock, self.ids, self.limits, self.bus = clock, ids, limits, bus
         self.graph, self.tweets, self.faults = Follows(), Tweets(), CallAt()
@@ -165,6 +172,7 @@ class World:
             heads=Heads(stub, limits.backfill),
             bus=bus,
             presence=presence,
+            seen=SeenReaders(states, outbox, clock, self.faults),
             live=LiveSignals(bus, ids.next().bytes),
             limits=limits,
             clock=clock,
@@ -238,6 +246,10 @@ class World:
         """What edges were told."""
         return [signal for signal in self.bus.signals if isinstance(signal, HomeSignal)]
 
+    def seen(self) -> list[ReaderSeen]:
+        """Who was announced to have read, each reader and day once."""
+        return [message for message in self.bus.published if isinstance(message, ReaderSeen)]
+
     def jobs(self) -> list[FanoutChunk]:
         """The chunk jobs so far, each once."""
         return [message for message in self.bus.published if isinstance(message, FanoutChunk)]
@@ -251,8 +263,11 @@ class MemoryWorld(World):
         self.store = MemoryHomeStore(self.set_clock, limits.stored_ttl_s)
         self.windows = MemoryWindows(self.set_clock, limits)
         self.presence = MemoryPresence()
-        ids = Uuid7Ids(self.set_clock)
-        super().__init__(limits, self.set_clock, ids, self.store, self.windows, self.presence, MemoryBus("timeline"))
+        ids, bus = Uuid7Ids(self.set_clock), MemoryBus("timeline")
+        outbox = MemoryOutbox(bus, self.set_clock)
+        self.states = MemoryHomeStates(outbox.write, self.set_clock)
+        parts = self.store, self.windows, self.presence, bus, self.states, outbox
+        super().__init__(limits, self.set_clock, ids, *parts)
 
     async def post_each(self, author: bytes, count: int, apart_ms: int = 60_000) -> list[bytes]:
         """Tweets some time apart, each fanned out before the next; newest first."""

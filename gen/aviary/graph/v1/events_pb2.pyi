@@ -257,3 +257,39 @@ class RelationChange(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelationChange: _TypeAlias = RelationChange  # noqa: Y015
+
+@_typing.final
+class ReaderSignal(_message.Message):
+    """Tells every process of svc_graph at once who reads again after an absence. Also sent without any every 250 ms, so that silence is noticed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PUBLISHER_ID_FIELD_NUMBER: _builtins.int
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    RETURNED_IDS_FIELD_NUMBER: _builtins.int
+    GOODBYE_FIELD_NUMBER: _builtins.int
+    publisher_id: _builtins.bytes
+    """The sending process, 16 bytes."""
+    sequence: _builtins.int
+    """Rises by one with every signal that names readers; a heartbeat repeats the last one."""
+    goodbye: _builtins.bool
+    """The publisher is stopping: its silence from now on means nothing."""
+    @_builtins.property
+    def returned_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """Who may have been taken for away until now, 16 bytes each; empty in a heartbeat."""
+
+    def __init__(
+        self,
+        *,
+        publisher_id: _builtins.bytes = ...,
+        sequence: _builtins.int = ...,
+        returned_ids: _abc.Iterable[_builtins.bytes] | None = ...,
+        goodbye: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["goodbye", b"goodbye", "publisher_id", b"publisher_id", "returned_ids", b"returned_ids", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReaderSignal: _TypeAlias = ReaderSignal  # noqa: Y015
