@@ -14,9 +14,11 @@ run: venv
 	@$(BIN)/aviary up --seed
 
 # Three at once, each with servers of its own: most of the time goes into waiting for what was killed to be back. What is long begins, so
-# that short files fill what is left of the time of all; what shares a stack is done by one process (tests/conftest.py).
+# that short files fill what is left of the time of all; what shares a stack is done by one process (tests/conftest.py). Bytecode is kept
+# whatever the shell says: two hundred processes are started, and each would compile all that it imports.
+test: export PYTHONDONTWRITEBYTECODE :=
 test: venv
-	$(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder $(addprefix tests/,chaos faults e2e simulation integration conformance unit contract)
+	$(BIN)/pytest -n 3 --dist loadscope --no-loadscope-reorder $(addprefix tests/,chaos faults e2e simulation integration conformance unit contract)
 
 # What CI demands beside the tests: format, lint, types, import rules, fresh generated code, contracts, dead code, own rules.
 check: venv

@@ -2,11 +2,14 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from runtime.config import Env, MeshConfig
 from stack import Addresses, LocalStack
@@ -16,7 +19,7 @@ settings.register_profile("aviary", deadline=None)
 settings.load_profile("aviary")
 
 STACKS = ("chaos", "e2e", "faults")
-"""Folders whose tests share a running Aviary: each is done by one process. Of all others each file is."""
+"""Folders whose tests share a running Aviary."""
 
 TEST_SECRETS = {
     "AVIARY_MESH_KEY": "11" * 32,
@@ -24,13 +27,21 @@ TEST_SECRETS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Say what is to be done by one process, where that is not said of a test already."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            folder = item.path.parent.name
-            item.add_marker(pytest.mark.xdist_group(folder if folder in STACKS else item.nodeid.partition("::")[0]))
+class ByStack(LoadScopeScheduling):
+    """Which tests are done by one process: those that share a stack, else those of a file. The matrix of kills is done by two."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.split("/")[1]
+        if folder not in STACKS:
+            return path
+        half = zlib.crc32(nodeid.encode()) % 2 if path.endswith("/test_matrix.py") else 1
+        return f"{folder} {half}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByStack:
+    return ByStack(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -14,8 +14,6 @@ from tests.chaos.cells import ITSELF, PROCESSES, Cell, cells, own
 from tests.chaos.operations import OPERATIONS
 from tests.e2e.aviary import Aviary, until
 
-HALVES = ("chaos", "chaos-2")
-"""Processes that do the matrix, each with a stack of its own. The first does the rest of this folder as well."""
 SEEN_BY_OTHERS = 2
 """How often each list is read while a process hangs."""
 SEEN_BY_THE_ACTOR = 4
@@ -24,9 +22,7 @@ SEEN_BY_THE_ACTOR = 4
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     some = cells(full=metafunc.config.getoption("--full-matrix"))
-    halves = [pytest.mark.xdist_group(name) for name in HALVES]
-    marked = [pytest.param(cell, marks=halves[number % len(halves)]) for number, cell in enumerate(some)]
-    metafunc.parametrize("cell", marked, ids=str)
+    metafunc.parametrize("cell", some, ids=str)
 
 
 async def test_nothing_is_lost_doubled_or_unanswered_and_all_recovers(
