@@ -1,63 +1,20 @@
-"""GetViewerSnapshot and CompareSnapshots: all four sets, a state that changes with each of them, and is kept while none does."""
+"""GetViewerSnapshot: all four sets, a state that changes with each of them, and is kept while none does."""
 
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any
 
 import pytest
 from aviary.graph.v1.events_pb2 import BlockSet, FollowSet
 from aviary.graph.v1.graph_pb2 import (
-    CompareSnapshotsRequest,
     GetViewerSnapshotRequest,
-    GetViewerSnapshotResponse,
-    KnownSnapshot,
 )
 
-from runtime.context import Caller, acting
 from runtime.ids import split_ids
-from svc_graph.deps import Deps
-from svc_graph.rpcs.compare_snapshots import compare_snapshots
 from svc_graph.snapshots import snapshot_of
-from svc_graph.stances import BLOCK, SETTLED_US, STATE_LIFETIME_MS, Stance, changed_stance
+from svc_graph.stances import BLOCK, SETTLED_US, Stance, changed_stance
 from svc_graph.workers import end_blocked_follows, end_void_follow
 from tests.unit.svc_graph.graph import Graph, refusal
-
-
-async def snapshot(graph: Graph, viewer: uuid.UUID) -> GetViewerSnapshotResponse:
-    with acting(Caller(service="edge")):
-        request = GetViewerSnapshotRequest(user_id=viewer.bytes)
-        answer: GetViewerSnapshotResponse = await graph.stub.GetViewerSnapshot(request)
-        return answer
-
-
-async def unchanged(graph: Graph, viewer: uuid.UUID, state: bytes) -> bool:
-    with acting(Caller(service="edge")):
-        request = CompareSnapshotsRequest(known=[KnownSnapshot(user_id=viewer.bytes, state=state)])
-        return list((await graph.stub.CompareSnapshots(request)).unchanged) == list(request.known)
-
-
-class Counted:
-    """A store that notes what it is asked."""
-
-    def __init__(self, store: Any) -> None:
-        self._store = store
-        self.asked: list[str] = []
-
-    def __getattr__(self, name: str) -> Any:
-        self.asked.append(name)
-        return getattr(self._store, name)
-
-
-def counting(graph: Graph) -> tuple[Deps, list[str]]:
-    """The service's own, and what its store is asked."""
-    store: Any = Counted(graph.store)
-    return replace(graph.deps, store=store), store.asked
-
-
-def wait(graph: Graph) -> None:
-    """Until what was changed is settled, so that its state has a name."""
-    graph.clock.us += SETTLED_US
+from tests.unit.svc_graph.states import counting, snapshot, unchanged, wait
 
 
 async def test_a_snapshot_holds_follows_blocks_mutes_and_who_blocks(graph: Graph) -> None:
@@ -130,17 +87,6 @@ async def test_a_state_has_no_name_while_others_may_be_under_way(graph: Graph) -
         assert not (await snapshot(graph, alice)).state
 
 
-async def test_many_snapshots_are_compared_with_two_questions_to_the_store(graph: Graph) -> None:
-    viewers = [graph.account() for _ in range(100)]
-    known = [KnownSnapshot(user_id=one.bytes, state=(await snapshot(graph, one)).state) for one in viewers]
-    changed = viewers[7]
-    await graph.mute(changed, viewers[0])
-    counted, asked = counting(graph)
-    answer = await compare_snapshots(CompareSnapshotsRequest(known=known), Caller(), counted)
-    assert [one.user_id for one in answer.unchanged] == [one.bytes for one in viewers if one != changed]
-    assert asked == ["viewer_versions"]
-
-
 async def test_a_large_snapshot_is_read_row_by_row_once_and_not_again_until_it_changes(graph: Graph) -> None:
     alice, *others = (graph.account() for _ in range(151))
     for other in others:
@@ -200,18 +146,6 @@ async def test_a_mute_whose_time_is_over_is_not_told(graph: Graph) -> None:
     await graph.mute(alice, bob, 60)
     graph.clock.us += 61_000_000
     assert (await snapshot(graph, alice)).muted_ids == b""
-
-
-async def test_a_state_that_was_named_long_ago_is_not_current(graph: Graph) -> None:
-    alice = graph.account()
-    state = (await snapshot(graph, alice)).state
-    graph.clock.us += STATE_LIFETIME_MS * 1000
-    assert not await unchanged(graph, alice, state)
-
-
-@pytest.mark.parametrize("known", [b"x", b"\x01" * 25, b"\x00" * 64])
-async def test_a_state_that_nobody_named_is_not_current(graph: Graph, known: bytes) -> None:
-    assert not await unchanged(graph, graph.account(), known)
 
 
 async def test_a_change_that_is_stored_after_a_later_one_makes_another_state(graph: Graph) -> None:
@@ -282,5 +216,3 @@ async def test_only_services_ask(graph: Graph) -> None:
     alice = graph.account()
     with graph.acting(alice):
         await refusal(graph.direct.GetViewerSnapshot(GetViewerSnapshotRequest(user_id=alice.bytes)))
-        known = [KnownSnapshot(user_id=alice.bytes)]
-        await refusal(graph.direct.CompareSnapshots(CompareSnapshotsRequest(known=known)))

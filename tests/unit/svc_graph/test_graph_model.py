@@ -111,7 +111,7 @@ class Unpublished:
 
 
 class SkewedClock:
-    """A clock that all read and some read wrong."""
+    """A clock that all read and some read wrong: the time in microseconds, and how much of it passes with each look."""
 
     def __init__(self, us: list[int], skew_us: int) -> None:
         self._us = us
@@ -119,7 +119,7 @@ class SkewedClock:
 
     def now_us(self) -> int:
         """See Clock."""
-        self._us[0] += 1
+        self._us[0] += self._us[1]
         return self._us[0] + self._skew_us
 
     def now_ms(self) -> int:
@@ -159,7 +159,7 @@ class Graph(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.loop = asyncio.new_event_loop()
-        self.us, self.steps = [1_760_000_000_000_000], 0
+        self.us, self.steps = [1_760_000_000_000_000, 1], 0
         self.announced: list[Any] = []
         self.store = MemoryGraphStore(self.announced.append)
         self.recent = RecordedWrites()
@@ -577,6 +577,32 @@ def stands_still(held: str, other: str, before: tuple[str, ...], passed: int, di
     finally:
         graph.teardown()
     return stood
+
+
+@pytest.mark.parametrize("changes", [("follow", "unfollow"), ("block", "unblock"), ("mute", "unmute")])
+def test_two_that_change_one_pair_in_the_same_microsecond_leave_what_was_announced(changes: tuple[str, str]) -> None:
+    """P51: whichever of the two counts, everybody agrees on it."""
+    for (held, other), passed in itertools.product((changes, changes[::-1]), range(12)):
+        graph = Graph()
+        graph.processes[1] = graph.process(0)
+        try:
+            CHANGES["follow"](graph, 0)
+            graph.run(0)
+            CHANGES[changes[0]](graph, 0)
+            graph.run(0)
+            graph.us[:] = [graph.us[0] + 1000, 0]
+            CHANGES[held](graph, 1)
+            CHANGES[other](graph, 0)
+            for _ in range(passed):
+                for process in graph.processes:
+                    if process.gate.waiting:
+                        process.gate.waiting.pop(0).set_result(None)
+                        graph.spin()
+            graph.run(1)
+            graph.run(0)
+        finally:
+            graph.us[1] = 1
+            graph.teardown()
 
 
 def test_a_hundred_racing_follows_and_unfollows_and_blocks_of_one_pair_end_with_everything_agreeing() -> None:
