@@ -213,7 +213,10 @@ class Sessions:
             elif state.user_id in self._touched:
                 again.add(session_id)
             else:
-                self._keep(session_id, _Login(state.user_id, state.status, state.role, epoch, asked_at))
+                # The answer is no older than what was heard, and what comes late is no later for it.
+                heard = self._logins.get(session_id)
+                versions = (heard.status_version, heard.role_version) if heard else (0, 0)
+                self._keep(session_id, _Login(state.user_id, state.status, state.role, epoch, asked_at, *versions))
                 if state.status != USER_STATUS_ACTIVE:
                     self._tell(session_id, _refusal(state.status).reason)
         return again
