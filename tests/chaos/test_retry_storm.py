@@ -53,11 +53,11 @@ async def crowd(person: Person, paths: Sequence[str]) -> AsyncIterator[Counter[i
 async def failed(aviary: Aviary, client: httpx.AsyncClient) -> list[float]:
     """How often follows and accounts were asked for in vain because of the database, each."""
     reasons = ("DEPENDENCY_UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED")
-    asked = (("svc_graph", "GetViewerSnapshot"), ("svc_user", "GetUsers"))
+    asked = (("svc_graph", ("GetViewerSnapshot", "CompareSnapshots")), ("svc_user", ("GetUsers",)))
     sample = "aviary_mesh_rpcs_total"
     return [
-        sum([await number(aviary, client, service, sample, rpc=rpc, reason=reason) for reason in reasons])
-        for service, rpc in asked
+        sum([await number(aviary, client, service, sample, rpc=r, reason=reason) for r in rpcs for reason in reasons])
+        for service, rpcs in asked
     ]
 
 
