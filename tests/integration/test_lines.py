@@ -302,30 +302,6 @@ def raw_call(number: int, content: str) -> line_pb2.LineCall:
     return line_pb2.LineCall(number=number, path=CREATE, request=request, caller=SIGNER.sign(ALICE), left_us=20_000_000)
 
 
-async def test_a_process_that_hangs_beside_another_one_gets_no_more_calls_once_one_was_lost() -> None:
-    """Long before a ping of its connection has gone unanswered."""
-    well, hanging = Server(), Server()
-    async with AsyncExitStack() as stack:
-        port, behind = [await stack.enter_async_context(serving(server)) for server in (well, hanging)]
-        proxy = await stack.enter_async_context(proxy_before(behind))
-        stub = await stack.enter_async_context(calling(f"ipv4:127.0.0.1:{port},127.0.0.1:{proxy.port}", 0.3))
-
-        async def both() -> bool:
-            await stub.CreateTweet(create("post"))
-            return bool(well.begun and hanging.begun)
-
-        await until(both)
-        proxy.freeze()
-        lost = 0
-        for _ in range(20):
-            try:
-                await stub.CreateTweet(create("post"))
-            except aio.AioRpcError:
-                lost += 1
-        assert lost <= 1
-        await proxy.mend()
-
-
 async def test_lines_are_renewed_all_the_time_and_old_ones_end_when_their_last_call_has() -> None:
     """None is on a connection that the server ends for its age."""
     async with pair(renew_s=0.05) as (server, stub):

@@ -17,11 +17,11 @@ from runtime.ids import SystemClock
 from tests.waiting import until
 
 SIGNER = CallerSigner(Secret(b"k" * 32), "tests", SystemClock())
-HANGS, LEAVES = "hangs", "leaves"
+HANGS, LEAVES, MUTE = "hangs", "leaves", "mute"
 
 
 class Stream:
-    """To a process that answers every call with its name, never says a word, or leaves."""
+    """To a process that answers every call with its name, never says a word, leaves, or says nothing after the first word."""
 
     def __init__(self, process: str) -> None:
         self.process = process
@@ -47,7 +47,8 @@ class Stream:
 
     async def write(self, message: line_pb2.CarryRequest) -> None:
         answers = [{"number": call.number, "response": self.process.encode()} for call in message.calls]
-        self._says.put_nowait(line_pb2.CarryResponse(answers=answers))
+        if self.process != MUTE:
+            self._says.put_nowait(line_pb2.CarryResponse(answers=answers))
 
     async def done_writing(self) -> None:
         self._says.put_nowait(aio.EOF)
@@ -76,10 +77,14 @@ def lines_over(*processes: str) -> tuple[Lines, Connection]:
     return Lines(connection, SIGNER), connection
 
 
-async def answered_by(lines: Lines) -> str:
+def carried(lines: Lines) -> Call:
     call = Call("/aviary.tweet.v1.TweetService/CreateTweet", b"", b"", "", asyncio.get_running_loop().time() + 30)
     lines.carry(call)
-    return (await call.answer).decode()
+    return call
+
+
+async def answered_by(lines: Lines) -> str:
+    return (await carried(lines).answer).decode()
 
 
 @pytest.mark.parametrize("first", [HANGS, LEAVES])
@@ -99,4 +104,20 @@ async def test_there_is_one_line_to_each_process_and_messages_go_to_them_in_turn
     # What is said in one turn of the loop goes as one message.
     together = await asyncio.gather(*(answered_by(lines) for _ in range(10)))
     assert len(set(together)) == 1
+    await lines.close()
+
+
+async def test_a_process_that_hangs_beside_another_one_gets_no_more_calls_once_one_was_lost() -> None:
+    """Long before a ping of its connection has gone unanswered."""
+    lines, connection = lines_over("there", MUTE, "there")
+    await answered_by(lines)
+    await until(lambda: len(connection.opened) == 3)
+    lost = carried(lines)
+    while lost.line is None or lost.line.process != MUTE:
+        await lost.answer
+        lost = carried(lines)
+    lost.expire()
+    with pytest.raises(aio.AioRpcError):
+        await lost.answer
+    assert [await answered_by(lines) for _ in range(10)] == ["there"] * 10
     await lines.close()
