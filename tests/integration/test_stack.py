@@ -91,31 +91,29 @@ def test_redis_comes_back_empty(local: tuple[LocalStack, Addresses]) -> None:
         assert client.dbsize() == 0
 
 
-def test_the_next_start_may_use_other_ports_and_finds_all_rows(tmp_path: Path) -> None:
-    first = LocalStack(tmp_path / "s", respect_environment=False)
-    with first as addresses, cql(addresses.cql) as session:
-        make_table(session, "moved")
-        session.execute("INSERT INTO moved.rows (id, text) VALUES (1, 'x')")
-    second = LocalStack(tmp_path / "s", respect_environment=False)
-    with second as addresses, cql(addresses.cql) as session:
-        assert second.ports != first.ports
-        assert count(session, "moved") == 1
-
-
-def test_the_servers_die_with_the_process_that_started_them(tmp_path: Path) -> None:
+def test_servers_die_with_the_process_that_started_them_and_the_next_start_finds_all_rows_at_other_ports(
+    tmp_path: Path,
+) -> None:
     script = (
         "import signal, sys; from pathlib import Path; from stack import LocalStack;"
-        "s = LocalStack(Path(sys.argv[1]), respect_environment=False); s.start();"
+        "s = LocalStack(Path(sys.argv[1]), respect_environment=False); print(s.start().cql);"
         "print(*[c.process.pid for c in s.children.values()], flush=True); signal.pause()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
+        first = parent.stdout.readline().strip()
         servers = [psutil.Process(int(pid)) for pid in parent.stdout.readline().split()]
+        with cql(first) as session:
+            make_table(session, "moved")
+            session.execute("INSERT INTO moved.rows (id, text) VALUES (1, 'x')")
         parent.kill()
         gone, alive = psutil.wait_procs(servers, PATIENCE_S)
     assert (len(gone), alive) == (3, [])
+    with LocalStack(tmp_path, respect_environment=False) as addresses, cql(addresses.cql) as session:
+        assert addresses.cql != first
+        assert count(session, "moved") == 1
 
 
 def test_a_server_that_dies_at_start_says_so_with_its_log(tmp_path: Path) -> None:
