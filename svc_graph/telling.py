@@ -87,8 +87,7 @@ async def settled(
     """
     blocked = list(blocked)
     now_us, newest = deps.clock.now_us(), max(written.values(), default=0)
-    stored = await deps.store.viewer_versions({*written, *blocked})
-    own = {user_id: stored[user_id].own for user_id in written}
+    own, stored = await asyncio.gather(deps.store.versions(written), deps.store.viewer_versions(blocked))
     raised = {
         user_id: max(now_us, version + 1)
         for user_id, version in own.items()
