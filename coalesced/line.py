@@ -19,7 +19,7 @@ _BATCH = 64
 class Call:
     """One attempt at a call. `answer` is what comes of it: the bytes of the response, or an AioRpcError."""
 
-    __slots__ = ("answer", "caller", "data", "end", "line", "number", "path", "sent_at", "trace")
+    __slots__ = ("answer", "besides", "caller", "data", "end", "line", "number", "path", "sent_at", "trace")
 
     def __init__(self, path: str, data: bytes, caller: bytes, trace: str, end: float) -> None:
         self.path = path
@@ -27,6 +27,7 @@ class Call:
         self.caller = caller
         self.trace = trace
         self.end = end
+        self.besides = len(path) + len(caller) + len(trace)
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self.number = 0
         self.sent_at = 0.0
@@ -60,7 +61,7 @@ class Call:
 class _Cancel:
     """Nobody waits for the answer of a call any more."""
 
-    data = b""
+    data, besides = b"", 0
 
     def __init__(self, number: int) -> None:
         self.number = number

@@ -69,14 +69,15 @@ class Lines:
         await asyncio.gather(*(line.close() for line in [*self._lines, *self._retired]))
 
     def _next(self) -> Line | None:
-        """The line that is being filled, else the next one that is not silent, else the next one."""
+        """The line that is being filled, unless it is silent; else the next one that is not silent, else the next one."""
         lines = self._lines
         if len(lines) < 2:
             return lines[0] if lines else None
         current = lines[self._turn % len(lines)]
-        if current.filling:
+        if current.filling and not current.silent:
             return current
-        for _ in lines:
+        # Once round, and one more: when all are silent, none is asked alone.
+        for _ in range(len(lines) + 1):
             self._turn = (self._turn + 1) % len(lines)
             if not lines[self._turn].silent:
                 break

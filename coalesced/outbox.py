@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from aviary.mesh.v1 import line_pb2
 
@@ -13,6 +13,8 @@ MESSAGE_BYTES = 64 * 1024
 PIECE_BYTES = 32 * 1024
 LARGEST_BYTES = 4 * 1024 * 1024
 """Of one request or answer, as on the ordinary port: who receives more refuses it."""
+_LEAST_BYTES = 16
+"""That a frame takes, whatever it says."""
 
 
 class Frame(Protocol[Said_contra]):
@@ -21,6 +23,8 @@ class Frame(Protocol[Said_contra]):
     number: int
     """Of the call. Only one frame of a number waits at a time."""
     data: bytes
+    besides: int
+    """Bytes that are said besides the data."""
 
     def put(self, message: Said_contra, data: bytes) -> None:
         """Add it to a message, with what is left of the data."""
@@ -47,21 +51,24 @@ class Outbox(Generic[M]):
 
     def add(self, frame: Frame[M]) -> None:
         """Let a frame wait; what is added before the loop turns goes together."""
-        self.waiting_bytes += len(frame.data)
         if len(frame.data) > PIECE_BYTES:
             self._large[frame.number] = frame, 0
+            self.waiting_bytes += len(frame.data)
         else:
             self._small[frame.number] = frame
+            self.waiting_bytes += _size(frame)
         self._wake()
 
     def drop(self, number: int) -> bool:
         """Forget the frame of a number. Whether the other end has never heard of it."""
-        frame, at = self._small.pop(number, None), 0
-        if frame is None:
-            frame, at = self._large.pop(number, (None, 0))
-        if frame is None:
+        small = self._small.pop(number, None)
+        if small is not None:
+            self.waiting_bytes -= _size(small)
+            return True
+        large, at = self._large.pop(number, (None, 0))
+        if large is None:
             return False
-        self.waiting_bytes -= len(frame.data) - at
+        self.waiting_bytes -= len(large.data) - at
         return at == 0
 
     def finish(self) -> None:
@@ -94,7 +101,7 @@ class Outbox(Generic[M]):
         while small and room > 0:
             frame = small.pop(next(iter(small)))
             frame.put(message, frame.data)
-            room -= len(frame.data)
+            room -= _size(frame)
         self.waiting_bytes -= MESSAGE_BYTES - room
         if self._large:
             number = next(iter(self._large))
@@ -114,6 +121,10 @@ class Outbox(Generic[M]):
             if not self._idle.done():
                 self._idle.set_result(None)
             self._idle = None
+
+
+def _size(frame: Frame[Any]) -> int:
+    return len(frame.data) + frame.besides + _LEAST_BYTES
 
 
 class Pieces:

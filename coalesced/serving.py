@@ -113,6 +113,7 @@ class _Answer:
     """What comes of a call."""
 
     __slots__ = ("data", "number")
+    besides = 0
 
     def __init__(self, number: int, data: bytes) -> None:
         self.number = number
@@ -136,6 +137,7 @@ class _Failure:
         self._detail = detail
         self._status = dict(trailing).get(STATUS_KEY, b"")
         self._final = NO_RETRY in trailing
+        self.besides = len(detail) + len(self._status)
 
     def put(self, message: line_pb2.CarryResponse, data: bytes) -> None:
         """Say it to the client."""
@@ -151,7 +153,7 @@ class _Failure:
 class _Leaving:
     """The process stops."""
 
-    number, data = 0, b""
+    number, data, besides = 0, b"", 0
 
     def put(self, message: line_pb2.CarryResponse, data: bytes) -> None:
         """Say it to the client."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
+from contextvars import Context, copy_context
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -16,7 +17,7 @@ class Gathering(Generic[K, V]):
 
     Who comes while a place is free goes alone and at once; the others wait, and go together when a place becomes free. So nobody
     waits for company, and the busier it is, the more go together (group commit, as databases do it with their logs).
-    A go belongs to nobody: it goes on when its callers are cancelled, without their deadline.
+    A go belongs to nobody: it goes on when its callers are cancelled, without their deadline, in the trace of the first of them.
     """
 
     def __init__(
@@ -25,37 +26,42 @@ class Gathering(Generic[K, V]):
         together: int,
         at_once: int,
         within_s: float | None = None,
-        for_nobody: bool = True,
     ) -> None:
         """`go` answers by what was brought, each once; `within_s` is how long the calls in it may take, None: it bounds them itself.
 
-        `for_nobody`: what somebody brought who left while it waited is carried all the same, as a write must be and a question need not.
+        A go has to end: its place is free then, and those who wait have deadlines of their own alone.
         """
         self._carry = go
         self._together = together
         self._free = at_once
         self._within_s = within_s
-        self._for_nobody = for_nobody
-        self._waiting: dict[asyncio.Future[V | None], K] = {}
+        self._waiting: dict[asyncio.Future[V | None], tuple[K, Context]] = {}
         self._going: set[asyncio.Task[None]] = set()
 
     async def of(self, brought: K) -> V | None:
-        """What the go answered to it, None if nothing. Raises what the go raised; whether a thing is done is not known then."""
+        """What the go answered to it, None if nothing. Raises what the go raised; whether a thing is done is not known then.
+
+        What is brought by somebody who is cancelled while it waits is not carried.
+        """
         answer: asyncio.Future[V | None] = asyncio.get_running_loop().create_future()
-        self._waiting[answer] = brought
+        self._waiting[answer] = brought, copy_context()
         if self._free:
             self._start()
         try:
             return await answer
         finally:
-            if not self._for_nobody:
-                self._waiting.pop(answer, None)
+            self._waiting.pop(answer, None)
 
     def _start(self) -> None:
-        some = dict(islice(self._waiting.items(), self._together))
-        for answer in some:
+        waited = dict(islice(self._waiting.items(), self._together))
+        for answer in waited:
             del self._waiting[answer]
         self._free -= 1
+        # In the trace of the first of them: here may be the end of a go before, in the trace of somebody whose call has long ended.
+        _, context = next(iter(waited.values()))
+        context.run(self._begin, {answer: brought for answer, (brought, _) in waited.items()})
+
+    def _begin(self, some: "Mapping[asyncio.Future[V | None], K]") -> None:
         with acting(NOBODY, self._within_s):
             task = asyncio.get_running_loop().create_task(self._run(some))
         self._going.add(task)

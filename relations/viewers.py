@@ -102,9 +102,7 @@ class Relations:
         self._whole: Gathering[bytes, graph_pb2.GetViewerSnapshotResponse] = Gathering(
             self._read, 1, _READING, LOAD_DEADLINE_S
         )
-        self._pairs: Gathering[_Pair, bool] = Gathering(
-            self._ask_pairs, _PAIRS_TOGETHER, _PAIRING, LOAD_DEADLINE_S, False
-        )
+        self._pairs: Gathering[_Pair, bool] = Gathering(self._ask_pairs, _PAIRS_TOGETHER, _PAIRING, LOAD_DEADLINE_S)
         self._paired: OrderedDict[bytes, int] = OrderedDict()
         """Of how many pairs of a viewer was asked whose snapshot is not known."""
         self._flying_in: int | None = None

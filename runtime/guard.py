@@ -14,7 +14,7 @@ from grpc import aio
 from runtime import telemetry
 from runtime.admission import Admission
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerRefused, CallerSigner, MayNotAssertUsers, ensure_spoken_by
-from runtime.context import NOBODY, Caller, acting
+from runtime.context import NOBODY, Caller, acting, told_to_stop
 from runtime.contract import Method, method
 from runtime.errors import (
     STATUS_KEY,
@@ -80,7 +80,10 @@ class Guard:
                     answer: Message = await behaviour(request, None)
                 else:
                     answer = await _bounded(rpc, behaviour, request, deadline)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # A cancellation that nobody asked this call for came up from what it waited for: who called waits all the same.
+            if isinstance(error, asyncio.CancelledError) and told_to_stop():
+                raise
             failure = _meaning(rpc, error)
             reason = failure.reason
             if failure is error:
@@ -120,7 +123,7 @@ async def _bounded(rpc: Method, behaviour: Behaviour, request: Message, deadline
         raise DeadlineExceeded(f"{rpc.name} took longer than {deadline:.3g} s") from error
 
 
-def _meaning(rpc: Method, error: Exception) -> ServiceError:
+def _meaning(rpc: Method, error: BaseException) -> ServiceError:
     """What a caller shall see of a failure."""
     while isinstance(error, ExceptionGroup):
         # What failed first in a TaskGroup is why the call failed; the others were cancelled for it.

@@ -59,6 +59,8 @@ class Server(TweetServiceServicer):
 
     async def CreateTweet(self, request: Any, context: Any) -> tweet_pb2.CreateTweetResponse:
         self.begun[request.content] += 1
+        if request.content == "ended":
+            raise asyncio.CancelledError
         if request.content == "open":
             self.gate.set()
         if request.content.startswith("wait"):
@@ -156,6 +158,19 @@ async def test_a_call_that_is_cancelled_ends_at_the_server_and_no_other_does() -
         assert (await stays).content.startswith("wait stays")
         with pytest.raises(asyncio.CancelledError):
             await gone
+
+
+async def test_a_call_whose_work_was_cancelled_from_within_is_answered_on_both_ways() -> None:
+    """A future that the handler waited for was cancelled by somebody else: the caller need not wait until its time is over."""
+    async with (
+        serving(Server()) as port,
+        calling(f"127.0.0.1:{port}") as stub,
+        aio.insecure_channel(f"127.0.0.1:{port}") as bare,
+    ):
+        here = await failed(stub.CreateTweet(create("ended")))
+        metadata = ((CALLER_KEY, SIGNER.sign(ALICE)),)
+        there = await failed(TweetServiceStub(bare).CreateTweet(create("ended"), metadata=metadata, timeout=20))
+        assert here.code() is there.code() is grpc.StatusCode.INTERNAL
 
 
 async def test_each_call_on_a_stream_is_judged_by_its_own_caller() -> None:

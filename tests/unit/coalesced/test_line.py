@@ -1,6 +1,7 @@
 """One stream with calls on it, over a stream of the test's own."""
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -9,7 +10,11 @@ from aviary.mesh.v1 import line_pb2
 from grpc import aio
 
 from coalesced.line import Call, Line
+from coalesced.lines import Lines
+from runtime.callers import CallerSigner
 from runtime.channel import rpc_error
+from runtime.config import Secret
+from runtime.ids import SystemClock
 
 PATH = "/aviary.tweet.v1.TweetService/CreateTweet"
 
@@ -160,3 +165,56 @@ async def test_a_line_is_silent_from_a_call_that_ended_in_vain_until_something_i
     with pytest.raises(aio.AioRpcError):
         await slow.answer
     await line.close()
+
+
+def choosing(*lines: Line) -> Lines:
+    """Gives calls to these."""
+    connection: Any = SimpleNamespace(stream_stream=lambda *_, **__: None)
+    chosen = Lines(connection, CallerSigner(Secret(b"k" * 32), "tests", SystemClock()))
+    chosen._lines.extend(lines)
+    return chosen
+
+
+async def fallen_silent(line: Line, waiting: int) -> None:
+    """A call has ended in vain, and so many were not written yet."""
+    vain = call()
+    line.send(vain)
+    await turns()
+    for _ in range(waiting):
+        line.send(call())
+    vain.expire()
+    vain.answer.exception()
+
+
+async def test_a_silent_line_that_takes_no_more_gets_no_call_while_another_one_is_there() -> None:
+    """That a message to it waits, and has room, is no reason: a process that hangs leaves messages waiting."""
+    (hanging, _, _), (well, stream, _) = made(), made()
+    stream.open.set()
+    await fallen_silent(hanging, 3)
+    lines = choosing(hanging, well)
+    took: list[Line | None] = []
+    for _ in range(20):
+        lines.carry(one := call())
+        took.append(one.line)
+        await turns()
+    assert took == [well] * 20
+    for line in (hanging, well):
+        await line.close()
+
+
+async def test_lines_that_are_all_silent_take_turns() -> None:
+    """One of them may be silent since a call took long, and would never be heard if it were never asked."""
+    (one, first, _), (other, second, _) = made(), made()
+    for stream in (first, second):
+        stream.open.set()
+    lines = choosing(one, other)
+    for line in (one, other):
+        await fallen_silent(line, 0)
+    took: set[Line | None] = set()
+    for _ in range(2):
+        lines.carry(asked := call())
+        took.add(asked.line)
+        await turns()
+    assert took == {one, other}
+    for line in (one, other):
+        await line.close()

@@ -14,6 +14,8 @@ LARGE = bytes(range(256)) * (10 * PIECE_BYTES // 256) + b"rest"
 class Said:
     """An answer."""
 
+    besides = 0
+
     def __init__(self, number: int, data: bytes = b"small") -> None:
         self.number = number
         self.data = data
@@ -101,6 +103,33 @@ async def test_a_message_is_bounded_however_much_waits(stream: Stream) -> None:
         seen += numbers
         assert stream.last.ByteSize() < MESSAGE_BYTES + 3 * PIECE_BYTES
     assert sorted(seen) == list(range(51))
+    assert not stream.out.waiting_bytes
+
+
+class Refusal:
+    """An answer without data that says much all the same."""
+
+    data = b""
+    besides = 1000
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def put(self, message: line_pb2.CarryResponse, data: bytes) -> None:
+        message.answers.add(number=self.number).failure.status = bytes(self.besides)
+
+
+async def test_what_is_said_without_data_is_bounded_and_counted_as_well(stream: Stream) -> None:
+    """P60: refusals to a client that does not listen; and one message of them all would be more than gRPC receives."""
+    for number in range(5000):
+        stream.out.add(Refusal(number))
+    assert stream.out.waiting_bytes >= 5000 * Refusal.besides
+    assert stream.out.drop(4999)
+    seen = 0
+    while seen < 4999:
+        [numbers] = await stream.take()
+        seen += len(numbers)
+        assert stream.last.ByteSize() < MESSAGE_BYTES + 3 * PIECE_BYTES
     assert not stream.out.waiting_bytes
 
 

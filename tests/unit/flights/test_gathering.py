@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from flights.gathering import Gathering
-from runtime.context import Caller, acting, carried, current_caller
+from runtime.context import NOBODY, Caller, acting, carried, current_caller, current_trace
 
 
 class Work:
@@ -69,6 +69,7 @@ async def test_a_failure_is_raised_to_those_who_went_together_and_to_nobody_else
 
 
 async def test_a_go_outlives_who_asked_for_it_and_takes_neither_their_deadline_nor_their_name() -> None:
+    """Who gave up while waiting is left out: during an outage those who gave up would be more and more."""
     seen = []
 
     async def work(items: Sequence[int]) -> dict[int, int]:
@@ -83,8 +84,39 @@ async def test_a_go_outlives_who_asked_for_it_and_takes_neither_their_deadline_n
     tasks[0].cancel()
     tasks[1].cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    # Who gave up while waiting is still done: a write that may have been stored is to be stored.
-    assert seen == [([0], b"", None), ([1, 2], b"", None)]
+    assert seen == [([0], b"", None), ([2], b"", None)]
+
+
+async def test_of_those_who_gave_up_while_nothing_ends_nothing_is_kept() -> None:
+    """P60: a database that is away does not fill the memory with what nobody waits for."""
+    gathering = Gathering(Work(), together=5, at_once=1)
+    tasks = calls(gathering, range(100))
+    await turns()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not gathering._waiting
+    assert len(gathering._going) == 1
+    for going in gathering._going:
+        going.cancel()
+
+
+async def test_a_go_is_in_the_trace_of_the_first_in_it_not_of_who_went_before() -> None:
+    traces: list[tuple[int, str]] = []
+
+    async def work(items: Sequence[int]) -> dict[int, int]:
+        await asyncio.sleep(0)
+        traces.append((items[0], current_trace()))
+        return {}
+
+    gathering: Gathering[int, int] = Gathering(work, together=2, at_once=1)
+
+    async def one(number: int, trace: str) -> None:
+        with acting(NOBODY, 5, trace):
+            await gathering.of(number)
+
+    await asyncio.gather(one(0, "a"), one(1, "b"), one(2, "c"), one(3, ""))
+    assert traces == [(0, "a"), (1, "b"), (3, "")]
 
 
 async def test_when_the_process_ends_in_the_middle_who_waits_is_cancelled() -> None:
