@@ -383,6 +383,13 @@ class Graph(RuleBasedStateMachine):
                 self.voided.add((pair, edge.version))
             assert not edge.following or any(blocks) or (pair, edge.version) not in self.voided
 
+    def no_follow_outlives_an_answered_block(self) -> None:
+        """Where nobody died no announcement is needed: of a follow and a block at the same moment one sees the other."""
+        for pair in PAIRS:
+            if self.certainly_blocks(pair):
+                for edge in self.loop.run_until_complete(self.store.edges([pair, Pair(*pair[::-1])])):
+                    assert not edge.following
+
     def certainly_blocks(self, pair: Pair) -> bool:
         """Whether a block was answered, and nobody tried to end it since it began."""
         key = ("block", *pair)
@@ -566,7 +573,9 @@ def stands_still(held: str, other: str, before: tuple[str, ...], passed: int, di
         (graph.die if dies else graph.run)(1)
         for viewer in ACCOUNTS:
             graph.look(viewer, 0)
-        if dies:
+        if not dies:
+            graph.no_follow_outlives_an_answered_block()
+        else:
             # It is tried again, and answered.
             CHANGES[held](graph, 1)
             graph.run(1)
