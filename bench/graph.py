@@ -176,7 +176,7 @@ async def _snapshots(stage: Stage, cql: Cql) -> list[Row]:
     ids = Uuid7Ids(SystemClock())
     # So long ago that the state has a name.
     version = SystemClock().now_us() - 2 * SETTLED_US
-    viewers = [ids.next() for _ in range(stage.sizes.snapshots // 10)]
+    viewers = [ids.next() for _ in range(2 + stage.sizes.snapshots // 10)]
     for viewer in viewers:
         edges = [(viewer, ids.next(), version, version) for _ in range(FOLLOWS)]
         await cql.write_rows(cql.prepare(_EDGE), edges, timestamp_us=version)
