@@ -177,6 +177,7 @@ class Partitions:
 
     async def _open_all(self) -> None:
         """Give a reader to every partition that has none, and to those that were quiet for long: so their positions move too."""
+        said = ""
         while True:
             self._to_open.clear()
             quiet = time.monotonic() - _QUIET_S
@@ -185,9 +186,12 @@ class Partitions:
             try:
                 if some:
                     await self._open(some)
+                    said = ""
             except Exception as error:
-                # Of the broker, or of `load`: whatever it is, trying again is all there is.
-                log.warning("partitions_not_read", partitions=len(some), error=repr(error))
+                # Of the broker, or of `load`: whatever it is, trying again is all there is, twice a second; said is it once.
+                if said != repr(error):
+                    log.warning("partitions_not_read", partitions=len(some), error=repr(error))
+                said = repr(error)
             try:
                 async with asyncio.timeout(self._tick_s):
                     await self._to_open.wait()

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf.message import Message
+from structlog.testing import capture_logs
 
 from ordered.partitions import Partitions
 from ordered.port import Piece, Slice
+from runtime.errors import Unavailable
 from tests.waiting import until
 
 PARTITION = 7
@@ -67,3 +69,29 @@ async def test_a_broker_that_hangs_keeps_nobody_at_work_past_the_end_of_the_leas
     await until(lambda: not partitions._owned)
     run.cancel()
     await asyncio.gather(run, return_exceptions=True)
+
+
+class Away(Work):
+    """The store of positions does not answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def load(self, _partition: int) -> int:
+        self.asked += 1
+        raise Unavailable("the database does not answer", retry_after_s=1)
+
+
+async def test_partitions_that_cannot_be_read_are_said_once_however_often_they_are_tried() -> None:
+    leases: Any = Hanging()
+    leases.expire = lambda: None
+    leases.left_s = lambda: float("inf")
+    broker: Any = None
+    work = Away()
+    partitions = Partitions(broker, leases, "stream", "{}", work, hand, ttl_s=0.01)
+    with capture_logs() as lines:
+        run = asyncio.create_task(partitions.run())
+        await until(lambda: work.asked > 3)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+    assert [line["event"] for line in lines].count("partitions_not_read") == 1
