@@ -175,7 +175,7 @@ class Line:
                 self._pieces.add(piece)
         for answer in said.answers:
             call = self._calls.pop(answer.number, None)
-            if call is not None and not call.answer.done():
+            if call is not None:
                 self._settle(call, answer)
         if said.leaving and not self.retired:
             self._holder.leaving(self)
@@ -183,13 +183,14 @@ class Line:
 
     def _settle(self, call: Call, answer: line_pb2.LineAnswer) -> None:
         if answer.HasField("failure"):
-            call.answer.set_exception(failure_of(answer.failure))
+            call.fail(failure_of(answer.failure))
             return
+        # Also when nobody waits any more: its pieces are not kept.
         data = self._pieces.whole(call.number, answer.response) if self._pieces else answer.response
         if data is None:
             text = f"the answer has more than {LARGEST_BYTES} bytes"
             call.fail(rpc_error(grpc.StatusCode.RESOURCE_EXHAUSTED, text, None))
-        else:
+        elif not call.answer.done():
             call.answer.set_result(data)
 
     def _end(self, why: str) -> None:

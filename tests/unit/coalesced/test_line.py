@@ -140,6 +140,22 @@ async def test_of_a_call_that_is_withdrawn_the_server_hears_only_if_it_has_heard
     await line.close()
 
 
+async def test_of_an_answer_in_pieces_that_comes_as_its_caller_leaves_nothing_is_kept() -> None:
+    line, stream, _ = made()
+    stream.open.set()
+    line.send(left := call())
+    await turns()
+    stream.says.put_nowait(line_pb2.CarryResponse(pieces=[{"number": left.number, "data": b"begun"}]))
+    await turns()
+    # As when its task is cancelled: the line is told in a later turn.
+    left.answer.cancel()
+    stream.says.put_nowait(answering(left))
+    await turns()
+    line.withdraw(left)
+    assert not line._pieces
+    await line.close()
+
+
 async def test_a_line_is_silent_from_a_call_that_ended_in_vain_until_something_is_heard() -> None:
     line, stream, _ = made()
     stream.open.set()
