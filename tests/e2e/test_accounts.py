@@ -31,7 +31,12 @@ BAD: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({"json": {"username": "a_p_i"}}, 422, "USERNAME_RESERVED", "username"),
     ({"json": {"email": "new@aviary.example"}}, 400, "INVALID_REQUEST", "current_password"),
     ({"json": {"email": "nowhere", "current_password": "x"}}, 400, "INVALID_REQUEST", "email"),
-    ({"json": {"email": "new@aviary.example", "current_password": "another"}}, 403, "PASSWORD_WRONG", "current_password"),
+    (
+        {"json": {"email": "new@aviary.example", "current_password": "another"}},
+        403,
+        "PASSWORD_WRONG",
+        "current_password",
+    ),
     (
         {"json": {"email": "new@aviary.example", "current_password": "x" * 2049}},
         400,
