@@ -29,8 +29,8 @@ log = logger(__name__)
 def migrate(session: Any, keyspace: str, replication: str, schema_dir: Path) -> None:
     """Use the keyspace, having made it and applied in order what it lacks; of processes that start at once one applies, the others wait.
 
-    A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS). Columns that
-    a statement adds come all or none; one that was applied is left out, for ScyllaDB has no ADD IF NOT EXISTS.
+    A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS).
+    Columns that a statement adds come all or none; one that was applied is left out, for ScyllaDB has no ADD IF NOT EXISTS.
     Raises Unavailable when something is lacking while a node is down; a schema that is complete needs no more than a quorum.
     """
     files = _files(schema_dir)
