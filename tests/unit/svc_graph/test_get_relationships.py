@@ -2,6 +2,8 @@
 
 from aviary.graph.v1.graph_pb2 import GetRelationshipsRequest
 
+from runtime.context import Caller, acting
+from svc_graph.stances import BLOCK, Stance, changed_stance
 from tests.unit.svc_graph.graph import Graph, refusal
 
 
@@ -44,3 +46,20 @@ async def test_only_services_may_ask(graph: Graph) -> None:
     with graph.acting(graph.account()):
         error = await refusal(graph.direct.GetRelationships(GetRelationshipsRequest(user_id=b"u" * 16)))
     assert error.reason == "NOT_ALLOWED"
+
+
+async def test_a_follow_under_a_block_is_void_both_ways_whoever_blocks(graph: Graph) -> None:
+    """P46: from the moment on at which the block is stored, before anybody ended the follows."""
+    for first in (True, False):
+        alice, bob = graph.account(), graph.account()
+        await graph.follow(alice, bob)
+        await graph.follow(bob, alice)
+        pair = (alice, bob) if first else (bob, alice)
+        before = Stance(BLOCK, *pair)
+        await graph.store.set_stance(before, changed_stance(before, True, 0, graph.clock.now_us()), [])
+        for blocks_only in (False, True):
+            request = GetRelationshipsRequest(user_id=alice.bytes, other_ids=[bob.bytes], blocks_only=blocks_only)
+            with acting(Caller(service="edge")):
+                [entry] = (await graph.stub.GetRelationships(request)).entries
+            assert (entry.blocking, entry.blocked_by) == (first, not first)
+            assert not entry.following and not entry.followed_by
