@@ -10,6 +10,7 @@ from bench.orders import TWEETS_PATH, LikeOrder
 
 _POLL_S = 0.02
 _PATIENCE_S = 30.0
+_IDLE_S = 2.0
 
 
 class Liking:
@@ -17,7 +18,7 @@ class Liking:
 
     def __init__(self, order: LikeOrder) -> None:
         self._order = order
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[float, Connection]] = []
         self._number = 0
 
     async def run(self, count: int) -> list[float]:
@@ -57,9 +58,18 @@ class Liking:
         return time.perf_counter() - due
 
     async def _ask(self, request: bytes) -> bytes:
-        connection = self._idle.pop() if self._idle else await Connection.open(self._order.host, self._order.port)
+        connection = self._free() or await Connection.open(self._order.host, self._order.port)
         status, body = await connection.ask(request)
-        self._idle.append(connection)
+        self._idle.append((time.perf_counter(), connection))
         if status not in (200, 201):
             raise RuntimeError(f"{request[:80]!r} was answered {status}: {body[:200]!r}")
         return body
+
+    def _free(self) -> Connection | None:
+        """The connection that was used last. Those that nobody needed for long the server may be closing just now."""
+        if self._idle and time.perf_counter() - self._idle[-1][0] < _IDLE_S:
+            return self._idle.pop()[1]
+        for _, connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        return None

@@ -1,6 +1,7 @@
 """One service process from start to drained stop: gRPC port, health, reflection, readiness, metrics and background work."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -118,6 +119,7 @@ class Process:
         tasks: list[asyncio.Task[None]] = []
         try:
             if await self._until_stop(build(self)):
+                _settle_memory()
                 await self._listen()
                 tasks = [asyncio.create_task(self._guarded(n, w)) for n, w in [*self._work, ("readiness", self._watch)]]
                 await self._stopping.wait()
@@ -224,6 +226,16 @@ def main(
     except ConfigError as error:
         print(f"configuration: {error}", file=sys.stderr)
         sys.exit(EXIT_CONFIGURATION)
+
+
+def _settle_memory() -> None:
+    """Keep the collector of garbage out of the way of calls: it stops the loop, and looks at all that lives to find cycles.
+
+    What is there now stays as long as the process; the rest is looked at when 3,000 objects more live than at the last look, not 700.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(3_000)
 
 
 async def check_peer(channel: aio.Channel) -> None:

@@ -1,12 +1,23 @@
-"""What a process does when its background work ends in a way that nobody ordered."""
+"""What a process does with its memory once it is built, and when its background work ends in a way that nobody ordered."""
 
 import asyncio
 import dataclasses
+import gc
+from collections.abc import Iterator
 
 import pytest
 
 from runtime.config import MeshConfig
 from runtime.service import Process
+
+
+@pytest.fixture(autouse=True)
+def thawed() -> Iterator[None]:
+    """Leave the collector of this process as it was."""
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
 
 
 async def test_a_cancellation_that_nobody_ordered_is_a_crash(mesh_config: MeshConfig) -> None:
@@ -22,3 +33,24 @@ async def test_a_cancellation_that_nobody_ordered_is_a_crash(mesh_config: MeshCo
 
     with pytest.raises(RuntimeError, match="work: CancelledError"):
         await Process(dataclasses.replace(mesh_config, port=0, metrics_port=0)).run(build)
+
+
+async def test_what_a_process_is_built_of_is_not_looked_through_for_garbage_while_it_serves(
+    mesh_config: MeshConfig,
+) -> None:
+    """A collection stops the loop: of all modules and adapters it takes as long as many calls."""
+    seen = []
+
+    async def work() -> None:
+        seen.append((gc.get_freeze_count(), gc.get_threshold()[0]))
+        raise LookupError("seen")
+
+    async def build(process: Process) -> None:
+        assert not gc.get_freeze_count()
+        process.background("work", work)
+
+    with pytest.raises(LookupError, match="seen"):
+        await Process(dataclasses.replace(mesh_config, port=0, metrics_port=0)).run(build)
+    [(frozen, threshold)] = seen
+    assert frozen > 10_000
+    assert threshold == 3_000
