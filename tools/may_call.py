@@ -8,7 +8,7 @@ MAY_CALL: Mapping[str, tuple[str, ...]] = {
     "graph": ("user",),
     "tweet": ("user", "graph"),
     "timeline": ("graph", "tweet"),
-    "engage": ("graph", "tweet"),
+    "engage": ("user", "graph", "tweet"),
     "edge": ("user", "graph", "tweet", "timeline", "engage"),
     "seed": ("user", "graph", "tweet", "timeline", "engage", "view"),
     "audit": ("user", "graph", "tweet", "timeline", "engage", "view"),

@@ -6,7 +6,9 @@ from tests.chaos.cells import EDGE, HANGS, POINTS, PROCESSES, cells
 from tests.contract.contracts import ROOT, sources
 
 CALL = re.compile(r"faults\.at\((.*?)\)", re.DOTALL)
-PACKAGES = [path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name not in ("bench", "tools")]
+PACKAGES = [
+    path.parent.name for path in ROOT.glob("*/__init__.py") if path.parent.name not in ("bench", "tools", "tests")
+]
 
 
 def in_code() -> set[str]:

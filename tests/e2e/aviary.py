@@ -43,7 +43,7 @@ class Aviary:
             "AVIARY_CASSANDRA_QUICK_COMPILER": "1",
             # Tests halt processes for a while and go on with them; the supervisor is to leave those alone.
             "AVIARY_UNIT_HUNG_S": "300",
-            "AVIARY_OUTBOX_RELAY_AGES_S": "2,5,10",
+            "AVIARY_OUTBOX_RELAY_AGES_S": "2,6,20",
             # So that a few followers are several writes of one job, and a test can kill it between them.
             "AVIARY_TIMELINE_ROWS_AT_ONCE": "2",
             # So that whoever is known to be away is said to be soon after a process began.

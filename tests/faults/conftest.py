@@ -35,9 +35,14 @@ def starved() -> Iterator[Starved]:
         home = Path(kept.enter_context(tempfile.TemporaryDirectory(prefix="av")))
         sizes = SIZES if may_mount() else {}
         disks = {name: kept.enter_context(disk(home / name, size)) for name, size in sizes.items()}
-        stack = Aviary(
-            home, {"AVIARY_NAMESPACE": "faults", "AVIARY_UNIT_HUNG_S": "2", "AVIARY_CASSANDRA_HEAP_MB": "384"}
-        )
+        settings = {
+            "AVIARY_NAMESPACE": "faults",
+            "AVIARY_UNIT_HUNG_S": "2",
+            "AVIARY_CASSANDRA_HEAP_MB": "384",
+            # A node that died plays back the batches that nobody acknowledged, 40 to 50 s after they were written.
+            "AVIARY_OUTBOX_RELAY_AGES_S": "2,6,20,75",
+        }
+        stack = Aviary(home, settings)
         stack.up()
         try:
             yield Starved(stack, disks)

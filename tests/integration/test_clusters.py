@@ -73,7 +73,7 @@ async def test_processes_that_start_at_once_on_three_nodes_make_one_schema(confi
         assert await own.execute(own.prepare("SELECT colour FROM colours")) == []
         await own.close()
     first, *others = [await asyncio.to_thread(tables, config, point) for point in points]
-    assert first.keys() == {"schema_versions", "notes"}
+    assert first.keys() == {"schema_versions", "notes", "colours"}
     assert all(other == first for other in others)
 
 

@@ -192,7 +192,9 @@ def test_logs_are_followed_and_may_be_cut_off_by_their_reader(tmp_path: Path) ->
         fake.ready()
         command = [sys.executable, "-m", "ops.cli", "logs"]
         options = {"env": {**os.environ, "AVIARY_HOME": str(fake.home)}, "text": True, "stdout": subprocess.PIPE}
-        with subprocess.Popen([*command, "--follow"], **options) as follower:
+        # Who runs in the background, as these tests may, ignores Ctrl-C, and so does what it starts.
+        heeding = ("env", "--default-signal=INT")
+        with subprocess.Popen([*heeding, *command, "--follow"], **options) as follower:
             assert follower.stdout is not None
             assert "supervisor   INFO" in follower.stdout.readline()
             fake.tell("alpha", "say")
