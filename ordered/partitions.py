@@ -25,6 +25,7 @@ from ordered.port import Hand, Ordered, Piece
 from runtime.bus.port import Answer, Delivery
 from runtime.bus.pull import sequences_of
 from runtime.bus.streams import created_us
+from runtime.context import told_to_stop
 from runtime.telemetry import logger
 
 _FETCH = 500
@@ -83,7 +84,7 @@ class Partitions:
         opening = asyncio.create_task(self._open_all())
         self._looked_at = time.monotonic()
         try:
-            while True:
+            while not told_to_stop():
                 self._leases.expire()
                 if self._leases.held.keys() != self._owned.keys():
                     # Whether or not the broker answers.
@@ -178,7 +179,7 @@ class Partitions:
     async def _open_all(self) -> None:
         """Give a reader to every partition that has none, and to those that were quiet for long: so their positions move too."""
         said = ""
-        while True:
+        while not told_to_stop():
             self._to_open.clear()
             quiet = time.monotonic() - _QUIET_S
             some = [p for p in self._owned.values() if (p.reader is None or p.heard_at < quiet) and not p.ending]

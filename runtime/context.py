@@ -74,6 +74,8 @@ def new_trace() -> str:
 
 
 def told_to_stop() -> bool:
-    """Whether the current task is being cancelled, rather than something that it awaited was: asked in an `except`."""
+    """Whether the current task is being cancelled, rather than something that it awaited was. Loops ask it, too: what they
+    await may swallow a cancellation that meets an answer, as `asyncio.wait_for` before Python 3.12, and it comes only once.
+    """
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0

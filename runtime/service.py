@@ -188,7 +188,8 @@ class Process:
 
     async def _probe(self, probe: Work) -> str:
         try:
-            await asyncio.wait_for(probe(), CHECK_TIMEOUT_S)
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await probe()
         except TimeoutError:
             return f"no answer within {CHECK_TIMEOUT_S:g} s"
         except Exception as error:  # whatever a probe raises is the answer to /readyz

@@ -58,7 +58,7 @@ class Consumers:
 
 async def until_told(watch: Watch) -> None:
     """Consume. A cancellation that comes from within, out of a library, is no order to stop, and a task group would not notice it."""
-    while True:
+    while not told_to_stop():
         try:
             return await watch.subscription.run()
         except asyncio.CancelledError:

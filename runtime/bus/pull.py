@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from runtime.bus.port import Answer, Consumption, Deliver, Delivery, Outcome
+from runtime.context import told_to_stop
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
@@ -99,7 +100,7 @@ class PullSubscription:
         pause_s = _MENDING_S
         self._answered_at = time.monotonic()
         try:
-            while True:
+            while not told_to_stop():
                 began = time.monotonic()
                 try:
                     await self._ensure()
@@ -119,7 +120,7 @@ class PullSubscription:
         subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._received, pending_msgs_limit=-1)
         try:
             # A request made while disconnected would be sent later, beside the next one.
-            while self._client.is_connected:
+            while self._client.is_connected and not told_to_stop():
                 await self._room()
                 await self._one_request()
         finally:

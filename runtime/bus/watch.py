@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from prometheus_client import Counter, Gauge
 
 from runtime.bus.port import ConsumerState, Subscription
+from runtime.context import told_to_stop
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
@@ -42,7 +43,7 @@ class Watch:
     async def look(self) -> None:
         """Take metrics and mend until cancelled."""
         self._moved_at = time.monotonic()
-        while True:
+        while not told_to_stop():
             await asyncio.sleep(self._look_s)
             try:
                 state = await self.backlog()
