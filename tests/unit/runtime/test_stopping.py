@@ -1,4 +1,4 @@
-"""A task is told to stop only once, and what it awaits may swallow that: `asyncio.wait_for` of Python 3.11 does, when its answer is there."""
+"""A task is told to stop only once, and what it awaits may swallow that, as `asyncio.wait_for` of Python 3.11 does at an answer."""
 
 import asyncio
 import contextlib
@@ -42,10 +42,9 @@ async def ends(library: Library, run: Callable[[], Awaitable[Any]]) -> bool:
 class Leases:
     """Nothing is held."""
 
-    held: dict[int, int] = {}
-    surplus: list[int] = []
-
     def __init__(self, library: Library) -> None:
+        self.held: dict[int, int] = {}
+        self.surplus: list[int] = []
         self.look = library.answer
         self.left = False
 
