@@ -26,15 +26,14 @@ async def snapshot_of(viewer: uuid.UUID, deps: Deps) -> GetViewerSnapshotRespons
     A kept one is served under the state that its viewer has now: then it is what reading the rows would give, but for what nobody
     answered. The state is asked for by each call, in the same step.
     """
-    read, kept = await asyncio.gather(deps.store.viewer_versions([viewer]), deps.store.kept_snapshot(viewer))
-    versions = read[viewer]
-    if kept:
-        snapshot = GetViewerSnapshotResponse.FromString(kept)
-        if is_current(snapshot.state, versions, deps.clock.now_ms()):
+    kept = await deps.store.kept_snapshot(viewer)
+    if kept.snapshot:
+        snapshot = GetViewerSnapshotResponse.FromString(kept.snapshot)
+        if is_current(snapshot.state, kept.versions, deps.clock.now_ms()):
             SNAPSHOTS.labels("kept").inc()
             return snapshot
     SNAPSHOTS.labels("read").inc()
-    snapshot = await _read(viewer, versions, deps)
+    snapshot = await _read(viewer, kept.versions, deps)
     if snapshot.state:
         await _keep(viewer, snapshot.SerializeToString(), deps)
     return snapshot

@@ -22,7 +22,7 @@ SETTLED_US = 10_000_000
 LATE_US = STATE_LIFETIME_MS * 1000
 """What is stored later than this after it was begun is seen when names end, or its announcement comes."""
 _STATE = struct.Struct(">BQQQ")
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,14 @@ class ViewerVersions:
 
     own: int
     blocked_by: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The versions of a viewer now, and the snapshot that was kept last, packed, whatever its state; empty for none."""
+
+    versions: ViewerVersions
+    snapshot: bytes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from runtime.errors import Unavailable
 from svc_graph.domain import version_of
 from svc_graph.events import Announcement
 from svc_graph.slots_cql import Row
-from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions
+from svc_graph.stances import BLOCK, MUTE, STATE_LIFETIME_MS, Kept, Relation, Stance, ViewerVersions
 from svc_graph.store import BEFORE_ALL, EXPIRED_KEPT_MS, READ_BLOCKERS, parts
 from svc_graph.time_lists import AFTER_ALL
 
@@ -24,7 +24,7 @@ log = telemetry.logger(__name__)
 
 
 class CqlStances:
-    """Tables `stances`, `stances_by_time` and `blocked_by`, and the version of an account in `follow_edges`."""
+    """Tables `stances`, `stances_by_time` and `blocked_by`, and what `follow_edges` has once for an account: versions and the snapshot."""
 
     def __init__(self, cql: Cql, store: Store) -> None:
         """`store` writes rows and announcements in one logged batch of a version."""
@@ -51,13 +51,17 @@ class CqlStances:
         )
         # Who blocks an account?
         self._blockers = prepare("SELECT blocker_id FROM blocked_by WHERE blocked_id = ? AND blocker_id > ? LIMIT ?")
-        # When did accounts last change anything?
-        self._own = prepare("SELECT DISTINCT follower_id, graph_version FROM follow_edges WHERE follower_id IN ?")
-        # When did last anybody block accounts, or cease to?
-        self._changed = prepare("SELECT DISTINCT blocked_id, changed FROM blocked_by WHERE blocked_id IN ?")
-        # How did a viewer stand to everybody, when somebody looked?
-        self._kept = prepare("SELECT snapshot FROM viewer_snapshots WHERE user_id = ?")
-        self._keep = prepare("INSERT INTO viewer_snapshots (user_id, snapshot) VALUES (?, ?)")
+        # When did accounts last change anything, and when did last anybody block them, or cease to?
+        self._versions = prepare(
+            "SELECT DISTINCT follower_id, graph_version, blocked_version FROM follow_edges WHERE follower_id IN ?"
+        )
+        # How did a viewer stand to everybody, when somebody looked, and is it still so?
+        self._kept = prepare(
+            "SELECT DISTINCT follower_id, graph_version, blocked_version, snapshot FROM follow_edges WHERE follower_id = ?"
+        )
+        self._keep = prepare(
+            f"INSERT INTO follow_edges (follower_id, snapshot) VALUES (?, ?) USING TTL {STATE_LIFETIME_MS // 1000}"
+        )
         self._set = prepare(
             "INSERT INTO stances (user_id, relation, other_id, stands, version, until_ms) VALUES (?, ?, ?, ?, ?, ?)"
         )
@@ -66,7 +70,7 @@ class CqlStances:
         self._block = prepare("INSERT INTO blocked_by (blocked_id, blocker_id, version) VALUES (?, ?, ?)")
         self._unblock = prepare("DELETE FROM blocked_by WHERE blocked_id = ? AND blocker_id = ?")
         self._raise_own = prepare("INSERT INTO follow_edges (follower_id, graph_version) VALUES (?, ?)")
-        self._raise_changed = prepare("INSERT INTO blocked_by (blocked_id, changed) VALUES (?, ?)")
+        self._raise_blocked = prepare("INSERT INTO follow_edges (follower_id, blocked_version) VALUES (?, ?)")
 
     async def stances(self, relation: Relation, user_id: uuid.UUID, other_ids: Sequence[uuid.UUID]) -> list[Stance]:
         """See StanceStore."""
@@ -105,27 +109,28 @@ class CqlStances:
 
     async def versions(self, follower_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
         """See GraphStore."""
-        return await self._latest(self._own, follower_ids)
+        return {one: versions.own for one, versions in (await self.viewer_versions(follower_ids)).items()}
 
     async def viewer_versions(self, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, ViewerVersions]:
-        """See StanceStore. Two queries for 100 accounts."""
-        own, blocked = await asyncio.gather(self._latest(self._own, user_ids), self._latest(self._changed, user_ids))
-        return {one: ViewerVersions(own[one], blocked[one]) for one in user_ids}
+        """See StanceStore. One query for 100 accounts."""
+        reads = [self._stances_cql.execute(self._versions, (part,)) for part in parts(list(user_ids))]
+        known = {row[0]: row for rows in await asyncio.gather(*reads) for row in rows}
+        return {one: _versions_of(known.get(one)) for one in user_ids}
 
     async def raise_versions(self, own: Mapping[uuid.UUID, int], blocked_by: Mapping[uuid.UUID, int]) -> None:
         """See StanceStore. A version is its own timestamp, so a lesser one loses."""
         writes = [(self._raise_own, user_id, version) for user_id, version in own.items()]
-        writes += [(self._raise_changed, user_id, version) for user_id, version in blocked_by.items()]
+        writes += [(self._raise_blocked, user_id, version) for user_id, version in blocked_by.items()]
         await asyncio.gather(*(self._raised(*write) for write in writes))
 
     async def standing_count(self, relation: Relation, user_id: uuid.UUID, now_ms: int) -> int:
         """See StanceStore."""
         return sum(stance.holds(now_ms) for stance in await self._all_of(relation, user_id))
 
-    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
-        """See StanceStore."""
-        rows = await self._stances_cql.execute(self._kept, (user_id,))
-        return rows[0][0] if rows else b""
+    async def kept_snapshot(self, user_id: uuid.UUID) -> Kept:
+        """See StanceStore. One query of one partition."""
+        row = next(iter(await self._stances_cql.execute(self._kept, (user_id,))), None)
+        return Kept(_versions_of(row), (row[3] if row else None) or b"")
 
     async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
         """See StanceStore."""
@@ -160,11 +165,6 @@ class CqlStances:
                 return found
             after = rows[-1][0]
 
-    async def _latest(self, statement: Statement, user_ids: Collection[uuid.UUID]) -> dict[uuid.UUID, int]:
-        reads = [self._stances_cql.execute(statement, (part,)) for part in parts(list(user_ids))]
-        known = {row[0]: row[1] or 0 for rows in await asyncio.gather(*reads) for row in rows}
-        return {one: known.get(one, 0) for one in user_ids}
-
     async def _raised(self, statement: Statement, user_id: uuid.UUID, version: int) -> None:
         async def write() -> Any:
             return await self._stances_cql.execute(statement, (user_id, version), timestamp_us=version)
@@ -189,11 +189,16 @@ class CqlStances:
         if after.stands:
             yield self._list, (user_id, relation, after.stance_id, other_id)
         if relation == BLOCK:
-            yield self._raise_changed, (other_id, after.version)
+            yield self._raise_blocked, (other_id, after.version)
             if after.stands:
                 yield self._block, (other_id, user_id, after.version)
             else:
                 yield self._unblock, (other_id, user_id)
+
+
+def _versions_of(row: Sequence[Any] | None) -> ViewerVersions:
+    """Of a row that begins with an account and its two versions, or of none."""
+    return ViewerVersions(row[1] or 0, row[2] or 0) if row else ViewerVersions(0, 0)
 
 
 def _is_over(row: uuid.UUID, state: Stance, now_ms: int) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from google.protobuf.message import Message
 
 from svc_graph.events import Announcement
-from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions
+from svc_graph.stances import BLOCK, MUTE, Kept, Relation, Stance, ViewerVersions
 from svc_graph.store import READ_BLOCKERS
 
 _Key = tuple[int, uuid.UUID]
@@ -66,9 +66,9 @@ class MemoryStances:
         """See StanceStore."""
         return sum(stance.holds(now_ms) for stance in self.standing(relation, user_id))
 
-    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+    async def kept_snapshot(self, user_id: uuid.UUID) -> Kept:
         """See StanceStore."""
-        return self._kept_snapshots.get(user_id, b"")
+        return Kept((await self.viewer_versions([user_id]))[user_id], self._kept_snapshots.get(user_id, b""))
 
     async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
         """See StanceStore. An hour does not pass here."""

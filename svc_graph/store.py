@@ -8,7 +8,7 @@ from typing import Protocol
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement
 from svc_graph.packed import PackedPage
-from svc_graph.stances import Relation, Stance, Ties, ViewerVersions
+from svc_graph.stances import Kept, Relation, Stance, Ties, ViewerVersions
 
 SCHEMA = Path(__file__).parent / "schema"
 
@@ -63,8 +63,11 @@ class StanceStore(Protocol):
     async def standing_count(self, relation: Relation, user_id: uuid.UUID, now_ms: int) -> int:
         """How many an account blocks, or mutes now. Sees every change that was acknowledged before."""
 
-    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
-        """The snapshot that was kept of a viewer last, empty for none. Whether it is still so says the state in it."""
+    async def kept_snapshot(self, user_id: uuid.UUID) -> Kept:
+        """The snapshot that was kept of a viewer last, and the versions that tell whether it is still so: as of one moment, in one step.
+
+        Of the versions it sees every change that was acknowledged before.
+        """
 
     async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
         """Keep a viewer's snapshot for an hour at most; of two that are kept at once either stays. Raises Unavailable."""

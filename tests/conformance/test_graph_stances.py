@@ -17,7 +17,7 @@ from simulation.outbox import MemoryOutbox
 from svc_graph.domain import Edge, Pair, changed_together
 from svc_graph.events import block_set
 from svc_graph.levels_cql import CqlLevels, LevelLimits
-from svc_graph.stances import BLOCK, MUTE, Relation, Stance, ViewerVersions, changed_stance
+from svc_graph.stances import BLOCK, MUTE, Kept, Relation, Stance, ViewerVersions, changed_stance
 from svc_graph.store import SCHEMA, GraphStore
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.store_memory import MemoryGraphStore
@@ -286,8 +286,24 @@ async def test_what_stands_is_counted_without_mutes_whose_time_is_over(store: Gr
 
 async def test_the_snapshot_that_is_kept_last_stays(store: GraphStore) -> None:
     alice, bob = accounts(2)
-    assert await store.kept_snapshot(alice) == b""
+    nothing = Kept(ViewerVersions(0, 0), b"")
+    assert await store.kept_snapshot(alice) == nothing
     for size in (200_000, 0, 7):
         await store.keep_snapshot(alice, b"x" * size)
-        assert await store.kept_snapshot(alice) == b"x" * size
-    assert await store.kept_snapshot(bob) == b""
+        assert await store.kept_snapshot(alice) == Kept(nothing.versions, b"x" * size)
+    assert await store.kept_snapshot(bob) == nothing
+
+
+async def test_beside_the_kept_snapshot_are_the_versions_of_every_change_that_was_acknowledged(
+    store: GraphStore,
+) -> None:
+    alice, bob = accounts(2)
+    await store.keep_snapshot(alice, b"kept")
+    block = await put(store, BLOCK, alice, bob)
+    assert await store.kept_snapshot(alice) == Kept(ViewerVersions(block.version, 0), b"kept")
+    await store.keep_snapshot(bob, b"kept")
+    [follow] = changed_together([Edge(Pair(bob, alice))], True, CLOCK.now_us())
+    await store.apply([follow], [])
+    assert await store.kept_snapshot(bob) == Kept(ViewerVersions(follow.after.version, block.version), b"kept")
+    freed = await put(store, BLOCK, alice, bob, stands=False)
+    assert (await store.kept_snapshot(bob)).versions.blocked_by == freed.version

@@ -36,7 +36,7 @@ from svc_graph.rpcs.compare_snapshots import compare_snapshots
 from svc_graph.rpcs.get_relationships import get_relationships
 from svc_graph.rpcs.get_viewer_snapshot import get_viewer_snapshot
 from svc_graph.snapshots import snapshot_of
-from svc_graph.stances import BLOCK, MUTE, SETTLED_US
+from svc_graph.stances import BLOCK, MUTE, SETTLED_US, Kept
 from svc_graph.store_memory import MemoryGraphStore
 from svc_graph.turns import Turns
 from svc_graph.workers import end_blocked_follows, end_void_follow
@@ -94,9 +94,9 @@ class KeepsNothing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def kept_snapshot(self, user_id: uuid.UUID) -> bytes:
+    async def kept_snapshot(self, user_id: uuid.UUID) -> Kept:
         """See StanceStore."""
-        return b""
+        return Kept((await self._store.viewer_versions([user_id]))[user_id], b"")
 
     async def keep_snapshot(self, user_id: uuid.UUID, snapshot: bytes) -> None:
         """See StanceStore."""
