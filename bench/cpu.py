@@ -19,10 +19,14 @@ def exact_cpu_s(pid: int) -> float:
 
 
 class Meter:
-    """Reads what a set of processes has used since they were started."""
+    """Reads what a set of processes has used since they were started, each with those that it started and that have no name here."""
 
     def __init__(self, pids: Mapping[str, int]) -> None:
-        self._processes = {name: psutil.Process(pid) for name, pid in pids.items()}
+        named = set(pids.values())
+        self._processes = {
+            name: [process, *(child for child in process.children() if child.pid not in named)]
+            for name, process in ((name, psutil.Process(pid)) for name, pid in pids.items())
+        }
 
     @classmethod
     def of_stack(cls, stack: Running) -> "Meter":
@@ -32,8 +36,8 @@ class Meter:
 
     def cpu_s(self) -> dict[str, float]:
         """User and system seconds of each process. Raises psutil.NoSuchProcess when one has ended."""
-        times = {name: process.cpu_times() for name, process in self._processes.items()}
-        return {name: used.user + used.system for name, used in times.items()}
+        times = {name: [process.cpu_times() for process in some] for name, some in self._processes.items()}
+        return {name: sum(used.user + used.system for used in some) for name, some in times.items()}
 
     def since(self, before: Mapping[str, float]) -> dict[str, float]:
         """Seconds that each process used since an earlier `cpu_s`."""
@@ -41,7 +45,7 @@ class Meter:
 
     def memory_mib(self) -> dict[str, float]:
         """Memory of each process: pages shared by several are divided among them (PSS), where the kernel tells."""
-        return {name: _memory(process) / MIB for name, process in self._processes.items()}
+        return {name: sum(map(_memory, some)) / MIB for name, some in self._processes.items()}
 
 
 class Strangers:

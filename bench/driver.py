@@ -42,15 +42,15 @@ class Load:
 async def warmed(order: ReadOrder | PostOrder | LikeOrder) -> AsyncIterator[Load]:
     """A load process with an order, up to the end of its warm-up; ended with the block."""
     async with _ordered("bench.load", [_KINDS[type(order)], asdict(order)]) as process:
-        if (line := await _heard(process)) != WARM:
-            raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
+        await _warm(process)
         yield Load(process)
 
 
 @asynccontextmanager
 async def flooding(order: FloodOrder) -> AsyncIterator[Load]:
-    """A process that floods (flood.py) from now on; told to go, it stops and says what it was answered."""
+    """A process that floods (flood.py) and was answered; told to go, it stops and says what it was answered from then on."""
     async with _ordered("bench.flood", asdict(order)) as process:
+        await _warm(process)
         yield Load(process)
 
 
@@ -126,6 +126,11 @@ async def _tell(process: asyncio.subprocess.Process, line: str) -> None:
     assert process.stdin is not None
     process.stdin.write(line.encode() + b"\n")
     await process.stdin.drain()
+
+
+async def _warm(process: asyncio.subprocess.Process) -> None:
+    if (line := await _heard(process)) != WARM:
+        raise RuntimeError(f"the load process said {line!r} instead of {WARM!r}")
 
 
 async def _heard(process: asyncio.subprocess.Process) -> str:

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import sys
+import time
 import uuid
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -13,7 +15,8 @@ from bench import http_client
 from bench.driver import flooding, reads
 from bench.figures import Ceiling, Row
 from bench.http_client import Connection
-from bench.orders import FloodOrder, ReadOrder
+from bench.load import told_to_go
+from bench.orders import Flooded, FloodOrder, ReadOrder
 from bench.stage import Stage
 from stack.ports import HOST
 
@@ -33,14 +36,15 @@ async def run(stage: Stage) -> list[Row]:
     """Idle and flooded in turns, the better of each; the same readers, the same path, which svc_user answers."""
     names, token = await _accounts(stage.client)
     order = ReadOrder(HOST, stage.http_port, _READ_PATH, [token], _READERS, _WARM_S, stage.sizes.read_s / 2)
-    idle, busy, answered = [], [], Counter[str]()
+    idle, busy, answered, seconds = [], [], Counter[str](), 0.0
     for _ in range(_TURNS):
         idle.append((await reads(order, stage.meter))[0])
         async with flooding(FloodOrder(HOST, stage.http_port, names, _CLIENTS)) as flood:
             busy.append((await reads(order, stage.meter))[0])
-            answered.update(await flood.go())
+            flooded = Flooded(**await flood.go())
+            answered.update(flooded.answered)
+            seconds += flooded.seconds
     least, most = min(seen.p99_ms for seen in idle), min(seen.p99_ms for seen in busy)
-    seconds = sum(seen.seconds for seen in busy) + _TURNS * _WARM_S
     return [
         Row(NAME, "p99, idle", "ms", least),
         Row(NAME, "p99, flooded", "ms", most, Ceiling("the same reads, idle", least)),
@@ -50,9 +54,10 @@ async def run(stage: Stage) -> list[Row]:
     ]
 
 
-async def flood(order: FloodOrder) -> dict[str, int]:
-    """Log in with right passwords until told to stop; how often each status came."""
+async def flood(order: FloodOrder) -> Flooded:
+    """Log in with right passwords until told to stop; what was answered from the word on that somebody was."""
     answered: Counter[str] = Counter()
+    begun = asyncio.Event()
 
     async def work(number: int) -> None:
         name = order.names[number % len(order.names)]
@@ -64,17 +69,21 @@ async def flood(order: FloodOrder) -> dict[str, int]:
         while True:
             status, _ = await connection.ask(request)
             answered[str(status)] += 1
+            begun.set()
             if status != 200:
                 await asyncio.sleep(_AFTER_REFUSAL_S)
 
     tasks = [asyncio.create_task(work(number)) for number in range(order.clients)]
-    stop = asyncio.create_task(asyncio.to_thread(sys.stdin.readline))
+    await asyncio.wait([asyncio.create_task(begun.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+    answered.clear()
+    started = time.perf_counter()
+    stop = asyncio.create_task(told_to_go())
     done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stop}:
         task.result()
     for task in tasks:
         task.cancel()
-    return answered
+    return Flooded(time.perf_counter() - started, answered)
 
 
 async def _accounts(client: httpx.AsyncClient) -> tuple[list[str], str]:
@@ -88,4 +97,4 @@ async def _accounts(client: httpx.AsyncClient) -> tuple[list[str], str]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(asyncio.run(flood(FloodOrder(**json.loads(sys.stdin.readline()))))), flush=True)
+    print(json.dumps(asdict(asyncio.run(flood(FloodOrder(**json.loads(sys.stdin.readline())))))), flush=True)

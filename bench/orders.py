@@ -69,6 +69,15 @@ class FloodOrder:
 
 
 @dataclass(frozen=True)
+class Flooded:
+    """What those who log in all the time were answered."""
+
+    seconds: float
+    answered: dict[str, int]
+    """How often each status came."""
+
+
+@dataclass(frozen=True)
 class Latencies:
     """What a client saw, in milliseconds."""
 

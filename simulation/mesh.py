@@ -1,7 +1,8 @@
 """The services of the path, wired as their server.py wires them, over what the simulation has in place of servers."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -93,6 +94,11 @@ class InstantPasswords:
 
     def ensure_good(self, password: str, field: str = "password") -> None:
         """All are."""
+
+    @contextmanager
+    def place(self) -> Iterator["InstantPasswords"]:
+        """There is always one."""
+        yield self
 
     async def hash(self, password: str) -> str:
         """The password itself."""

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,7 +31,7 @@ class Config:
     session_s: int
     claim_abandoned_s: int
     renames: int
-    password_threads: int
+    password_processes: int
     password_waiting: int
 
     @staticmethod
@@ -46,11 +48,17 @@ class Config:
             session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
             claim_abandoned_s=env.parsed("AVIARY_USER_CLAIM_ABANDONED_S", _abandoned_s, 0, 10 * 60),
             renames=env.number("AVIARY_USER_RENAMES", 3),
-            password_threads=env.number("AVIARY_USER_PASSWORD_THREADS", 2),
+            password_processes=env.number("AVIARY_USER_PASSWORD_PROCESSES", _half_of_the_cores()),
             password_waiting=env.number("AVIARY_USER_PASSWORD_WAITING", 64),
         )
         env.done()
         return config
+
+
+def _half_of_the_cores() -> int:
+    """At least one. Hashing gives way, but what it has begun it goes on with for some ms: others then find another core."""
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return max(1, cores // 2)
 
 
 def _abandoned_s(raw: str) -> int:

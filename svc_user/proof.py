@@ -11,6 +11,7 @@ from svc_user.domain.logins import Password
 from svc_user.domain.names import is_email, username_key
 from svc_user.errors import AccountSuspended, CredentialsWrong, PasswordWrong
 from svc_user.names import bearer
+from svc_user.passwords import Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,12 @@ async def authenticate(login: str, password: str, address: str, deps: Deps) -> P
     knows the password, ACCOUNT_SUSPENDED.
     """
     key = deps.emails.claim_key(login) if is_email(login) else username_key(login)
-    user = await bearer(key, deps)
-    async with deps.guesses.attempt(key, user.user_id if user else None, address, hidden=True) as attempt:
-        # Who does not exist has a password, too, as far as looking and hashing go.
-        known = await deps.logins.password(user.user_id if user else NO_ACCOUNT)
-        attempt.judge(await _matches(known, password, deps) and user is not None)
+    with deps.passwords.place() as place:
+        user = await bearer(key, deps)
+        async with deps.guesses.attempt(key, user.user_id if user else None, address, hidden=True) as attempt:
+            # Who does not exist has a password, too, as far as looking and hashing go.
+            known = await deps.logins.password(user.user_id if user else NO_ACCOUNT)
+            attempt.judge(await _matches(known, password, place) and user is not None)
     if not attempt.right or not user or not known or user.status == USER_STATUS_DELETED:
         raise CredentialsWrong("no account has this name and password")
     if user.status == USER_STATUS_SUSPENDED:
@@ -40,21 +42,22 @@ async def authenticate(login: str, password: str, address: str, deps: Deps) -> P
     return Proven(user, known.changed_us)
 
 
-async def prove(user_id: uuid.UUID, password: str, address: str, deps: Deps) -> Password | None:
-    """The password of an account if this is it, None when it is another one. Raises TooManyLogins, TooManyGuesses."""
+async def prove(user_id: uuid.UUID, password: str, address: str, place: Place, deps: Deps) -> Password | None:
+    """The password of an account if this is it, None when it is another one. Raises TooManyGuesses."""
     async with deps.guesses.attempt(b"user:" + user_id.bytes, user_id, address) as attempt:
         known = await deps.logins.password(user_id)
-        attempt.judge(await _matches(known, password, deps))
+        attempt.judge(await _matches(known, password, place))
     return known if attempt.right else None
 
 
 async def ensure_password(user_id: uuid.UUID, password: str, address: str, deps: Deps) -> Password:
-    """As `prove`, but another password fails with PASSWORD_WRONG."""
-    known = await prove(user_id, password, address, deps)
+    """As `prove`, but another password fails with PASSWORD_WRONG, and no place in the line with TOO_MANY_LOGINS."""
+    with deps.passwords.place() as place:
+        known = await prove(user_id, password, address, place, deps)
     if known is None:
         raise PasswordWrong()
     return known
 
 
-async def _matches(known: Password | None, password: str, deps: Deps) -> bool:
-    return await deps.passwords.matches(known.hash if known else None, password)
+async def _matches(known: Password | None, password: str, place: Place) -> bool:
+    return await place.matches(known.hash if known else None, password)

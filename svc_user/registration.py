@@ -25,7 +25,8 @@ async def new_account(
     """Make an account that can log in. Raises UsernameTaken, EmailTaken, PasswordTooCommon, TooManyLogins."""
     deps.passwords.ensure_good(password)
     # Before the claims: what is slow must not age them.
-    password_hash = await deps.passwords.hash(password)
+    with deps.passwords.place() as place:
+        password_hash = await place.hash(password)
     user_id = deps.ids.next()
     sealed = deps.emails.seal(email, user_id)
     user = User(user_id, username, display_name or username, email=sealed, role=role)

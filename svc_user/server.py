@@ -1,5 +1,8 @@
 """Builds a process of svc_user, in order; nothing but construction here."""
 
+import secrets
+import time
+
 from aviary.mesh.v1.mesh_pb2_grpc import add_MeshServiceServicer_to_server
 from aviary.user.v1.apps_pb2_grpc import add_AppServiceServicer_to_server
 from aviary.user.v1.events_pb2 import AccountChanged, AccountSignal, UserRegistered
@@ -21,7 +24,8 @@ from svc_user.deps import Deps
 from svc_user.emails import Emails
 from svc_user.guess_counts import RedisCounts
 from svc_user.guesses import Guesses
-from svc_user.passwords import Passwords, argon2id, common_passwords
+from svc_user.hashing import HashingProcesses
+from svc_user.passwords import Passwords, common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store import SCHEMA, CqlUserStore
 from svc_user.store_apps import CqlAppStore
@@ -45,8 +49,10 @@ async def build(process: MeshProcess, config: Config) -> None:
 
     ids = Uuid7Ids(clock)
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
-    passwords = Passwords(argon2id(), common_passwords(), config.password_threads, config.password_waiting)
-    process.on_close(passwords.close)
+    hashing = HashingProcesses(config.password_processes)
+    process.on_close(hashing.close)
+    nobodys = await hashing.hash(secrets.token_hex())
+    passwords = Passwords(hashing, common_passwords(), nobodys, config.password_waiting, time.monotonic)
     signals = Publisher(bus, AccountSignal, publisher_id=ids.next().bytes)
     process.on_close(signals.goodbye)
     logins = CqlSessionStore(cql, config.session_s)

@@ -9,7 +9,7 @@ from runtime.ids import ms_of
 from svc_user.deps import Deps
 from svc_user.domain.logins import NO_LOGIN, Password
 from svc_user.errors import PasswordWrong
-from svc_user.proof import prove
+from svc_user.proof import ensure_password, prove
 from svc_user.sessions import end_others
 
 
@@ -21,9 +21,10 @@ async def change_password(request: ChangePasswordRequest, caller: Caller, deps: 
     """
     deps.passwords.ensure_good(request.new_password, "new_password")
     user_id, own = uuid.UUID(bytes=caller.user_id), uuid.UUID(bytes=caller.session_id or NO_LOGIN)
-    known = await prove(user_id, request.current_password, request.client_address, deps)
+    with deps.passwords.place() as place:
+        known = await prove(user_id, request.current_password, request.client_address, place, deps)
+        hashed = await place.hash(request.new_password) if known else ""
     if known:
-        hashed = await deps.passwords.hash(request.new_password)
         # Above the write that made the account, too, by whoever's clock that was: a lesser time would be answered and not hold.
         least = max(known.changed_us, ms_of(user_id.bytes) * 1000) + 1
         changed = Password(hashed, max(deps.clock.now_us(), least))
@@ -43,6 +44,6 @@ async def _ensure_changed_before(
 ) -> None:
     """Raises PasswordWrong unless it was this login that made the new password the account's."""
     standing = (await deps.logins.standings([user_id])).get(user_id)
-    by_own = standing is not None and standing.kept_login == own
-    if not by_own or not await prove(user_id, request.new_password, request.client_address, deps):
+    if standing is None or standing.kept_login != own:
         raise PasswordWrong()
+    await ensure_password(user_id, request.new_password, request.client_address, deps)

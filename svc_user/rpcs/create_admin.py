@@ -32,6 +32,7 @@ async def create_admin(request: CreateAdminRequest, _: Caller, deps: Deps) -> Cr
 
 async def is_the_one(user: User, request: CreateAdminRequest, deps: Deps) -> bool:
     """Whether an account was made, by this rpc or by registering, with what the request says."""
-    known = await deps.logins.password(user.user_id)
-    matches = await deps.passwords.matches(known.hash if known else None, request.password)
+    with deps.passwords.place() as place:
+        known = await deps.logins.password(user.user_id)
+        matches = await place.matches(known.hash if known else None, request.password)
     return matches and bears(user, deps.emails.claim_key(request.email), deps)

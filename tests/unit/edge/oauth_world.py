@@ -107,7 +107,6 @@ async def oauth_world() -> AsyncIterator[OAuthWorld]:
         async with world.browser, world.api:
             yield world
     await stop()
-    await users.deps.passwords.close()
 
 
 def asking_for(app: Any, **changed: str | None) -> str:

@@ -14,7 +14,6 @@ async def world() -> AsyncIterator[World]:
     world = World()
     await world.bus.declare([UserRegistered, AccountChanged])
     yield world
-    await world.deps.passwords.close()
 
 
 @pytest_asyncio.fixture
@@ -22,4 +21,3 @@ async def apps() -> AsyncIterator[AppWorld]:
     apps = AppWorld()
     await apps.bus.declare([UserRegistered, AccountChanged])
     yield apps
-    await apps.deps.passwords.close()

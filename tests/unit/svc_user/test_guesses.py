@@ -12,9 +12,8 @@ from runtime.context import Caller, acting
 from runtime.errors import ServiceError, Unavailable
 from svc_user.guess_counts import Limit, LocalCounts
 from svc_user.guesses import AT_ONE, BY_STRANGERS, FROM_ONE, Guesses, origin_of
-from svc_user.passwords import Passwords
+from tests.unit.svc_user.hashing import HeldHashing, passwords_by
 from tests.unit.svc_user.logins import log_in, owner
-from tests.unit.svc_user.test_login import HeldHasher
 from tests.unit.svc_user.world import PASSWORD, World, failure
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
@@ -149,12 +148,12 @@ async def test_changing_the_password_is_no_way_around(world: World) -> None:
 
 async def test_a_try_that_nobody_judged_is_not_counted(world: World) -> None:
     await world.register("alice")
-    hasher = HeldHasher()
-    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=0))
+    hashing = HeldHashing()
+    world.change(passwords=passwords_by(hashing, waiting=0))
     held = asyncio.ensure_future(log_in(world, client_address=HERE))
-    await asyncio.to_thread(hasher.begun.wait, 60)
+    await hashing.begun.wait()
     assert await guesses(world, 5 * AT_ONE.most) == {"TOO_MANY_LOGINS"}
-    hasher.go.set()
+    hashing.go.set()
     assert await held
     assert await guesses(world, AT_ONE.most) == {"CREDENTIALS_WRONG"}
 

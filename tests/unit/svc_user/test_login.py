@@ -1,16 +1,15 @@
 """Login takes a username or an e-mail address and tells nobody which of name and password is wrong."""
 
 import asyncio
-import threading
 import unicodedata
 import uuid
 from collections.abc import Collection
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from aviary.user.v1.user_pb2 import (
     USER_STATUS_SUSPENDED,
+    ChangePasswordRequest,
     GetUsersRequest,
     ImportUserRequest,
     LoginRequest,
@@ -18,14 +17,14 @@ from aviary.user.v1.user_pb2 import (
 )
 
 from runtime.config import Secret
-from runtime.context import acting
+from runtime.context import Caller, acting
 from svc_user.domain.accounts import User
 from svc_user.guess_counts import LocalCounts
 from svc_user.guesses import Guesses
-from svc_user.passwords import Passwords
 from svc_user.store_memory import MemoryUserStore
+from tests.unit.svc_user.hashing import CheapHashing, HeldHashing, passwords_by
 from tests.unit.svc_user.logins import log_in, owner, set_status, states
-from tests.unit.svc_user.world import PASSWORD, SERVICE, World, cheap_hasher, failure
+from tests.unit.svc_user.world import PASSWORD, SERVICE, World, failure
 
 
 @pytest.mark.parametrize("login", ["Alice", "aLICE", "alice@example.org", "Alice@EXAMPLE.org"])
@@ -55,12 +54,12 @@ async def test_wrong_password_and_unknown_name_are_answered_alike(world: World) 
 
 
 async def test_an_unknown_name_costs_the_check_of_a_password_too(world: World) -> None:
-    hasher = CountingHasher()
-    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=1))
+    hashing = CheapHashing()
+    world.change(passwords=passwords_by(hashing, waiting=1))
     await world.register("alice")
     await failure(world.users.Login(LoginRequest(login="alice", password="wrong")))
     await failure(world.users.Login(LoginRequest(login="nobody", password="wrong")))
-    assert hasher.checks == 2
+    assert hashing.checks == 2
 
 
 async def test_nobody_logs_in_to_an_imported_account(world: World) -> None:
@@ -86,10 +85,10 @@ async def test_a_name_that_nobody_has_costs_every_step_that_a_wrong_password_doe
     """How long it takes must not tell whether there is an account."""
     await world.register("alice")
     notes: list[str] = []
-    ports = {name: Asked(getattr(world.deps, name), notes) for name in ("store", "passwords")}
-    logins = Asked(world.logins, notes)
+    store, logins = Asked(world.store, notes), Asked(world.logins, notes)
+    hashing: Any = Asked(CheapHashing(), notes)
     guesses = Guesses(Asked(LocalCounts(), notes), logins, Secret(b"g" * 32), world.clock)
-    world.change(**ports, logins=logins, guesses=guesses)
+    world.change(store=store, logins=logins, guesses=guesses, passwords=passwords_by(hashing, waiting=1))
     steps = []
     for name in ("alice", "nobody", "alice@example.org", "nobody@example.org"):
         notes.clear()
@@ -138,23 +137,41 @@ async def test_nothing_else_of_a_password_is_taken_for_the_same(world: World, an
 
 async def test_more_logins_than_fit_are_refused_with_a_time_to_wait(world: World) -> None:
     await world.register("alice")
-    hasher = HeldHasher()
-    world.change(passwords=Passwords(hasher, frozenset(), threads=1, waiting=1))
+    hashing = HeldHashing()
+    world.change(passwords=passwords_by(hashing, waiting=1))
     calls = [asyncio.ensure_future(world.users.Login(LoginRequest(login="alice", password=PASSWORD))) for _ in range(3)]
     refused = await failure(calls[2])
-    hasher.go.set()
+    hashing.go.set()
     assert (refused.reason, refused.retry_after_s) == ("TOO_MANY_LOGINS", 1)
     assert [(await call).user.username for call in calls[:2]] == ["alice", "alice"]
     assert await world.users.Login(LoginRequest(login="alice", password=PASSWORD))
 
 
+async def test_who_is_refused_for_lack_of_room_cost_no_question(world: World) -> None:
+    """Or a flood of logins would load the database the more the more of them are refused."""
+    alice = owner(await world.register("alice"))
+    hashing = HeldHashing()
+    notes: list[str] = []
+    world.change(passwords=passwords_by(hashing, waiting=0))
+    held = asyncio.ensure_future(log_in(world))
+    await hashing.begun.wait()
+    asked: dict[str, Any] = {name: Asked(getattr(world.deps, name), notes) for name in ("store", "logins", "outbox")}
+    guesses = Guesses(Asked(LocalCounts(), notes), asked["logins"], Secret(b"g" * 32), world.clock)
+    world.change(**asked, guesses=guesses)
+    refusals = [log_in(world), log_in(world, "nobody"), world.register("bobby"), _change(world, alice)]
+    assert {(await failure(refused)).reason for refused in refusals} == {"TOO_MANY_LOGINS"}
+    assert notes == []
+    hashing.go.set()
+    assert await held
+
+
 async def test_everything_else_goes_on_while_every_place_for_passwords_is_taken(world: World) -> None:
-    """By work, not by time: while the threads stand still, whatever needs no password is answered."""
+    """By work, not by time: while hashing stands still, whatever needs no password is answered."""
     alice = await world.register("alice")
-    hasher = HeldHasher()
-    world.change(passwords=Passwords(hasher, frozenset(), threads=2, waiting=2))
+    hashing = HeldHashing(at_once=2)
+    world.change(passwords=passwords_by(hashing, waiting=2))
     held = [asyncio.ensure_future(log_in(world)) for _ in range(4)]
-    await asyncio.to_thread(hasher.begun.wait, 60)
+    await hashing.begun.wait()
     refused = await asyncio.gather(*(failure(log_in(world)) for _ in range(5)))
     assert {error.reason for error in refused} == {"TOO_MANY_LOGINS"}
     with acting(SERVICE):
@@ -163,8 +180,13 @@ async def test_everything_else_goes_on_while_every_place_for_passwords_is_taken(
     assert len(await states(world, alice)) == 1
     assert await world.users.RefreshToken(RefreshTokenRequest(refresh_token=alice.refresh_token))
     assert not any(call.done() for call in held)
-    hasher.go.set()
+    hashing.go.set()
     assert [(await call).user.username for call in held] == ["alice"] * 4
+
+
+async def _change(world: World, caller: Caller) -> None:
+    with acting(caller):
+        await world.users.ChangePassword(ChangePasswordRequest(current_password=PASSWORD, new_password=PASSWORD + "!"))
 
 
 class Arriving(MemoryUserStore):
@@ -175,27 +197,3 @@ class Arriving(MemoryUserStore):
 
     async def get_users(self, user_ids: Collection[uuid.UUID]) -> list[User]:
         return []
-
-
-class CountingHasher(PasswordHasher):
-    def __init__(self) -> None:
-        super().__init__(time_cost=1, memory_cost=8, parallelism=1)
-        self.checks = 0
-
-    def verify(self, *args: Any) -> Any:
-        self.checks += 1
-        return super().verify(*args)
-
-
-class HeldHasher(PasswordHasher):
-    """Checks nothing before it may."""
-
-    def __init__(self) -> None:
-        cheap = cheap_hasher()
-        super().__init__(cheap.time_cost, cheap.memory_cost, cheap.parallelism)
-        self.begun, self.go = threading.Event(), threading.Event()
-
-    def verify(self, *args: Any) -> Any:
-        self.begun.set()
-        self.go.wait(60)
-        return super().verify(*args)

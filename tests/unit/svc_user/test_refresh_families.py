@@ -65,7 +65,6 @@ class Families(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         """Let the loop go."""
-        self.run(self.world.deps.passwords.close())
         self.runner.close()
 
     @initialize(ahead=st.sampled_from([0, 3, ROTATIONS_A_GRACE - 2]))

@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 from aviary.user.v1.apps_pb2_grpc import AppServiceStub, add_AppServiceServicer_to_server
 from aviary.user.v1.events_pb2 import AccountSignal
 from aviary.user.v1.user_pb2 import RegisterRequest, RegisterResponse
@@ -32,12 +31,13 @@ from svc_user.deps import Deps
 from svc_user.emails import Emails
 from svc_user.guess_counts import LocalCounts
 from svc_user.guesses import Guesses
-from svc_user.passwords import Passwords, common_passwords
+from svc_user.passwords import common_passwords
 from svc_user.servicer import UserServicer
 from svc_user.store_apps_memory import MemoryAppStore
 from svc_user.store_memory import MemoryUserStore
 from svc_user.store_sessions_memory import MemorySessionStore
 from svc_user.tokens import TokenIssuer
+from tests.unit.svc_user.hashing import CheapHashing, passwords_by
 
 SIGNING_KEY = Ed25519PrivateKey.from_private_bytes(b"s" * 32)
 COMMON = common_passwords()
@@ -90,7 +90,7 @@ class World:
             outbox=self.outbox,
             recent=self.recent,
             guesses=Guesses(LocalCounts(), self.logins, Secret(b"g" * 32), self.clock),
-            passwords=Passwords(cheap_hasher(), COMMON, threads=1, waiting=100),
+            passwords=passwords_by(CheapHashing(), waiting=100, common=COMMON),
             emails=Emails(Secret(b"e" * 32)),
             tokens=TokenIssuer(SIGNING_KEY, Secret(b"r" * 32), self.clock, access_s=900),
             signals=self.signals,
@@ -120,10 +120,6 @@ class World:
         channel.register(add_AppServiceServicer_to_server, AppServicer(self.deps))
         self.apps: Any = AppServiceStub(channel)
         return UserServiceStub(channel)
-
-
-def cheap_hasher() -> PasswordHasher:
-    return PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 def signed_in(user_id: bytes, *scopes: str) -> Caller:
