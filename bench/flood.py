@@ -83,7 +83,7 @@ async def flood(order: FloodOrder) -> Flooded:
         task.result()
     for task in tasks:
         task.cancel()
-    return Flooded(time.perf_counter() - started, answered)
+    return Flooded(time.perf_counter() - started, dict(answered))
 
 
 async def _accounts(client: httpx.AsyncClient) -> tuple[list[str], str]:
