@@ -1,10 +1,13 @@
 """Stamps tell whether anything changed in a partition of followers since a page of it was read; which pages are kept is in pages.py."""
 
 import asyncio
+import hashlib
+import struct
 import uuid
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from runtime.cql import Cql
 from runtime.errors import Unavailable
@@ -18,8 +21,8 @@ _REMEMBERED = 10_000
 
 log = logger(__name__)
 
-Stamp = frozenset[tuple[uuid.UUID, int]]
-"""How many changes each process began or ended in a partition."""
+Stamp: TypeAlias = bytes
+"""Names how many changes each process began or ended in which partition: another state, or another partition, has another stamp."""
 
 
 @dataclass(slots=True)
@@ -55,7 +58,12 @@ class CqlStamps:
         """The stamp as it is now; None while a change may be under way."""
         key = (crowd.followee_id, crowd.shard.level, crowd.shard.bucket)
         rows = await self._cql.execute(self._read, key)
-        return None if any(pending for _, _, pending in rows) else frozenset((row[0], row[1]) for row in rows)
+        if any(pending for _, _, pending in rows):
+            return None
+        # In the order of their writers, in which the database has them.
+        written = [part for writer, changes, _ in rows for part in (writer.bytes, changes.to_bytes(8))]
+        place = struct.pack(">BH", crowd.shard.level, crowd.shard.bucket)
+        return hashlib.blake2b(b"".join([crowd.followee_id.bytes, place, *written]), digest_size=16).digest()
 
     @asynccontextmanager
     async def changing(self, crowds: Collection[Crowd]) -> AsyncIterator[None]:

@@ -122,9 +122,12 @@ class GraphStore(StanceStore, Protocol):
         """
 
     async def packed_page(
-        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int, as_of: bytes = b""
     ) -> PackedPage:
-        """The same page as packed ids, and whether more come after it. Sees every change that was acknowledged before."""
+        """The same page as packed ids, whether more come after it, and what names their state.
+
+        Sees every change that was acknowledged before; with the `as_of` of an earlier page of the shard, before that one was asked for.
+        """
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """Those of the others who follow the account."""

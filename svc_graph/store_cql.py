@@ -137,11 +137,12 @@ class CqlGraphStore(CqlStances):
         return await self._followers.page(followee_id, shard, after, limit)
 
     async def packed_page(
-        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int, as_of: bytes = b""
     ) -> PackedPage:
         """See GraphStore. Changes are stamped since the level was marked, which was known to all before it was opened."""
         level = (await self._levels.of([followee_id]))[followee_id]
-        return await self._pages.read(Crowd(followee_id, shard), after, limit, stamped=level.written > 0)
+        crowd = Crowd(followee_id, shard)
+        return await self._pages.read(crowd, after, limit, stamped=level.written > 0, as_of=as_of)
 
     async def followers_among(self, followee_id: uuid.UUID, others: Sequence[uuid.UUID]) -> set[uuid.UUID]:
         """See GraphStore."""

@@ -76,7 +76,7 @@ class MemoryGraphStore(MemoryStances):
         return [one for one in ids if after is None or one > after][:limit]
 
     async def packed_page(
-        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int
+        self, followee_id: uuid.UUID, shard: Shard, after: uuid.UUID | None, limit: int, as_of: bytes = b""
     ) -> PackedPage:
         """See GraphStore."""
         return packed(await self.follower_page(followee_id, shard, after, limit + 1), limit)

@@ -20,11 +20,11 @@ def first_chunk(event: TweetCreated, shard: FollowerShard) -> FanoutChunk:
     return _identified(chunk)
 
 
-def next_chunk(chunk: FanoutChunk, after: bytes) -> FanoutChunk:
-    """The job that goes on with the followers greater than `after`."""
+def next_chunk(chunk: FanoutChunk, after: bytes, as_of: bytes) -> FanoutChunk:
+    """The job that goes on with the followers greater than `after`, in the state of their partition that this chunk's page named."""
     following = FanoutChunk()
     following.CopyFrom(chunk)
-    following.after = after
+    following.after, following.as_of = after, as_of
     return _identified(following)
 
 

@@ -44,7 +44,7 @@ async def deliver_chunk(chunk: FanoutChunk, deps: Deps) -> None:
     page = await _followers(chunk, deps)
     deps.faults.at("timeline.chunk.after_page")
     if page.has_more:
-        await deps.bus.publish(next_chunk(chunk, page.follower_ids[-ID_BYTES:]))
+        await deps.bus.publish(next_chunk(chunk, page.follower_ids[-ID_BYTES:], page.as_of))
     readers = split_ids(page.follower_ids)
     # In one of a large author's thousands of partitions: the same entry from all would push everything else out of the window.
     if not (chunk.level or chunk.bucket or chunk.after):
@@ -61,8 +61,8 @@ async def deliver_chunk(chunk: FanoutChunk, deps: Deps) -> None:
 async def backfill_follow(event: FollowSet, deps: Deps) -> None:
     """A replay adds the same entries again, which changes nothing; one after an unfollow adds what reading hides.
 
-    One pass is enough while follower pages are read fresh: a tweet whose chunk did not see the follow is older than the
-    follow's event, so the head of the author's timeline has it.
+    One pass is enough while follower pages hold what was so when a chunk of the tweet was done: a tweet whose chunks did not see the
+    follow is older than the follow's event, so the head of the author's timeline has it.
     """
     _ensure_ids(event.follower_id, event.followee_id)
     if not event.following:
@@ -78,9 +78,10 @@ async def backfill_follow(event: FollowSet, deps: Deps) -> None:
 
 async def _followers(chunk: FanoutChunk, deps: Deps) -> GetFollowerPageResponse:
     shard = FollowerShard(level=chunk.level, bucket=chunk.bucket)
-    return await deps.graph.GetFollowerPage(
-        GetFollowerPageRequest(user_id=chunk.author_id, shard=shard, after=chunk.after, limit=deps.limits.chunk)
-    )
+    request = GetFollowerPageRequest(user_id=chunk.author_id, shard=shard, after=chunk.after, limit=deps.limits.chunk)
+    # Who followed after an earlier chunk of the tweet read its page did so after the tweet was stored: the backfill is theirs.
+    request.as_of = chunk.as_of
+    return await deps.graph.GetFollowerPage(request)
 
 
 async def _deliver(entry: Entry, readers: list[bytes], deps: Deps) -> None:

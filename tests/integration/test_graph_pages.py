@@ -2,15 +2,17 @@
 
 import asyncio
 import dataclasses
+import itertools
 import random
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
 from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.errors import Unavailable
+from runtime.ids import split_ids
 from svc_graph.domain import Pair, Shard, changed_together
 from svc_graph.followers_cql import touched
 from svc_graph.levels import Crowd, shard_of
@@ -36,15 +38,21 @@ def served(outcome: str) -> float:
 
 
 async def kept(reader: One, followee: uuid.UUID, shard: Shard) -> list[bytes]:
-    """All pages of a partition as fan-out gets them, two ids each."""
+    """All pages of a partition, two ids each, each page as of now."""
+    return await walked([reader], followee, shard, goes_on=False)
+
+
+async def walked(readers: Sequence[One], followee: uuid.UUID, shard: Shard, *, goes_on: bool = True) -> list[bytes]:
+    """The same as fan-out gets them: each page from another process, in the state that the one before named."""
     found: list[bytes] = []
-    after = None
-    while True:
-        page = await reader.store.packed_page(followee, shard, after, 2)
-        found += [page.follower_ids[start : start + 16] for start in range(0, len(page.follower_ids), 16)]
+    after, as_of = None, b""
+    for reader in itertools.cycle(readers):
+        page = await reader.store.packed_page(followee, shard, after, 2, as_of)
+        found += split_ids(page.follower_ids)
         if not page.has_more:
-            return found
-        after = uuid.UUID(bytes=found[-1])
+            break
+        after, as_of = uuid.UUID(bytes=found[-1]), page.as_of if goes_on else b""
+    return found
 
 
 async def rests(one: One, crowd: Crowd) -> None:
@@ -79,12 +87,43 @@ async def test_a_page_is_kept_while_nothing_changes_and_read_after_each_change_o
         expected = [one.bytes for one in sorted(following)]
         assert await kept(reader, followee, shard) == expected
         assert await kept(second, followee, shard) == expected
+        assert await walked([reader, first, second], followee, shard) == expected
     await rests(reader, Crowd(followee, shard))
     await kept(reader, followee, shard)
     before = served("kept"), served("read"), served("changing")
     assert await kept(reader, followee, shard) == expected
     assert served("kept") > before[0]
     assert (served("read"), served("changing")) == before[1:]
+
+
+async def test_a_walk_through_kept_pages_looks_once_and_has_whoever_followed_before_it(
+    cql: Cql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reader, writer = One(cql), One(cql)
+    followee = await celebrity(reader, writer)
+    people = [one for one in (IDS.next() for _ in range(600)) if shard_of(one, 1).bucket == 9]
+    crowd, looks = Crowd(followee, Shard(1, 9)), []
+    of = reader.store.stamps.of
+
+    async def looked(asked: Crowd) -> bytes | None:
+        looks.append(asked)
+        return await of(asked)
+
+    monkeypatch.setattr(reader.store.stamps, "of", looked)
+    for number, person in enumerate(people):
+        await writer.set(person, followee, True)
+        await rests(writer, crowd)
+        for _ in range(2):
+            looks.clear()
+            assert await walked([reader], followee, crowd.shard) == sorted(one.bytes for one in people[: number + 1])
+        assert looks == [crowd]
+
+
+async def test_two_partitions_in_which_nothing_happened_have_two_stamps(cql: Cql) -> None:
+    """What a walk of one was told serves no page of the other."""
+    one, other = IDS.next(), IDS.next()
+    crowds = [Crowd(one, Shard(1, 0)), Crowd(one, Shard(2, 0)), Crowd(one, Shard(1, 1)), Crowd(other, Shard(1, 0))]
+    assert len({await One(cql).store.stamps.of(crowd) for crowd in crowds}) == len(crowds)
 
 
 async def test_pages_are_right_while_many_change_the_partition_at_once(cql: Cql) -> None:
@@ -105,8 +144,14 @@ async def test_pages_are_right_while_many_change_the_partition_at_once(cql: Cql)
             must = set(acknowledged)
             assert must <= set(await kept(reader, followee, Shard(1, 5)))
 
+    async def walk() -> None:
+        while not done.is_set():
+            must = set(acknowledged)
+            assert must <= set(await walked([reader, *processes], followee, Shard(1, 5)))
+
     async with asyncio.TaskGroup() as group:
         group.create_task(read())
+        group.create_task(walk())
         async with asyncio.TaskGroup() as writers:
             for number in range(6):
                 writers.create_task(follow(number))

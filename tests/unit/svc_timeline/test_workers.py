@@ -71,6 +71,20 @@ async def test_the_author_of_many_shards_gets_an_own_tweet_from_one_of_them(worl
     assert metrics.DELIVERIES._value.get() == before + 20 + 1
 
 
+async def test_the_chunks_of_a_tweet_go_on_in_the_state_that_the_first_one_read(world: MemoryWorld) -> None:
+    """And those of the next tweet begin in the state of then: who followed meanwhile is in it."""
+    author, _ = await followed(world, 8)
+    await world.post(author)
+    await world.settle()
+    first, *others = world.graph.asked
+    assert first.as_of == b""
+    assert {request.as_of for request in others} == {b"8 followers"}
+    world.graph.asked.clear()
+    await world.post(author)
+    await world.settle()
+    assert world.graph.asked[0].as_of == b""
+
+
 async def test_somebody_who_does_not_follow_gets_nothing(world: MemoryWorld) -> None:
     author, _ = await followed(world, 2)
     stranger = world.person()

@@ -106,6 +106,7 @@ class Follows(GraphServiceServicer):
         self.followers: dict[bytes, list[bytes]] = defaultdict(list)
         self.shards = 1
         self.calls = 0
+        self.asked: list[GetFollowerPageRequest] = []
 
     def follow(self, follower: bytes, followee: bytes) -> None:
         self.followers[followee] = sorted({*self.followers[followee], follower})
@@ -118,7 +119,12 @@ class Follows(GraphServiceServicer):
         self.calls += 1
         shard = [f for f in self.followers[request.user_id] if f[-1] % self.shards == request.shard.bucket]
         page = shard[bisect_right(shard, request.after) :]
-        return GetFollowerPageResponse(follower_ids=b"".join(page[: request.limit]), has_more=len(page) > request.limit)
+        self.asked.append(request)
+        return GetFollowerPageResponse(
+            follower_ids=b"".join(page[: request.limit]),
+            has_more=len(page) > request.limit,
+            as_of=b"%d followers" % len(shard),
+        )
 
 
 class Tweets(TweetServiceServicer):

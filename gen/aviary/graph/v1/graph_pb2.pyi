@@ -418,12 +418,17 @@ class GetFollowerPageRequest(_message.Message):
     SHARD_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     user_id: _builtins.bytes
     """The followed account, 16 bytes."""
     after: _builtins.bytes
     """Ids strictly greater than this; empty for the first page."""
     limit: _builtins.int
     """Ids a page."""
+    as_of: _builtins.bytes
+    """`as_of` of an earlier answer about the same partition: then who followed before that one was asked for is on the page, and pages of a walk
+    cost less. Empty: who followed before this call.
+    """
     @_builtins.property
     def shard(self) -> Global___FollowerShard:
         """The partition."""
@@ -435,10 +440,11 @@ class GetFollowerPageRequest(_message.Message):
         shard: Global___FollowerShard | None = ...,
         after: _builtins.bytes = ...,
         limit: _builtins.int | None = ...,
+        as_of: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "limit", b"limit", "shard", b"shard"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "after", b"after", "limit", b"limit", "shard", b"shard", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_limit", b"_limit", "after", b"after", "as_of", b"as_of", "limit", b"limit", "shard", b"shard", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__limit: _TypeAlias = _typing.Literal["limit"]  # noqa: Y015
     _WhichOneofArgType__limit: _TypeAlias = _typing.Literal["_limit", b"_limit"]  # noqa: Y015
@@ -455,6 +461,7 @@ class GetFollowerPageResponse(_message.Message):
     FOLLOWER_IDS_FIELD_NUMBER: _builtins.int
     HAS_MORE_FIELD_NUMBER: _builtins.int
     ACTIVE_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     follower_ids: _builtins.bytes
     """Followers in ascending order, 16 bytes each, without separators."""
     has_more: _builtins.bool
@@ -463,16 +470,19 @@ class GetFollowerPageResponse(_message.Message):
     """One bit for each id, the first the highest of the first byte: 0 for who has certainly not read for 30 days. Bits behind the last id are 1.
     Empty: nobody is known to be away. Whoever reads again is 1 in every answer that is asked for 30 s later.
     """
+    as_of: _builtins.bytes
+    """Names the state of the partition that the page is of, for `as_of` of the next request; opaque. Empty when it has no name."""
     def __init__(
         self,
         *,
         follower_ids: _builtins.bytes = ...,
         has_more: _builtins.bool = ...,
         active: _builtins.bytes = ...,
+        as_of: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "follower_ids", b"follower_ids", "has_more", b"has_more"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["active", b"active", "as_of", b"as_of", "follower_ids", b"follower_ids", "has_more", b"has_more"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,7 +26,7 @@ from aviary.options.v1 import options_pb2 as aviary_dot_options_dot_v1_dot_optio
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61viary/timeline/v1/events.proto\x12\x12\x61viary.timeline.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xce\x01\n\x0b\x46\x61noutChunk\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08tweet_id\x18\x03 \x01(\x0c\x12\x11\n\tauthor_id\x18\x04 \x01(\x0c\x12\r\n\x05level\x18\x05 \x01(\r\x12\x0e\n\x06\x62ucket\x18\x06 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x07 \x01(\x0c:)\xca\xf3\x18%\n\x10timeline-updates\x12\x05\x63hunk\x1a\x08tweet_id \x02\"\xa7\x01\n\nHomeSignal\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\x0c\x12\x14\n\x0cpublisher_id\x18\x02 \x01(\x0c\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x10\n\x08tweet_id\x18\x04 \x01(\x0c\x12\x11\n\tauthor_id\x18\x05 \x01(\x0c\x12\x12\n\nreader_ids\x18\x06 \x01(\x0c:\'\xca\xf3\x18#\n\x10timeline-updates\x12\x04live\x1a\x07\x65\x64ge_id \x03\"\x9d\x01\n\nReaderSeen\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x03 \x01(\x0c\x12\x0b\n\x03\x64\x61y\x18\x04 \x01(\r:.\xca\xf3\x18*\n\x10timeline-updates\x12\x0breader_seen\x1a\x07user_id \x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61viary/timeline/v1/events.proto\x12\x12\x61viary.timeline.v1\x1a\x1f\x61viary/options/v1/options.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xdd\x01\n\x0b\x46\x61noutChunk\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08tweet_id\x18\x03 \x01(\x0c\x12\x11\n\tauthor_id\x18\x04 \x01(\x0c\x12\r\n\x05level\x18\x05 \x01(\r\x12\x0e\n\x06\x62ucket\x18\x06 \x01(\r\x12\r\n\x05\x61\x66ter\x18\x07 \x01(\x0c\x12\r\n\x05\x61s_of\x18\x08 \x01(\x0c:)\xca\xf3\x18%\n\x10timeline-updates\x12\x05\x63hunk\x1a\x08tweet_id \x02\"\xa7\x01\n\nHomeSignal\x12\x0f\n\x07\x65\x64ge_id\x18\x01 \x01(\x0c\x12\x14\n\x0cpublisher_id\x18\x02 \x01(\x0c\x12\x10\n\x08sequence\x18\x03 \x01(\x04\x12\x10\n\x08tweet_id\x18\x04 \x01(\x0c\x12\x11\n\tauthor_id\x18\x05 \x01(\x0c\x12\x12\n\nreader_ids\x18\x06 \x01(\x0c:\'\xca\xf3\x18#\n\x10timeline-updates\x12\x04live\x1a\x07\x65\x64ge_id \x03\"\x9d\x01\n\nReaderSeen\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\x0c\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07user_id\x18\x03 \x01(\x0c\x12\x0b\n\x03\x64\x61y\x18\x04 \x01(\r:.\xca\xf3\x18*\n\x10timeline-updates\x12\x0breader_seen\x1a\x07user_id \x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,9 +40,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_READERSEEN']._loaded_options = None
   _globals['_READERSEEN']._serialized_options = b'\312\363\030*\n\020timeline-updates\022\013reader_seen\032\007user_id \001'
   _globals['_FANOUTCHUNK']._serialized_start=122
-  _globals['_FANOUTCHUNK']._serialized_end=328
-  _globals['_HOMESIGNAL']._serialized_start=331
-  _globals['_HOMESIGNAL']._serialized_end=498
-  _globals['_READERSEEN']._serialized_start=501
-  _globals['_READERSEEN']._serialized_end=658
+  _globals['_FANOUTCHUNK']._serialized_end=343
+  _globals['_HOMESIGNAL']._serialized_start=346
+  _globals['_HOMESIGNAL']._serialized_end=513
+  _globals['_READERSEEN']._serialized_start=516
+  _globals['_READERSEEN']._serialized_end=673
 # @@protoc_insertion_point(module_scope)

@@ -30,6 +30,7 @@ class FanoutChunk(_message.Message):
     LEVEL_FIELD_NUMBER: _builtins.int
     BUCKET_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
     event_id: _builtins.bytes
     """Derived from tweet, shard and start of the chunk."""
     tweet_id: _builtins.bytes
@@ -42,6 +43,8 @@ class FanoutChunk(_message.Message):
     """Number of the partition within the level."""
     after: _builtins.bytes
     """Followers strictly greater than this; empty for the first chunk, which also delivers to the author."""
+    as_of: _builtins.bytes
+    """The state of the partition that an earlier chunk of the tweet read: who followed since is brought the tweet by the backfill. Empty: as it is now."""
     @_builtins.property
     def occurred_at(self) -> _timestamp_pb2.Timestamp:
         """When the tweet was posted."""
@@ -56,10 +59,11 @@ class FanoutChunk(_message.Message):
         level: _builtins.int = ...,
         bucket: _builtins.int = ...,
         after: _builtins.bytes = ...,
+        as_of: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["occurred_at", b"occurred_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "author_id", b"author_id", "bucket", b"bucket", "event_id", b"event_id", "level", b"level", "occurred_at", b"occurred_at", "tweet_id", b"tweet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "as_of", b"as_of", "author_id", b"author_id", "bucket", b"bucket", "event_id", b"event_id", "level", b"level", "occurred_at", b"occurred_at", "tweet_id", b"tweet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
