@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import grpc
@@ -100,11 +100,8 @@ class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
         self._signer = signer
         self._breaker = breaker
 
-    def __call__(self, request: Any, *, timeout: float | None = None, **rest: Any) -> Any:
-        """The call as a coroutine: it starts when it is awaited.
-
-        Its time is less than the timeout, the time left of the work at hand and the contract's deadline.
-        """
+    def __call__(self, request: Any, *, timeout: float | None = None, **_: Any) -> Any:
+        """The call as a coroutine. Its time is less than the timeout, the time left of the work at hand and the contract's deadline."""
         caller, left, trace = carried()
         limit = self._rpc.deadline_s
         if timeout is not None and timeout < limit:
@@ -112,10 +109,10 @@ class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
         if left is not None and left < limit:
             limit = left
         signed = (CALLER_KEY, self._signer.sign(caller))
-        metadata = _Pairs(signed, (TRACE_KEY, trace)) if trace else _Pairs(signed)
-        return self._run(request, limit * (1 - _KEPT), metadata, rest)
+        metadata = tuple.__new__(_Pairs, (signed, (TRACE_KEY, trace)) if trace else (signed,))
+        return self._run(request, limit * (1 - _KEPT), metadata)
 
-    async def _run(self, request: Any, limit: float, metadata: aio.Metadata, rest: dict[str, Any]) -> Any:
+    async def _run(self, request: Any, limit: float, metadata: aio.Metadata) -> Any:
         try:
             if limit <= 0:
                 raise DeadlineExceeded(f"the time for {self._rpc.name} was over before it was called")
@@ -123,7 +120,7 @@ class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
         except ServiceError as error:
             raise as_rpc_error(error) from error
         try:
-            answer = await self._inner(request, timeout=limit, metadata=metadata, **rest)
+            answer = await self._inner(request, timeout=limit, metadata=metadata)
         except aio.AioRpcError as error:
             self._judge(error, turn)
             raise
@@ -144,17 +141,8 @@ class MeshCallable(aio.UnaryUnaryMultiCallable):  # type: ignore[type-arg]
             self._breaker.answered(turn)
 
 
-class _Pairs(aio.Metadata):
-    """Metadata that is only sent: gRPC's own makes a dictionary of lists first."""
-
-    def __init__(self, *pairs: tuple[str, Any]) -> None:
-        self._pairs = pairs
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        return iter(self._pairs)
-
-    def __len__(self) -> int:
-        return len(self._pairs)
+class _Pairs(tuple[tuple[str, Any], ...], aio.Metadata):  # type: ignore[misc]  # nobody looks keys up in it
+    """Metadata that is only sent, made by `tuple.__new__`: gRPC's own `__init__` makes a dictionary of lists first."""
 
 
 class UnaryChannel(aio.Channel):
@@ -208,7 +196,6 @@ class OverConnection(UnaryChannel):
 
 class MeshChannel(OverConnection):
     """A grpc.aio channel whose calls carry the signed caller, the time left and the trace. `peer` is its other end in the log.
-
     What comes first has a breaker of its own: an overloaded peer goes on serving it when it refuses the rest.
     """
 

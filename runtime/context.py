@@ -25,8 +25,6 @@ class Caller:
 
 
 NOBODY = Caller()
-
-
 _Work = tuple[Caller, float | None, str]
 _NO_WORK: _Work = (NOBODY, None, "")
 # Caller, end on the loop's clock and trace in one variable, not three: setting it is part of every call.
@@ -43,29 +41,38 @@ def current_trace() -> str:
     return _work.get()[2]
 
 
-class acting:  # noqa: N801 - it is used as a function
-    """Do the work of the block for `caller`; calls made in it carry the caller, the time left and the trace."""
+def begin(caller: Caller, deadline_s: float | None = None, trace: str = "") -> Token[_Work]:
+    """What follows is work for `caller`, until `end`; calls made in it carry the caller, the time left and the trace."""
+    due = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
+    return _work.set((caller, due, trace or _work.get()[2]))
 
-    __slots__ = ("_token", "_work")
-    _token: Token[_Work]
+
+end = _work.reset
+"""Ends what `begin` began."""
+
+
+class acting:  # noqa: N801 - it is used as a function
+    """Do the work of the block for `caller`, as `begin` says."""
+
+    __slots__ = ("_said", "_work")
+    _work: Token[_Work]
 
     def __init__(self, caller: Caller, deadline_s: float | None = None, trace: str = "") -> None:
-        end = None if deadline_s is None else asyncio.get_running_loop().time() + deadline_s
-        self._work = (caller, end, trace or _work.get()[2])
+        self._said = (caller, deadline_s, trace)
 
     def __enter__(self) -> None:
         """Begin."""
-        self._token = _work.set(self._work)
+        self._work = begin(*self._said)
 
     def __exit__(self, *_: object) -> None:
         """End."""
-        _work.reset(self._token)
+        end(self._work)
 
 
 def carried() -> tuple[Caller, float | None, str]:
     """Caller, seconds left (None without a deadline, perhaps negative) and trace of the work at hand, at once."""
-    caller, end, trace = _work.get()
-    return caller, None if end is None else end - asyncio.get_running_loop().time(), trace
+    caller, due, trace = _work.get()
+    return caller, None if due is None else due - asyncio.get_running_loop().time(), trace
 
 
 def new_trace() -> str:

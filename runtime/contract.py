@@ -1,9 +1,11 @@
 """What the generated descriptors say about rpcs and events, read once; the only place that knows our proto options."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
 
+from aviary.checks import CHECKS
 from aviary.options.v1 import options_pb2
 from google.api import annotations_pb2
 from google.api.http_pb2 import HttpRule
@@ -34,6 +36,8 @@ class Method:
     caller_fields: tuple[str, ...]
     defaults: tuple[tuple[str, int], ...]
     headers: tuple[tuple[str, str], ...]
+    certain: Callable[[Any], bool]
+    """Whether a request keeps every rule beyond doubt. What is in doubt protovalidate judges, at ten times the price."""
 
 
 @dataclass(frozen=True)
@@ -101,4 +105,5 @@ def _method(descriptor: MethodDescriptor) -> Method:
         caller_fields=tuple(f.name for f, o in marked if o.is_caller),
         defaults=tuple((f.name, o.default_value) for f, o in marked if o.default_value),
         headers=tuple((f.name, o.header) for f, o in marked if o.header),
+        certain=CHECKS.get(descriptor.input_type.full_name, lambda _: False),
     )

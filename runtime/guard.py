@@ -14,7 +14,7 @@ from grpc import aio
 from runtime import telemetry
 from runtime.admission import Admission
 from runtime.callers import CALLER_KEY, TRACE_KEY, CallerRefused, CallerSigner, MayNotAssertUsers, ensure_spoken_by
-from runtime.context import NOBODY, Caller, acting, told_to_stop
+from runtime.context import NOBODY, Caller, begin, end, told_to_stop
 from runtime.contract import Method, method
 from runtime.errors import (
     STATUS_KEY,
@@ -63,23 +63,20 @@ class Guard:
         *,
         ends_by_itself: bool = False,
     ) -> Message:
-        """Answer one call, or raise a ServiceError; whatever else goes wrong inside becomes INTERNAL and a log line.
-
-        `ends_by_itself`: who calls this cancels it when the time left is over.
-        """
+        """Answer one call, or raise a ServiceError: any other failure is logged. `ends_by_itself`: the time left is kept by who calls."""
         started = time.perf_counter()
-        reason = _CANCELLED
-        deadline = rpc.deadline_s if time_left is None else min(rpc.deadline_s, time_left)
-        entered = False
+        reason, entered = _CANCELLED, False
+        ours = time_left is None or time_left > rpc.deadline_s
+        deadline = rpc.deadline_s if time_left is None or ours else time_left
+        work = begin(caller, deadline, trace)
         try:
             self.admission.enter(rpc.name, rpc.first)
             entered = True
-            with acting(caller, deadline, trace):
-                request = _judged(rpc, request, caller, deadline)
-                if ends_by_itself and time_left is not None and time_left <= rpc.deadline_s:
-                    answer: Message = await behaviour(request, None)
-                else:
-                    answer = await _bounded(rpc, behaviour, request, deadline)
+            request = _judged(rpc, request, caller, deadline)
+            if ends_by_itself and not ours:
+                answer: Message = await behaviour(request, None)
+            else:
+                answer = await _bounded(rpc, behaviour, request, deadline)
         except (Exception, asyncio.CancelledError) as error:
             # A cancellation that nobody asked this call for came up from what it waited for: who called waits all the same.
             if isinstance(error, asyncio.CancelledError) and told_to_stop():
@@ -93,6 +90,7 @@ class Guard:
             reason = "OK"
             return answer
         finally:
+            end(work)
             if entered:
                 self.admission.leave()
             taken = time.perf_counter() - started
@@ -106,9 +104,12 @@ def _judged(rpc: Method, request: Message, caller: Caller, deadline: float) -> M
     if deadline <= 0:
         raise DeadlineExceeded(f"the time for {rpc.name} was over before it began")
     ensure_may_call(rpc, caller)
-    request = with_defaults(rpc, request)
-    ensure_valid(request)
-    ensure_own_ids(rpc, request, caller)
+    if rpc.defaults:
+        request = with_defaults(rpc, request)
+    if not rpc.certain(request):
+        ensure_valid(request)
+    if rpc.caller_fields:
+        ensure_own_ids(rpc, request, caller)
     return request
 
 
@@ -138,7 +139,6 @@ def _meaning(rpc: Method, error: BaseException) -> ServiceError:
 
 class GuardInterceptor(aio.ServerInterceptor):
     """Puts the guard before every rpc on an ordinary gRPC server; health and reflection alone pass as they are.
-
     With `tls` only what the other end is certified to be may speak, and for users only who may.
     """
 
@@ -222,7 +222,7 @@ async def _abort(context: aio.ServicerContext[Any, Any], error: ServiceError) ->
 
 def with_defaults(rpc: Method, request: Message) -> Message:
     """The request with the contract's defaults in place of absent fields; the caller's own message is left alone."""
-    missing = [(name, value) for name, value in rpc.defaults if not request.HasField(name)] if rpc.defaults else ()
+    missing = [(name, value) for name, value in rpc.defaults if not request.HasField(name)]
     if not missing:
         return request
     filled = rpc.request()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from grpc_tools import protoc
 
+from tools.checks import write_checks
 from tools.comments import write_comments
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +30,7 @@ def generate(out: Path) -> None:
         raise RuntimeError("protoc refused a service, see above")
     name_async_stubs(out)
     write_comments(out, includes, sources)
+    write_checks(out, includes, sources)
     for folder in [p for p in out.rglob("*") if p.is_dir()]:
         (folder / "__init__.py").write_text("")
         (folder / "py.typed").unlink(missing_ok=True)
