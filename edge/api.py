@@ -14,6 +14,7 @@ from edge.addresses import Proxies
 from edge.app import App, Target
 from edge.cors import Cors
 from edge.json_codec.encode import Cached, Encoder
+from edge.login_line import LoginLine
 from edge.oauth.build import OPEN_PATHS
 from edge.pages import Page
 from edge.routes import Route, RouteTable, routes_of
@@ -45,13 +46,14 @@ def endpoints_of(
     sessions: Sessions,
     encoder: Encoder,
     finisher: Callable[[Route], Finish | None] = lambda _route: None,
+    line: Callable[[Route], LoginLine | None] = lambda _route: None,
 ) -> list[Endpoint]:
     """One endpoint for each HTTP route that the contracts state; each contract is called over its channel.
 
-    `finisher` says what is to be done with the answers of a route before they are shown.
+    `finisher` says what is to be done with the answers of a route before they are shown, `line` in which line its calls stand.
     """
     return [
-        Endpoint(route, channel, encoder, sessions, finisher(route))
+        Endpoint(route, channel, encoder, sessions, finisher(route), line(route))
         for file, channel in contracts
         for route in routes_of(service.full_name for service in file.services_by_name.values())
     ]

@@ -27,6 +27,7 @@ from edge.auth import TokenVerifier
 from edge.config import EdgeConfig
 from edge.http_server import HttpServer
 from edge.json_codec.encode import Encoder
+from edge.login_line import LoginLine
 from edge.oauth.build import oauth_pages
 from edge.sessions import Sessions
 from edge.stream.build import Stream, build_stream
@@ -69,8 +70,9 @@ async def build(process: MeshProcess, config: EdgeConfig) -> None:
     process.on_close(await bus.listen(AccountSignal, sessions.heard))
     process.background("sessions", sessions.run)
     encoder = public_encoder()
+    finish, line = partial(finisher, deps=deps), LoginLine(time.monotonic)
     app = build_app(
-        endpoints_of(public_contracts(channels, view), sessions, encoder, partial(finisher, deps=deps)),
+        endpoints_of(public_contracts(channels, view), sessions, encoder, finish, line.of),
         process.ops,
         oauth_pages(config.public_url, AppServiceStub(user), verifier, config.token_keys),
         cors_origins=config.cors_origins,

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from urllib.parse import urlencode
 
 import orjson
@@ -12,6 +13,7 @@ from grpc import aio
 from edge.auth import bearer
 from edge.binding import Binding, parse_query, refusal
 from edge.json_codec.encode import Encoder
+from edge.login_line import LoginLine
 from edge.routes import Route
 from edge.sessions import Sessions
 from edge.web import Header, Request, Response
@@ -36,8 +38,9 @@ class Endpoint:
         encoder: Encoder,
         sessions: Sessions,
         finish: Finish | None = None,
+        line: LoginLine | None = None,
     ) -> None:
-        """`finish`: what is to be done with an answer before it is shown."""
+        """`finish`: what is to be done with an answer before it is shown. `line`: in which its calls stand."""
         rpc = route.rpc
         self._finish = finish
         self.name = rpc.name
@@ -47,11 +50,12 @@ class Endpoint:
         self.binding = Binding(route)
         self._rpc = rpc
         self._sessions = sessions
-        self._call = channel.unary_unary(
+        call = channel.unary_unary(
             rpc.path,
             request_serializer=rpc.request.SerializeToString,
             response_deserializer=rpc.response.FromString,
         )
+        self._call = partial(line.ask, call) if line else call
         self._encode = encoder.of(route.shown_type)
         self._next = next_fields(route)
         self._told = [(field, header.lower().encode()) for field, header in told_headers(route)]

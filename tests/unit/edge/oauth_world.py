@@ -18,6 +18,7 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceService
 
 from edge.api import build_app, endpoints_of, public_encoder
 from edge.auth import TokenVerifier
+from edge.login_line import LoginLine
 from edge.oauth.build import oauth_pages
 from edge.sessions import Sessions
 from in_process import InProcessChannel
@@ -98,7 +99,7 @@ async def oauth_world() -> AsyncIterator[OAuthWorld]:
     stop = await users.bus.listen(AccountSignal, sessions.heard)
     contracts = [(user_pb2.DESCRIPTOR, channel), (apps_pb2.DESCRIPTOR, channel)]
     app = build_app(
-        endpoints_of(contracts, sessions, public_encoder()),
+        endpoints_of(contracts, sessions, public_encoder(), line=LoginLine(lambda: users.clock.ms / 1000).of),
         OpsApp(lambda: {}),
         oauth_pages(ISSUER, AppServiceStub(channel), verifier, KEYS),
     )
