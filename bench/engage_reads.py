@@ -18,10 +18,10 @@ from redis import asyncio as redis
 from bench import driver
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
+from redis_client.line import Line, Replies, Word
 from runtime.context import NOBODY
 from runtime.ids import SystemClock, Uuid7Ids
 from stack import redis as redis_server
-from svc_engage.cache.line import Line, Replies, Word
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.deps import Deps
 from svc_engage.domain.overlay import Both, Stated

@@ -12,6 +12,7 @@ from bench.orders import PostOrder
 from bench.stage import NAMESPACE, Stage
 from readers.recent import RecentWrites
 from redis_client import connect_redis
+from redis_client.line import Line
 from runtime.ids import SystemClock, Uuid7Ids
 from stack.ports import HOST
 from svc_timeline.config import Limits
@@ -52,9 +53,11 @@ async def _whole(stage: Stage, followers: int, warm: int, posts: int, ceiling: C
 
 
 async def _cached_windows(stage: Stage, users: list[bytes]) -> None:
-    redis = connect_redis(stage.config(NAMESPACE))
-    own = RedisWindows(redis, NAMESPACE, RecentWrites(redis, NAMESPACE), Limits())
+    config = stage.config(NAMESPACE)
+    redis, line = connect_redis(config), Line(config.redis_url)
+    own = RedisWindows(line, NAMESPACE, RecentWrites(redis, NAMESPACE), Limits())
     await windows.make_windows(own, Uuid7Ids(SystemClock()), users, [])
+    await line.aclose()
     await redis.aclose()
 
 

@@ -1,4 +1,4 @@
-"""Pushing an entry into cached windows, beside bare LPUSHX commands with the same client; client and Redis counted together."""
+"""Pushing an entry into cached windows, beside bare LPUSHX commands by redis-py; client and Redis counted together."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -8,6 +8,7 @@ from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
 from readers.recent import RecentWrites
 from redis_client import Redis, connect_redis
+from redis_client.line import Line
 from runtime.ids import Ids, SystemClock, Uuid7Ids
 from stack import redis as redis_server
 from svc_timeline.config import Limits
@@ -23,11 +24,11 @@ _ENTRY_BYTES = 37
 async def run(stage: Stage) -> list[Row]:
     """CPU of one push into a full window."""
     config = stage.config(f"{NAMESPACE}_push")
-    redis = connect_redis(config)
+    redis, line = connect_redis(config), Line(config.redis_url)
     meter = stage.server_meter(redis_server.NAME)
     ids = Uuid7Ids(SystemClock())
     users = [ids.next().bytes for _ in range(stage.sizes.windows)]
-    windows = RedisWindows(redis, config.namespace, RecentWrites(redis, config.namespace), Limits())
+    windows = RedisWindows(line, config.namespace, RecentWrites(redis, config.namespace), Limits())
     await make_windows(windows, ids, users, [Entry(ids.next().bytes, users[0]) for _ in range(Limits().window)])
     keys = [b"bare:" + user for user in users]
     await _bare_lists(redis, keys)
@@ -44,6 +45,7 @@ async def run(stage: Stage) -> list[Row]:
     ours_s = await _cost(push, stage.sizes.window_rounds, meter)
     bare_us = sum(bare_s.values()) * 1e6 / (stage.sizes.bare_window_rounds * len(users))
     each = {name: spent * 1e6 / (stage.sizes.window_rounds * len(users)) for name, spent in ours_s.items()}
+    await line.aclose()
     await redis.aclose()
     return [Row(NAME, WHAT, "us", sum(each.values()), Ceiling(_BARE, bare_us), parts=each)]
 

@@ -21,12 +21,12 @@ from backlog import Backlog
 from coalesced import MeshProcess, main
 from cursors import Cursors
 from ordered.nats import NatsSource
+from redis_client.line import Line
 from relations.viewers import Relations, listen
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from statuses import Statuses
-from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.config import Config
 from svc_engage.counting.recount import Recounts

@@ -18,6 +18,7 @@ from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import RecentWrites
 from redis_client import connect_redis
+from redis_client.line import Line
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
@@ -35,6 +36,8 @@ from svc_timeline.windows import RedisWindows
 from svc_timeline.workers import backfill_follow, deliver_chunk, plan_fanout
 
 SCHEMA = Path(__file__).parent / "schema"
+REDIS_SILENCE_S = 1.0
+"""So long a home waits for its window: without it the store and svc_tweet have to answer."""
 
 
 async def build(process: MeshProcess, config: Config) -> None:
@@ -57,7 +60,9 @@ async def build(process: MeshProcess, config: Config) -> None:
 
     ids, tweet = Uuid7Ids(clock), TweetServiceStub(tweets)
     store = CqlHomeStore(cql, clock, limits.stored_ttl_s)
-    windows = RedisWindows(redis, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
+    line = Line(mesh.redis_url, REDIS_SILENCE_S)
+    process.on_close(line.aclose)
+    windows = RedisWindows(line, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
     # After a loss of Redis beside a restart of ours nothing may be said: what users did in the last minute is forgotten.
     if await store.is_empty():
         await windows.start()

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any, Protocol
 
 from readers.recent import KEPT_S, Own, RecentWrites
-from redis_client import HASH_TAGS, Functions, Redis, tag
+from redis_client import HASH_TAGS, Commands, Functions, tag
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 from svc_timeline.config import Limits
@@ -86,7 +86,7 @@ class RedisWindows:
 
     def __init__(
         self,
-        redis: Redis,
+        redis: Commands,
         namespace: str,
         recent: RecentWrites,
         limits: Limits,
@@ -114,7 +114,7 @@ class RedisWindows:
         """
         try:
             for witness in self._witnesses.values():
-                await self._redis.set(witness, 0, nx=True)
+                await self._redis.execute_command("SET", witness, 0, "NX")
         except Unavailable as error:
             log.warning("cache_away", error=str(error))
 
@@ -158,7 +158,7 @@ class RedisWindows:
 
     async def drop(self, user_id: bytes) -> None:
         """See Windows."""
-        await self._redis.unlink(self._key(user_id))
+        await self._redis.execute_command("UNLINK", self._key(user_id))
 
     async def _call(self, function: str, keys: Sequence[bytes | str], args: Sequence[bytes | str | int]) -> Any:
         return await self._functions.call(self._function_prefix + function, keys, args)

@@ -15,10 +15,10 @@ from prometheus_client import Counter
 from readers import recent
 from readers.recent import GRAPH_VERSION, KEPT_ENTRIES, KEPT_S, RecentWrites
 from redis_client import HASH_TAGS, Functions, tag
+from redis_client.line import Line, Replies, Word
 from runtime.errors import Unavailable
 from runtime.ids import ms_of
 from runtime.telemetry import logger
-from svc_engage.cache.line import Line, Replies, Word
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks
 from svc_engage.domain.families import SLOT_OF, Family, Slots
 from svc_engage.domain.marks import Mark, MarkKind

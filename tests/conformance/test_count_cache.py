@@ -9,10 +9,10 @@ import pytest
 
 from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, OwnBookmark, OwnFollow, OwnLike, RecentWrites
 from redis_client import Redis, connect_redis
+from redis_client.line import Line
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
 from svc_engage.cache import CountCache, Interactions, Marks
-from svc_engage.cache.line import Line
 from svc_engage.cache.memory import MemoryCountCache
 from svc_engage.cache.port import AUTHORS_KEPT
 from svc_engage.cache.redis import RedisCountCache

@@ -8,6 +8,7 @@ import pytest
 
 from readers.recent import DELETED_TWEET, GRAPH_VERSION, OWN_TWEET, RecentWrites, tweet_value
 from redis_client import Redis, connect_redis
+from redis_client.line import Line
 from runtime.config import MeshConfig
 from runtime.ids import SystemClock, uuid7_of
 from svc_timeline.config import Limits
@@ -54,14 +55,14 @@ class InMemory:
 
 
 class InRedis:
-    def __init__(self, redis: Redis, namespace: str) -> None:
-        self._redis, self._namespace = redis, namespace
+    def __init__(self, redis: Redis, line: Line, namespace: str) -> None:
+        self._redis, self._line, self._namespace = redis, line, namespace
         self._recent = RecentWrites(redis, namespace)
-        self.redis_windows = RedisWindows(redis, namespace, self._recent, LIMITS)
+        self.redis_windows = RedisWindows(line, namespace, self._recent, LIMITS)
         self.windows: Windows = self.redis_windows
 
     def impatient(self) -> Windows:
-        return RedisWindows(self._redis, self._namespace, self._recent, LIMITS, takeover_ms=0)
+        return RedisWindows(self._line, self._namespace, self._recent, LIMITS, takeover_ms=0)
 
     async def write(self, user_id: bytes, kind: bytes, value: bytes) -> None:
         await self._recent.record(user_id, kind, value)
@@ -79,12 +80,20 @@ async def redis(mesh_config: MeshConfig) -> AsyncIterator[Redis]:
     await client.aclose()
 
 
+@pytest.fixture
+async def line(mesh_config: MeshConfig) -> AsyncIterator[Line]:
+    """The same server, as svc_timeline asks it."""
+    line = Line(mesh_config.redis_url)
+    yield line
+    await line.aclose()
+
+
 @pytest.fixture(params=["memory", "redis"])
-async def kind(request: pytest.FixtureRequest, redis: Redis, namespace: str) -> Kind:
+async def kind(request: pytest.FixtureRequest, redis: Redis, line: Line, namespace: str) -> Kind:
     """Each kind in turn."""
     if request.param == "memory":
         return InMemory()
-    found = InRedis(redis, f"{namespace}w{uuid.uuid4().hex[:6]}")
+    found = InRedis(redis, line, f"{namespace}w{uuid.uuid4().hex[:6]}")
     await found.redis_windows.start()
     return found
 

@@ -9,12 +9,12 @@ from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
 from ordered.nats import NatsSource
+from redis_client.line import Line
 from runtime.bus import NatsBus
 from runtime.config import Env, MeshConfig
 from runtime.cql import Cql
 from runtime.faults import Faults
 from runtime.ids import SystemClock
-from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.counting import Log, Machine, Rounds, Teller
 from svc_engage.domain.levels import Levels

@@ -12,11 +12,11 @@ import pytest
 
 from readers.recent import LIKE, OwnLike
 from redis_client import Redis, connect_redis
+from redis_client.line import Line, Replies, Word
 from runtime.bus.envelope import partition_of
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
 from runtime.ids import SystemClock, Uuid7Ids
-from svc_engage.cache.line import Line, Replies, Word
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.domain.families import Family
 from svc_engage.domain.marks import LikeState, MarkKind

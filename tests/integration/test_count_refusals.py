@@ -7,8 +7,8 @@ import hiredis
 import pytest
 from redis.exceptions import ResponseError
 
+from redis_client.line import Line
 from runtime.errors import Unavailable
-from svc_engage.cache.line import Line
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.domain.relations import Count, Kind, Subject

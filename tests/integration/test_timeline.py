@@ -15,6 +15,7 @@ from outbox import CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import OWN_TWEET, RecentWrites
 from redis_client import Redis, connect_redis
+from redis_client.line import Line
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
 from runtime.cql import Cql
@@ -40,9 +41,9 @@ class RealWorld(World):
 
     def __init__(self, config: MeshConfig, cql: Cql, redis: Redis, bus: NatsBus) -> None:
         clock = SystemClock()
-        self.redis, self.config = redis, config
+        self.redis, self.config, self.line = redis, config, Line(config.redis_url)
         self.recent = RecentWrites(redis, config.namespace)
-        self.windows = RedisWindows(redis, config.namespace, self.recent, LIMITS)
+        self.windows = RedisWindows(self.line, config.namespace, self.recent, LIMITS)
         self.presence = Presence(redis, config.namespace, clock)
         store = CqlHomeStore(cql, clock, LIMITS.stored_ttl_s)
         self.outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, NO_FAULTS)
@@ -66,8 +67,7 @@ class RealWorld(World):
 
     def without_redis(self) -> World:
         """The same service with a cache that nobody answers for."""
-        away = connect_redis(replace(self.config, redis_url="redis://127.0.0.1:1/0"))
-        windows = RedisWindows(away, self.config.namespace, RecentWrites(away, self.config.namespace), LIMITS)
+        windows = RedisWindows(Line("redis://127.0.0.1:1/0"), self.config.namespace, self.recent, LIMITS)
         parts = self.deps.store, windows, self.presence, self.bus, self.states, self.outbox
         other = World(LIMITS, self.clock, self.ids, *parts)
         other.graph.followers, other.tweets.by_author = self.graph.followers, self.tweets.by_author
@@ -96,6 +96,7 @@ async def world(mesh_config: MeshConfig) -> AsyncIterator[RealWorld]:
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await world.lose_cache()
+    await world.line.aclose()
     await redis.aclose()
     await bus.close()
     await cql.close()

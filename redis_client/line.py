@@ -1,6 +1,7 @@
 """One connection to Redis for a whole process, on which everything that is asked in one turn of the loop travels together.
 
-redis-py takes a connection, a task switch and some 120 us of Python for each question; this takes 15. What is asked, redis.py says.
+redis-py takes a connection, a task switch and some 120 us of Python for each question; this takes 15. It is for what every read asks;
+all else goes by the client of redis-py, whose connections do not wait for each other.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ class Line:
     async def ask(self, *commands: Sequence[Word]) -> Replies:
         """The replies to some commands, sent together. A reply may be an error of Redis, a `hiredis.ReplyError`.
 
-        Raises Unavailable when there is no answer within a quarter of a second; then they may have been done or not.
+        Raises Unavailable when there is no answer within `silence_s`, a quarter of a second; then they may have been done or not.
         """
         if not commands:
             return []
