@@ -16,6 +16,7 @@ from runtime.bus.streams import created_us, fill_of
 from runtime.errors import Unavailable
 
 _AT_ONCE = 32
+_NOWHERE = 1 << 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,24 +75,31 @@ class Lag:
         created, first, last = created_us(info), info.state.first_seq, info.state.last_seq
         if created != self._created:
             self._created, self._ahead = created, {}
+        starts = [max(positions.get(number, 0) - created + 1, first) for number in range(PARTITIONS)]
         places = asyncio.Semaphore(_AT_ONCE)
 
-        async def look(number: int) -> None:
-            start = max(positions.get(number, 0) - created + 1, first)
-            known = self._ahead.get(number, _Ahead(start))
-            if start < known.start:
-                known = _Ahead(start)
-            if known.first < start and max(start, known.none_to + 1) <= last:
-                async with places:
-                    self._ahead[number] = await self._next(number, start, max(start, known.none_to + 1), last)
+        async def ask(number: int, after: int) -> None:
+            async with places:
+                self._ahead[number] = await self._next(number, starts[number], after, last)
 
-        await asyncio.gather(*map(look, range(PARTITIONS)))
-        starts = {number: max(positions.get(number, 0) - created + 1, first) for number in self._ahead}
+        # A task for each of the partitions, of which at rest none is to be asked for, was half of what such a process did.
+        asked = [
+            ask(number, after) for number, start in enumerate(starts) if (after := self._unknown(number, start)) <= last
+        ]
+        if asked:
+            await asyncio.gather(*asked)
         return {
             number: replace(ahead, start=starts[number])
             for number, ahead in self._ahead.items()
             if starts[number] <= ahead.first <= last
         }
+
+    def _unknown(self, number: int, start: int) -> int:
+        """From where on in the stream it is not known what a partition holds, `start` or later; nowhere when its next message is known."""
+        known = self._ahead.get(number)
+        if known is None or start < known.start:
+            return max(start, 1)
+        return _NOWHERE if known.first >= start else max(start, known.none_to + 1)
 
     async def _next(self, number: int, start: int, after: int, last: int) -> _Ahead:
         subject = self._subjects.format(f"{number:03d}")
