@@ -48,11 +48,17 @@ class Config:
             session_s=env.number("AVIARY_USER_SESSION_S", 90 * _DAY_S),
             claim_abandoned_s=env.parsed("AVIARY_USER_CLAIM_ABANDONED_S", _abandoned_s, 0, 10 * 60),
             renames=env.number("AVIARY_USER_RENAMES", 3),
-            password_processes=env.number("AVIARY_USER_PASSWORD_PROCESSES", _half_of_the_cores()),
+            password_processes=env.parsed("AVIARY_USER_PASSWORD_PROCESSES", _at_least_one, 1, _half_of_the_cores()),
             password_waiting=env.number("AVIARY_USER_PASSWORD_WAITING", 64),
         )
         env.done()
         return config
+
+
+def _at_least_one(raw: str) -> int:
+    if int(raw) < 1:
+        raise ValueError("is less than 1: nobody could log in")
+    return int(raw)
 
 
 def _half_of_the_cores() -> int:

@@ -54,3 +54,9 @@ def test_claims_cannot_be_taken_from_a_registration_that_is_merely_slow() -> Non
     assert Config.from_env({**GOOD, "AVIARY_USER_CLAIM_ABANDONED_S": "120"}).claim_abandoned_s == 120
     with pytest.raises(ConfigError, match="AVIARY_USER_CLAIM_ABANDONED_S: is less than 120"):
         Config.from_env({**GOOD, "AVIARY_USER_CLAIM_ABANDONED_S": "119"})
+
+
+def test_somebody_hashes_passwords() -> None:
+    assert Config.from_env(GOOD).password_processes >= 1
+    with pytest.raises(ConfigError, match="AVIARY_USER_PASSWORD_PROCESSES: is less than 1"):
+        Config.from_env({**GOOD, "AVIARY_USER_PASSWORD_PROCESSES": "0"})
