@@ -27,7 +27,7 @@ class Stream:
     asked: list[int] = field(default_factory=list)
     durable = "work"
 
-    async def stream_info(self, name: str, subjects_filter: str | None = None) -> Any:
+    async def stream_info(self, name: str, **asked: Any) -> Any:
         subjects: dict[str, int] = {}
         for number in self.held.values():
             subjects[f"s.{number:03d}"] = subjects.get(f"s.{number:03d}", 0) + 1
