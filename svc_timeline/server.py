@@ -17,7 +17,7 @@ from coalesced import MeshProcess, main
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import RecentWrites
-from redis_client import connect_redis
+from redis_client import Redis, connect_redis
 from redis_client.line import Line
 from runtime.bus import Consumers, NatsBus
 from runtime.cql import Cql
@@ -60,9 +60,7 @@ async def build(process: MeshProcess, config: Config) -> None:
 
     ids, tweet = Uuid7Ids(clock), TweetServiceStub(tweets)
     store = CqlHomeStore(cql, clock, limits.stored_ttl_s)
-    line = Line(mesh.redis_url, REDIS_SILENCE_S)
-    process.on_close(line.aclose)
-    windows = RedisWindows(line, mesh.namespace, RecentWrites(redis, mesh.namespace), limits)
+    windows = _windows(redis, config, process)
     # After a loss of Redis beside a restart of ours nothing may be said: what users did in the last minute is forgotten.
     if await store.is_empty():
         await windows.start()
@@ -92,6 +90,12 @@ async def build(process: MeshProcess, config: Config) -> None:
     process.background("relay", outbox.relay)
     process.background("consumers", consumers.run)
     process.check("consumers", consumers.check)
+
+
+def _windows(redis: Redis, config: Config, process: MeshProcess) -> RedisWindows:
+    line = Line(config.mesh.redis_url, REDIS_SILENCE_S)
+    process.on_close(line.aclose)
+    return RedisWindows(line, config.mesh.namespace, RecentWrites(redis, config.mesh.namespace), config.limits)
 
 
 def _seen(cql: Cql, outbox: CqlOutbox, process: MeshProcess) -> SeenReaders:
