@@ -66,20 +66,23 @@ class Epochs:
 
     def heard(self, signal: Any) -> None:
         """A signal arrived. Call it before what the signal says is applied, without an await between the two."""
-        now = self._now()
+        now, publisher_id, sequence = self._now(), signal.publisher_id, signal.sequence
         self._notice_silence(now)
-        known = self._publishers.get(signal.publisher_id)
-        carries = any(getattr(signal, name) for name in self._carriers)
-        expected = (0 if known is None else known.sequence) + (1 if carries else 0)
-        self._silent.discard(signal.publisher_id)
-        self._publishers[signal.publisher_id] = _Publisher(max(signal.sequence, expected), now)
-        if signal.sequence > expected:
+        known = self._publishers.get(publisher_id)
+        expected = 0 if known is None else known.sequence
+        for name in self._carriers:
+            if getattr(signal, name):
+                expected += 1
+                break
+        self._silent.discard(publisher_id)
+        self._publishers[publisher_id] = _Publisher(max(sequence, expected), now)
+        if sequence > expected:
             self.move("first_heard_late" if known is None else "gap")
             if known is not None:
                 for tell in list(self._watchers):
                     tell()
         if signal.goodbye:
-            del self._publishers[signal.publisher_id]
+            del self._publishers[publisher_id]
             self._sure_until = 0.0
 
     def move(self, why: str) -> None:
@@ -88,11 +91,11 @@ class Epochs:
         log.info("signals_unheard", signal=self._name, why=why)
 
     def _notice_silence(self, now: float) -> None:
-        for publisher_id, publisher in list(self._publishers.items()):
-            quiet = now - publisher.heard_at
-            if quiet > SILENCE_S and publisher_id not in self._silent:
+        quiet = [each for each in self._publishers.items() if now - each[1].heard_at > SILENCE_S]
+        for publisher_id, publisher in quiet:
+            if publisher_id not in self._silent:
                 self._silent.add(publisher_id)
                 self.move("silence")
-            if quiet > FORGET_S:
+            if now - publisher.heard_at > FORGET_S:
                 self._silent.discard(publisher_id)
                 del self._publishers[publisher_id]

@@ -131,7 +131,7 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
         tasks.append(task)
         if len(tasks) >= self._swept_at:
             tasks[:] = [each for each in tasks if not each.done()]
-            self._swept_at = len(tasks) + _SWEEP
+            self._swept_at = 2 * len(tasks) + _SWEEP
         return task
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:

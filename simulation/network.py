@@ -50,7 +50,7 @@ class ServedContext:
 
     def time_remaining(self) -> float:
         """Seconds until the caller's deadline."""
-        return max(0.0, self._ends - self._loop.time())
+        return max(0.0, self._ends - self._loop.now)
 
     async def abort(self, code: grpc.StatusCode, detail: str, trailing: Sequence[tuple[str, bytes]] = ()) -> None:
         """End the call with a status."""
@@ -135,6 +135,19 @@ class Call(asyncio.Future[Any]):
 
     Who waits for it no longer makes that known to the other end.
     """
+
+    __slots__ = (
+        "_attempt",
+        "_deadline",
+        "_ends",
+        "_metadata",
+        "_network",
+        "_path",
+        "_policy",
+        "_request",
+        "_wire",
+        "_work",
+    )
 
     def __init__(
         self,

@@ -53,27 +53,27 @@ class Server:
     @property
     def away(self) -> bool:
         """Whether nobody reaches it."""
-        return self.loop.time() < self._back_at
+        return self.loop.now < self._back_at
 
     @property
     def back_in_s(self) -> float:
         """Seconds until it is there again."""
-        return max(0.0, self._back_at - self.loop.time())
+        return max(0.0, self._back_at - self.loop.now)
 
     def go_away(self, seconds: float) -> None:
         """Be out of reach for a while."""
         self.history.note(self.name, "is away for", f"{seconds:.1f} s")
-        self._back_at = self.loop.time() + seconds
+        self._back_at = self.loop.now + seconds
 
     def come_back(self) -> None:
         """Be there."""
-        self._back_at = self.loop.time()
+        self._back_at = self.loop.now
 
     async def way(self) -> None:
         """One way to it or back; often so short that nothing happens meanwhile. Raises Unavailable, after a while, when it is away."""
         if self.dice.roll() < _FAR:
             await pause(self.dice.hop())
-        if self.away:
+        if self.loop.now < self._back_at:
             await pause(self.dice.between(0, 1.0))
             raise Unavailable(f"{self.name} does not answer", retry_after_s=1)
 
@@ -146,8 +146,8 @@ class Remote:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._there, name)
 
-        async def call(*args: Any, **named: Any) -> Any:
-            return await self._reach(name, self._effect(method, args, named))
+        def call(*args: Any, **named: Any) -> Awaitable[Any]:
+            return self._reach(name, self._effect(method, args, named))
 
         setattr(self, name, call)
         return call
