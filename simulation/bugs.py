@@ -15,6 +15,7 @@ from runtime.bus import Bus
 from runtime.bus.envelope import PARTITIONS
 from runtime.ids import Clock
 from simulation.servers import RemoteTable, events_of
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.relations import Count, Kind, Subject
 from svc_engage.store import Position
 from svc_engage.store_memory import MemoryEngageStore
@@ -50,6 +51,10 @@ class Sound:
     def counted(self, store: Any) -> Any:
         """The same as those see it who count."""
         return store
+
+    def known_rows(self) -> KnownRows:
+        """What a process knows of rows without reading them."""
+        return KnownRows()
 
 
 class PublishBeforeWrite(Sound):
@@ -112,6 +117,16 @@ class CountedTwice(Sound):
         return _WithoutPlaces(store)
 
 
+class OldRowsBelieved(Sound):
+    """Whoever owns a partition again goes on with the rows as it counted them when it owned it before."""
+
+    name = "old-rows-believed"
+
+    def known_rows(self) -> KnownRows:
+        """See Sound."""
+        return _Nostalgic()
+
+
 _DURABLE_OF = {Kind.LIKES: "engage-likes", Kind.TWEETS: "engage-tweets"}
 
 
@@ -133,6 +148,7 @@ PLANTED: tuple[type[Sound], ...] = (
     PositionBeforeCounts,
     AnyOwnersCount,
     CountedTwice,
+    OldRowsBelieved,
 )
 
 
@@ -223,3 +239,8 @@ class _WithoutPlaces:
     async def counts(self, subjects: Collection[Subject]) -> dict[Subject, Count]:
         found: dict[Subject, Count] = await self._store.counts(subjects)
         return {subject: replace(count, as_of=1) for subject, count in found.items()}
+
+
+class _Nostalgic(KnownRows):
+    def _of(self, owner: object, subject: Subject) -> Any:
+        return self._counted.get(subject)

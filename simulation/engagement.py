@@ -83,6 +83,7 @@ class Engagement:
         await listen(relations, bus)
         known = Accounts(UserServiceStub(peers.user), node.loop.time, _KNOWN, profiles=False)
         await accounts.listen(known, bus)
+        known_rows = self._bug.known_rows()
         deps = Deps(
             store=store,
             cache=cache,
@@ -93,13 +94,21 @@ class Engagement:
             relations=relations,
             accounts=known,
             recent=recent,
+            known=known_rows,
             cursors=cursors,
             clock=node.clock,
             ids=node.ids,
             faults=node.faults,
         )
         counting = Counting(
-            self._bug.counted(store), cache, bus, self.logs.source(node), node.clock, levels=_LEVELS, faults=node.faults
+            self._bug.counted(store),
+            cache,
+            bus,
+            self.logs.source(node),
+            node.clock,
+            levels=_LEVELS,
+            faults=node.faults,
+            known=known_rows,
         )
         node.background("counting", counting.run)
         node.on_death.append(lambda: self.stale.update(subject.subject_id for subject in counting.teller.owing))

@@ -58,6 +58,10 @@ class Stands:
         """Whether a block stands between the two, or is about to."""
         return any(block.stands for block in self._between(one, other))
 
+    def about_to_block(self, one: bytes, other: bytes) -> bool:
+        """Whether a block is under way between the two: it stands, or will."""
+        return any(block.stands and block.done_at is None for block in self._between(one, other))
+
     def muted(self, viewer: bytes, author: bytes, at: float) -> bool:
         """Whether the viewer certainly mutes the author."""
         mute = self.mutes.get((viewer, author))

@@ -70,6 +70,8 @@ class Truth:
         tie.done_at = now
         if tie.following and self.stands.blocked(follower, followee):
             tie.following, tie.seen_after_s = False, VISIBLE_FOR_S
+            # One that nobody has acknowledged ends it when that is done: `parted`.
+            tie.disputed = self.stands.about_to_block(follower, followee)
         elif tie.following:
             tie.disputed = self.stands.disputed(follower, followee, tie.began_at)
 

@@ -10,6 +10,7 @@ from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from svc_engage.cache import CountCache
+from svc_engage.counting.known import KnownRows
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
 from svc_engage.reads import Reads
@@ -29,6 +30,7 @@ class Deps:
     relations: Relations
     accounts: Accounts
     recent: OwnWrites
+    known: KnownRows
     cursors: Cursors
     clock: Clock
     ids: Ids

@@ -56,10 +56,14 @@ async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | N
 
 async def _store(like: LikeState, before: Mark, deps: Deps) -> OwnLike:
     delta = int(like.liked) - int(before.present)
+    mark = like.mark(before, delta)
     await deps.store.set_like(like, before, delta)
+    if before.at < like.at:
+        # Else nothing was written: a later state is stored.
+        deps.known.wrote(like, mark)
     deps.faults.at("engage.like.after_rows")
     own = OwnLike(like.tweet_id, like.liked, delta, like.at, before.at)
     async with asyncio.TaskGroup() as notes:
-        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(before, delta)))
+        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, mark))
         notes.create_task(deps.recent.record(like.user_id, LIKE, own.packed()))
     return own

@@ -8,6 +8,9 @@ FLUSHES = Counter(
     "aviary_engage_flushes_total", "Batches of partitions that were counted, or are tried again.", ["outcome"]
 )
 COUNT_WRITES = Counter("aviary_engage_count_writes_total", "Counts written to the store.", ["kind"])
+ROW_READS = Counter(
+    "aviary_engage_row_reads_total", "Rows that were read to count: what a process knows it does not read."
+)
 ROW_WRITES = Counter("aviary_engage_row_writes_total", "Rows marked as counted.", ["kind"])
 LIST_WRITES = Counter("aviary_engage_list_writes_total", "Likes whose lists the owner wrote because no request had.")
 LAG = Histogram(

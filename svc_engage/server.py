@@ -29,6 +29,7 @@ from runtime.ids import Uuid7Ids
 from statuses import Statuses
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.config import Config
+from svc_engage.counting.known import KnownRows
 from svc_engage.counting.recount import Recounts
 from svc_engage.counting.truth import MeshTruth
 from svc_engage.deps import Deps
@@ -62,7 +63,7 @@ async def build(process: MeshProcess, config: Config) -> None:
     cache = RedisCountCache(line, mesh.namespace)
     process.on_close(cache.close)
 
-    store, ids = CqlEngageStore(cql, clock), Uuid7Ids(clock)
+    store, ids, known = CqlEngageStore(cql, clock), Uuid7Ids(clock), KnownRows()
     builds = MarkBuilds(store, cache, clock, ids)
     process.on_close(builds.close)
     deps = Deps(
@@ -75,13 +76,14 @@ async def build(process: MeshProcess, config: Config) -> None:
         relations=await hear_of_relations(process, bus, graph),
         accounts=await hear_of_accounts(process, bus, config),
         recent=cache,
+        known=known,
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
         ids=ids,
         faults=process.faults,
     )
     source = NatsSource(bus)
-    counting = Counting(store, cache, bus, source, clock, levels=config.levels, faults=process.faults)
+    counting = Counting(store, cache, bus, source, clock, levels=config.levels, faults=process.faults, known=known)
     process.background("counting", counting.run)
     process.check("counting", counting.check)
     truth = MeshTruth(GraphServiceStub(graph), TweetServiceStub(tweets))

@@ -25,8 +25,8 @@ Partition = tuple[Subject, int]
 _TIMES_FROM_US = 1_577_836_800_000_000
 """2020-01-01: twice the time since then is in the past until 2070. ScyllaDB refuses timestamps that are days in the future."""
 
-_AT_ONCE = 64
-"""Reads in flight of one batch: what is asked of the server at once is answered within its time."""
+_AT_ONCE = 8
+"""Reads in flight of one batch: who is asked for more at once by those who count keeps all others waiting for its answers."""
 
 
 class CqlEngageStore(CqlMarks):

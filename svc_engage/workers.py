@@ -11,6 +11,7 @@ from runtime.telemetry import logger
 from svc_engage.cache import CountCache
 from svc_engage.counting import Machine, Rounds, Teller
 from svc_engage.counting.changes import LOGS
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.levels import Levels
 from svc_engage.store import EngageStore
 
@@ -32,10 +33,11 @@ class Counting:
         *,
         levels: Levels,
         faults: Faults,
+        known: KnownRows,
     ) -> None:
-        """`source` says which partitions this process owns."""
+        """`source` says which partitions this process owns, `known` which rows its requests wrote."""
         self.teller = Teller(cache, bus)
-        self.rounds = Rounds(store, self.teller, clock, levels, faults)
+        self.rounds = Rounds(store, self.teller, clock, levels, faults, known)
         self.machines = [Machine(one, store, self.rounds) for one in LOGS]
         self.consumers = [OrderedConsumer(bus, source, machine) for machine in self.machines]
 

@@ -12,17 +12,22 @@ from prometheus_client import Counter as Metric
 from runtime.faults import Faults
 from svc_engage import metrics
 from svc_engage.counting.memory import Memory, Told
-from svc_engage.counting.sums import Summing, Sums, behind, members_of
+from svc_engage.counting.sums import Summing, Sums, behind, latest_of
 from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
-from svc_engage.store import LIKES_TOGETHER, Counted, EngageStore, Position
+from svc_engage.store import Counted, EngageStore, Position
 
-CHANGES_A_SLICE = 500
-"""So many are looked at in one turn of the loop, about 2 ms: it answers requests, too."""
-ROWS_A_SLICE = 100
+CHANGES_A_SLICE = 200
+"""So many are looked at in one turn of the loop, about a millisecond: it answers requests, too."""
+ROWS_A_SLICE = 50
 """So many are written at once."""
+LISTS_A_SLICE = 10
+"""Of so many likes the lists are written at once; they are four rows each, and the telling of Redis."""
+LISTS_AT_ONCE = 3
+LISTS_EVERY_S = 0.005
+"""Between two slices: nobody waits for lists, and behind a tweet that many like they would be half of what a process does."""
 
 T = TypeVar("T")
 
@@ -34,7 +39,7 @@ class Work:
     memory: Memory
     told: Sequence[Told]
     until: int
-    sums: Sums = field(default_factory=lambda: Sums({}, {}, {}, set()))
+    sums: Sums = field(default_factory=lambda: Sums({}, {}, {}, {}, set()))
     """What they come to, once that is known."""
 
 
@@ -85,21 +90,7 @@ class Flush:
         self._faults.at("engage.count.after_position")
 
     async def _sum(self, works: Sequence[Work]) -> None:
-        wanted: dict[Subject, set[bytes]] = {}
-        counts: dict[Subject, Count] = {}
-        async for some in _slices(((work, one) for work in works for one in work.told), CHANGES_A_SLICE):
-            for subject, members in members_of(one.change for _, one in some).items():
-                wanted.setdefault(subject, set()).update(members)
-        if not wanted:
-            return
-        for work in works:
-            counts |= {subject: count for subject, count in work.memory.kept.items() if subject in wanted}
-        if unknown := wanted.keys() - counts.keys():
-            counts |= await self._store.counts(unknown)
-        rows = await self._store.rows(wanted, {subject: count.level for subject, count in counts.items()})
-        if ahead := behind(counts, rows):
-            # Another owner counted further; counts are stored before rows, so now they are at least as far.
-            counts |= await self._store.counts(ahead)
+        counts, rows = await self._read(works)
         summings = {id(work): Summing(counts, rows, self._levels) for work in works}
         async for some in _slices(((work, one) for work in works for one in work.told), CHANGES_A_SLICE):
             for work, group in itertools.groupby(some, key=lambda pair: pair[0]):
@@ -108,13 +99,59 @@ class Flush:
             work.sums = summings[id(work)].sums(work.until)
             work.memory.saw(_before(rows, work.sums))
 
+    async def _read(self, works: Sequence[Work]) -> tuple[dict[Subject, Count], dict[Subject, dict[bytes, Row]]]:
+        """Counts and rows of all that changes. What this process has counted, or its requests have written, it knows."""
+        versions: dict[Subject, dict[bytes, int]] = {}
+        memories: dict[Subject, Memory] = {}
+        async for some in _slices(((work, one.change) for work in works for one in work.told), CHANGES_A_SLICE):
+            latest_of((change for _, change in some), versions)
+            memories.update((change.subject, work.memory) for work, change in some)
+        counts = {one: memory.kept[one] for one, memory in memories.items() if one in memory.kept}
+        if unknown := versions.keys() - counts.keys():
+            counts |= await self._store.counts(unknown)
+            for one in unknown - counts.keys():
+                memories[one].begin(one)
+        rows: dict[Subject, dict[bytes, Row]] = {one: {} for one in versions}
+        unread: dict[Subject, list[bytes]] = {}
+        members = ((one, member, version) for one, latest in versions.items() for member, version in latest.items())
+        async for several in _slices(members, CHANGES_A_SLICE):
+            for one, member, version in several:
+                row = memories[one].row(one, member, version)
+                if row is None:
+                    unread.setdefault(one, []).append(member)
+                else:
+                    rows[one][member] = row
+        if unread:
+            metrics.ROW_READS.inc(sum(map(len, unread.values())))
+            for one, found in (await self._store.rows(unread, {one: c.level for one, c in counts.items()})).items():
+                rows[one] |= found
+        if ahead := behind(counts, rows):
+            # Another owner counted further; counts are stored before rows, so now they are at least as far.
+            counts |= await self._store.counts(ahead)
+        return counts, rows
+
     async def _list(self, works: Sequence[Work]) -> None:
         """Write the lists of likes whose request did not come to it, before the like counts as counted."""
-        async for likes in _slices(_unlisted(works), LIKES_TOGETHER):
-            settings = list(filter(None, await asyncio.gather(*map(self._setting, likes))))
-            await self._store.set_likes(settings)
-            await asyncio.gather(*(self._teller.listed(*setting) for setting in settings))
-            metrics.LIST_WRITES.inc(len(likes))
+        writing = set[asyncio.Task[None]]()
+        try:
+            async for likes in _slices(_unlisted(works), LISTS_A_SLICE):
+                if len(writing) == LISTS_AT_ONCE:
+                    written, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
+                    for task in written:
+                        task.result()
+                writing.add(asyncio.create_task(self._list_slice(likes)))
+                await asyncio.sleep(LISTS_EVERY_S)
+            await asyncio.gather(*writing)
+        finally:
+            for task in writing:
+                task.cancel()
+            await asyncio.gather(*writing, return_exceptions=True)
+
+    async def _list_slice(self, likes: Sequence[_Unlisted]) -> None:
+        settings = list(filter(None, [await self._setting(like) for like in likes]))
+        await self._store.set_likes(settings)
+        await asyncio.gather(*(self._teller.listed(*setting) for setting in settings))
+        metrics.LIST_WRITES.inc(len(likes))
 
     async def _setting(self, unlisted: _Unlisted) -> LikeSetting | None:
         """What is to be stored of it; None when a later state is."""

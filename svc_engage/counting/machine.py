@@ -74,7 +74,9 @@ class Machine:
             await self._forget(partition)
 
     def _begun(self, partition: int, position: int) -> Memory:
-        return Memory(self._log, partition, position, lambda subjects: self.recount(partition, subjects))
+        return Memory(
+            self._log, partition, position, lambda subjects: self.recount(partition, subjects), self._rounds.known
+        )
 
     async def _forget(self, partition: int) -> None:
         """Returns when nothing of the partition is being written here."""

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from ordered import Item
 from svc_engage.counting.changes import Log
+from svc_engage.counting.known import KnownRows
+from svc_engage.counting.sums import Sums
 from svc_engage.domain.relations import Change, Count, Row, Subject
 
 MUCH = 5_000
@@ -31,6 +33,8 @@ class Memory:
     """All that was queued ends here."""
     distrust: Callable[[Sequence[Subject] | None], None]
     """Told of subjects whose counts are not to be trusted; None for all of the partition."""
+    known: KnownRows
+    """Of the process."""
     queue: list[Told] = field(default_factory=list)
     kept: dict[Subject, Count] = field(default_factory=dict)
     """Counts as this process wrote them last; a hot subject's is not read again."""
@@ -67,14 +71,30 @@ class Memory:
         self.queue += told
         self.until = max(self.until, until)
 
-    def done(self, taken: int, until: int, counts: Mapping[Subject, Count]) -> None:
+    def done(self, taken: int, until: int, sums: Sums) -> None:
         """The first `taken` of the queue, up to the place `until`, are stored."""
         del self.queue[:taken]
         self.counted = max(self.counted, until)
-        self.kept |= counts
+        self.kept |= sums.counts
+        # Those that were counted before, too: of a subject of which nothing was counted when it was begun all rows are known.
+        self.known.keep(self, sums.seen)
+        self.known.keep(self, sums.rows)
         while len(self.kept) > _KEPT:
             del self.kept[next(iter(self.kept))]
         self.less.set()
+
+    def begin(self, subject: Subject) -> None:
+        """Nothing was ever counted of a subject, as the store says."""
+        self.known.begin(self, subject)
+
+    def row(self, subject: Subject, member: bytes, version: int) -> Row | None:
+        """What is stored of a member whose latest change has this version; None when that has to be read."""
+        return self.known.row(self, subject, member, version if self.log.state_of is not None else 0)
+
+    def forget(self, subject: Subject) -> None:
+        """What is stored of a subject was set right."""
+        self.kept.pop(subject, None)
+        self.known.forget(subject)
 
     def saw(self, rows: Mapping[Subject, Mapping[bytes, Row]]) -> None:
         """Note how members of watched subjects were before a change."""

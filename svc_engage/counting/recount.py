@@ -157,7 +157,7 @@ class Recounts:
             await self._store.put_counts(right, repaired=True)
             await self._teller.tell([(memory.partition, right)])
             await self._store.put_counted(list(_right(subject, place, level, found)), repaired=True)
-            memory.kept.pop(subject, None)
+            memory.forget(subject)
         drift = len(found.wrong) + bool(found.surplus)
         metrics.DRIFT.labels(subject.kind.name.lower()).inc(drift)
         where = {"subject_id": subject.subject_id.hex(), "kind": subject.kind.name}

@@ -12,6 +12,7 @@ from runtime.telemetry import logger
 from svc_engage import metrics
 from svc_engage.counting.changes import occurred_ms
 from svc_engage.counting.flush import Flush, Work
+from svc_engage.counting.known import KnownRows
 from svc_engage.counting.memory import Memory
 from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
@@ -43,7 +44,10 @@ class Rounds:
         clock: Clock,
         levels: Levels | None = None,
         faults: Faults | None = None,
+        known: KnownRows | None = None,
     ) -> None:
+        """`known` is what the requests of this process tell of the rows that they wrote."""
+        self.known = known or KnownRows()
         self._flush = Flush(store, teller, levels or Levels(), faults or Faults())
         self._teller = teller
         self._clock = clock
@@ -162,7 +166,7 @@ class Rounds:
 
     def _counted(self, work: Work) -> None:
         memory, wrong = work.memory, work.sums.wrong
-        memory.done(len(work.told), work.until, work.sums.counts)
+        memory.done(len(work.told), work.until, work.sums)
         if work.told:
             metrics.LAG.observe(max(0, self._clock.now_ms() - occurred_ms(work.told[0].item.event)) / 1000)
         if wrong:

@@ -24,6 +24,8 @@ class Sums:
     """Those of them that are further than what is stored."""
     rows: dict[Subject, dict[bytes, Row]]
     """Those that are to be written."""
+    seen: dict[Subject, dict[bytes, Row]]
+    """Those that had seen some of the changes before."""
     wrong: set[Subject]
     """What is stored of these contradicts itself: they are to be recounted."""
 
@@ -48,6 +50,7 @@ class Summing:
         self._counts, self._rows, self._levels = counts, rows, levels
         self._differences: dict[Subject, int] = {}
         self._changed: dict[Subject, dict[bytes, Row]] = {}
+        self._seen: dict[Subject, dict[bytes, Row]] = {}
 
     def add(self, changes: Iterable[Change]) -> None:
         """The next changes, in the order of the log."""
@@ -56,6 +59,7 @@ class Summing:
             of_subject = self._changed.setdefault(subject, {})
             row = of_subject.get(member) or self._rows.get(subject, {}).get(member, NEVER)
             if change.place <= row.counted_at:
+                self._seen.setdefault(subject, {})[member] = row
                 continue
             counted, version = row.counted, row.version
             if change.version > version:
@@ -76,7 +80,7 @@ class Summing:
                 wrong.add(subject)
             summed[subject] = moved(before, max(0, total), until, self._levels)
         further = {s: count for s, count in summed.items() if count.as_of > counts.get(s, NOTHING).as_of}
-        return Sums(summed, further, {s: rows for s, rows in self._changed.items() if rows}, wrong)
+        return Sums(summed, further, {s: rows for s, rows in self._changed.items() if rows}, self._seen, wrong)
 
 
 def moved(before: Count, total: int, until: int, levels: Levels) -> Count:
@@ -84,9 +88,8 @@ def moved(before: Count, total: int, until: int, levels: Levels) -> Count:
     return Count(total, max(before.as_of, until), max(before.level, levels.of(total)))
 
 
-def members_of(changes: Iterable[Change]) -> dict[Subject, set[bytes]]:
-    """Whose rows the changes need."""
-    wanted: dict[Subject, set[bytes]] = {}
+def latest_of(changes: Iterable[Change], versions: dict[Subject, dict[bytes, int]]) -> None:
+    """Whose rows the changes need, put to those of earlier ones: members with the greatest version of their changes."""
     for change in changes:
-        wanted.setdefault(change.subject, set()).add(change.member)
-    return wanted
+        members = versions.setdefault(change.subject, {})
+        members[change.member] = max(change.version, members.get(change.member, 0))

@@ -17,6 +17,7 @@ from runtime.faults import Faults
 from runtime.ids import SystemClock
 from svc_engage.cache.redis import RedisCountCache
 from svc_engage.counting import Log, Machine, Rounds, Teller
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.levels import Levels
 from svc_engage.store_cql import SCHEMA, CqlEngageStore
 from svc_engage.workers import Counting
@@ -32,13 +33,15 @@ class Process:
         self.clock, self.config, self._ttl_s = SystemClock(), config, ttl_s
         self.cql, self.bus, self.line = cql, bus, Line(config.redis_url)
         self.store = CqlEngageStore(cql, self.clock)
-        self.cache = RedisCountCache(self.line, config.namespace)
+        self.cache, self.known = RedisCountCache(self.line, config.namespace), KnownRows()
 
     def counting(self) -> Counting:
         """The work, to be run once."""
         faults = Faults(self.config.fault_dir)
         source = NatsSource(self.bus, self._ttl_s)
-        return Counting(self.store, self.cache, self.bus, source, self.clock, levels=LEVELS, faults=faults)
+        return Counting(
+            self.store, self.cache, self.bus, source, self.clock, levels=LEVELS, faults=faults, known=self.known
+        )
 
     def machine(self, log: Log) -> Machine:
         """One that nobody has told what it owns."""

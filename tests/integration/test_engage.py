@@ -117,6 +117,7 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
         relations=Relations(GraphServiceStub(graph_channel), CLOCK, asyncio.get_running_loop().time),
         accounts=Accounts(UserServiceStub(user_channel), asyncio.get_running_loop().time, 1000, profiles=False),
         recent=cache,
+        known=process.known,
         cursors=Cursors(parse_keys("1:" + "22" * 32), CLOCK),
         clock=CLOCK,
         ids=IDS,

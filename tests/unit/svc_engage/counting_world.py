@@ -15,6 +15,7 @@ from runtime.errors import Unavailable
 from runtime.faults import Faults
 from simulation.loop import SimulatedLoop
 from svc_engage.counting import Log, Machine, Rounds, Teller
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.domain.relations import Change, Count, Kind, Row, Subject
@@ -188,6 +189,10 @@ class Owner:
         await self.rounds.close()
         await self.machine.close()
 
+    def lose(self) -> None:
+        """The partition is somebody else's; when it comes back, what is stored of it is read as by any new owner."""
+        self.at = -1
+
     async def done(self) -> None:
         """Returns when all that was taken is in counts and rows, whatever Redis knows."""
 
@@ -235,12 +240,15 @@ class World:
             old = self.items[number % len(self.items)]
             self.items.append(Item(old.event, old.at, len(self.items) + 1))
 
-    async def requested(self, item: Item) -> None:
-        """A request has written what it must for a like that it announced."""
+    async def requested(self, item: Item, known: KnownRows | None = None) -> None:
+        """A request has written what it must for a like that it announced; it may have been one of the process that knows this."""
         state = like_state(item.event, item.at)
         before = await self.store.mark(state.user_id, MarkKind.LIKE, state.tweet_id)
         if before.at < state.at:
-            await self.store.set_like(state, before, state.liked - before.present)
+            delta = state.liked - before.present
+            await self.store.set_like(state, before, delta)
+            if known is not None:
+                known.wrote(state, state.mark(before, delta))
 
     def changes(self) -> list[Change]:
         """All that the log says."""

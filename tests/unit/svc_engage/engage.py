@@ -57,6 +57,7 @@ from simulation.bus import MemoryBus
 from simulation.recent import RecordedWrites
 from statuses import Statuses
 from svc_engage.cache.memory import MemoryCountCache
+from svc_engage.counting.known import KnownRows
 from svc_engage.deps import Deps
 from svc_engage.domain.families import Family
 from svc_engage.domain.marks import LikeState, Mark, MarkKind
@@ -373,6 +374,7 @@ async def build_engage() -> Engage:
         relations=relations,
         accounts=believed,
         recent=recent,
+        known=KnownRows(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
         ids=ids,

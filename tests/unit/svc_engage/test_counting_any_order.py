@@ -1,6 +1,7 @@
 """Counts equal the rows whatever happens: any log, any interleaving of owners, crashes and failures of the store between any two steps."""
 
 import asyncio
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +44,10 @@ STEPS = st.one_of(
     st.tuples(st.just("count"), st.tuples(OWNER, st.integers(1, 5))),
     st.tuples(st.sampled_from(["pass", "pass", "refuse", "ghost", "die"]), st.tuples(OWNER, FEW)),
     st.tuples(st.sampled_from(["pass", "pass", "refuse", "ghost", "die"]), st.tuples(OWNER, FEW)),
-    st.tuples(st.just("begin"), st.tuples(OWNER, FEW)),
+    st.tuples(st.sampled_from(["begin", "lose"]), st.tuples(OWNER, FEW)),
     st.tuples(st.sampled_from(["again", "requested"]), st.integers(0, 30)),
+    st.tuples(st.just("requested here"), st.tuples(OWNER, st.integers(0, 30))),
+    st.tuples(st.just("in turn"), st.tuples(OWNER, st.integers(0, 30))),
     st.tuples(st.just("redis"), st.none()),
 )
 
@@ -67,6 +70,16 @@ class Run:
         elif what == "requested":
             if world.items and world.log is LIKES:
                 await world.requested(world.items[how % len(world.items)])
+        elif what == "requested here":
+            number, item = how
+            await self.requested(number, item)
+        elif what == "in turn":
+            # The partition comes to this owner, or back to it, who counts all that is there and one thing more.
+            number, event = how
+            world.publish(self.events[event % len(self.events)])
+            await self.requested(number, len(world.items) - 1)
+            self.owners[number].lose()
+            await self.of_owner("count", number, 100)
         elif what == "redis":
             world.cache.away = not world.cache.away
         else:
@@ -74,9 +87,20 @@ class Run:
         await asyncio.sleep(2.1)
         await world.check()
 
+    async def requested(self, number: int, item: int) -> None:
+        """A request of the process of an owner has written the rows of a like."""
+        if self.world.items and self.world.log is LIKES:
+            known = self.owners[number].rounds.known
+            await self.world.requested(self.world.items[item % len(self.world.items)], known)
+
     async def of_owner(self, what: str, number: int, few: int) -> None:
-        """One of the owners takes facts and stands then, fails or is killed after some calls; or it reads the log from its beginning."""
+        """One of the owners takes facts and stands then, fails or is killed after some calls; or it reads the log from its beginning.
+
+        Or it has lost the partition, and gets it back.
+        """
         owner = self.owners[number]
+        if what == "lose":
+            owner.lose()
         if what == "begin":
             owner.at = min(owner.at, 0)
         owner.taking.append(asyncio.create_task(owner.take(few if what == "count" else 100)))
@@ -117,5 +141,20 @@ def test_counts_equal_rows_whatever_two_owners_do_at_every_step(name: str, data:
             await one.step(what, how)
         await one.end()
         await one.world.all_is_right()
+
+    run(main())
+
+
+def test_two_owners_to_whom_a_partition_comes_in_turn_count_right_whoever_sets_what() -> None:
+    """P52. Each remembers rows as it counted them, and none believes that when the other owned the partition in between."""
+    turns = list(itertools.product([0, 1], [0, 1]))
+
+    async def main() -> None:
+        for steps in itertools.product(turns, repeat=3):
+            one = Run(LIKES, [like(1), like(1, liked=False)])
+            for how in steps:
+                await one.step("in turn", how)
+            await one.end()
+            await one.world.all_is_right()
 
     run(main())

@@ -15,6 +15,7 @@ from aviary.graph.v1.graph_pb2 import (
 
 from svc_engage import metrics
 from svc_engage.counting.changes import LOGS, Log, partition_of
+from svc_engage.counting.known import KnownRows
 from svc_engage.counting.looks import Look, look
 from svc_engage.counting.memory import Memory
 from svc_engage.counting.recount import Recounts
@@ -125,6 +126,24 @@ def test_what_is_right_is_left_alone() -> None:
         await bench.recounts.walk()
         assert not await bench.recounts.recount(LIKED)
         assert bench.drift() == before
+
+    run(main())
+
+
+def test_an_owner_that_repaired_a_row_counts_on_from_what_is_right() -> None:
+    """It knows the row as it counted it, which is what was wrong."""
+
+    async def main() -> None:
+        bench = Bench(FOLLOWS)
+        bench.world.publish(followed(1, 0, 2))
+        await counted(bench.world, bench.owner)
+        # An event that says so was lost.
+        bench.truth.followers = set()
+        await bench.recounts.walk()
+        assert (await bench.world.counts())[FOLLOWERS] == 0
+        bench.world.publish(followed(1, 0, 5))
+        await counted(bench.world, bench.owner)
+        assert (await bench.world.counts())[FOLLOWERS] == 1
 
     run(main())
 
@@ -317,7 +336,7 @@ def test_of_many_followers_a_few_pages_are_held_at_a_time(level: int) -> None:
 
         ledger.page = noted
         truth: Any = MeshTruth(graph, graph, held=300)
-        memory = Memory(FOLLOWS, PARTITION, 1, lambda subjects: None)
+        memory = Memory(FOLLOWS, PARTITION, 1, lambda subjects: None, KnownRows())
         found = await look(FOLLOWERS, memory, bench.world.store, ledger, truth)
         assert {member: true for member, (_, true) in found.wrong.items()} == {gone: False, uncounted: True}
         assert found.surplus == 0

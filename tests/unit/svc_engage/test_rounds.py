@@ -1,6 +1,8 @@
 """How much a process does at once when it counts: one batch for all partitions, in slices, and nobody waits for a partition that fails."""
 
 import asyncio
+import itertools
+import math
 from collections import Counter
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -12,15 +14,15 @@ from ordered import Item, Slice
 from runtime.errors import Unavailable
 from runtime.faults import NO_FAULTS
 from svc_engage.cache import Glance, Marks
-from svc_engage.counting import Machine, Rounds, Teller
+from svc_engage.counting import Machine, Rounds, Teller, flush
 from svc_engage.counting.changes import LOGS
-from svc_engage.counting.flush import CHANGES_A_SLICE, ROWS_A_SLICE
+from svc_engage.counting.flush import CHANGES_A_SLICE, LISTS_A_SLICE, LISTS_AT_ONCE, LISTS_EVERY_S, ROWS_A_SLICE
+from svc_engage.counting.known import KnownRows
 from svc_engage.counting.sums import Summing
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.relations import Change, Kind, Subject
 from svc_engage.likes import set_like
 from svc_engage.reads import Reads
-from svc_engage.store import LIKES_TOGETHER
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
 from tests.unit.svc_engage.counting_world import MS, USERS, Cache, Clock, NoBus, like, run
@@ -80,7 +82,8 @@ def test_all_partitions_that_are_due_are_one_batch(partitions: int) -> None:
             await process.take(partition, [0])
         await process.rounds.drain()
         assert process.store.calls == Counter(
-            {"counts": 1, "rows": 1, "put_counts": 1, "set_likes": 1, "put_counted": 1, "put_positions": 1}
+            {"counts": 1, "rows": 1, "put_counts": 1, "put_counted": 1, "put_positions": 1}
+            | {"set_likes": math.ceil(partitions / LISTS_A_SLICE)}
         )
         assert process.cache.calls["put"] == 1
         counts = await process.memory.counts([Subject(tweet(one), Kind.LIKES) for one in range(partitions)])
@@ -150,8 +153,9 @@ def test_the_loop_is_never_held_for_longer_than_one_slice(monkeypatch: pytest.Mo
         others[0].cancel()
 
     monkeypatch.setattr(Summing, "add", noted)
+    monkeypatch.setattr(flush, "LISTS_EVERY_S", 0)
     run(main())
-    sums, most = Counter[int](), {"lists": LIKES_TOGETHER, "rows": ROWS_A_SLICE}
+    sums, most = Counter[int](), {"lists": LISTS_A_SLICE, "rows": ROWS_A_SLICE}
     for at, what, many in done:
         if what == "sum":
             sums[at] += many
@@ -161,6 +165,55 @@ def test_the_loop_is_never_held_for_longer_than_one_slice(monkeypatch: pytest.Mo
     assert max(sums.values()) <= CHANGES_A_SLICE
     writes = Counter(at for at, what, _ in done if what != "sum")
     assert max(writes.values()) == 1
+
+
+def test_lists_that_nobody_waits_for_are_written_a_few_at_a_time() -> None:
+    """P54: behind a hot tweet, others' requests come in between; and so does the next count of it, which waits for no list."""
+    begun = list[float]()
+    open_, most = 0, 0
+
+    class Slow(MemoryEngageStore):
+        async def set_likes(self, likes: Any) -> None:
+            nonlocal open_, most
+            begun.append(asyncio.get_running_loop().time())
+            open_ += 1
+            most = max(most, open_)
+            await asyncio.sleep(1)
+            open_ -= 1
+            await super().set_likes(likes)
+
+    async def main() -> None:
+        process = Process(Slow())
+        await process.take(0, range(20 * LISTS_A_SLICE))
+        await process.rounds.drain()
+        assert len(begun) == 20
+        assert most == LISTS_AT_ONCE
+        assert all(round(later - sooner, 6) >= LISTS_EVERY_S for sooner, later in itertools.pairwise(begun))
+
+    run(main())
+
+
+def test_lists_that_cannot_be_written_end_the_batch_and_come_again() -> None:
+    class Refusing(MemoryEngageStore):
+        refused = 0
+
+        async def set_likes(self, likes: Any) -> None:
+            if self.refused < 5:
+                self.refused += 1
+                await asyncio.sleep(0.1 * self.refused)
+                raise Unavailable("no quorum")
+            await super().set_likes(likes)
+
+    async def main() -> None:
+        process = Process(store := Refusing())
+        await process.take(0, range(5 * LISTS_A_SLICE))
+        await asyncio.sleep(0.2)
+        assert await store.position(LIKES.durable, 0) == 0
+        await process.rounds.drain()
+        assert len(await store.list_likers(tweet(0), 1, None, 100)) == 5 * LISTS_A_SLICE
+        assert await store.position(LIKES.durable, 0) == 5 * LISTS_A_SLICE
+
+    run(main())
 
 
 class SlowCql:
@@ -209,6 +262,7 @@ def liking() -> tuple[Any, SlowCql]:
     store = CqlEngageStore(cast(Any, cql), clock)
     deps: Any = SimpleNamespace(store=store, cache=cache, reads=Reads(store, cast(Any, cache), cast(Any, cache)))
     deps.clock, deps.faults, deps.tweets, deps.recent, deps.bus = clock, NO_FAULTS, cache, cache, cache
+    deps.known = KnownRows()
     deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
     return deps, cql
 
