@@ -269,6 +269,9 @@ class Server(AuthorizationServer):
 
     def exchanging(self, asked: OAuth2Request) -> "CodeGrant | RefreshGrant":
         """The grant that a token request asks for, as far as it can be judged without svc_user. Raises OAuth2Error."""
+        if not asked.form.get("grant_type"):
+            # Authlib calls what is not said not supported; RFC 6749, 5.2 calls it missing.
+            raise InvalidRequestError("grant_type is missing: authorization_code or refresh_token")
         grant: CodeGrant | RefreshGrant = self.get_token_grant(asked)  # type: ignore[assignment]  # the two that are registered
         grant.validate_token_request()
         return grant

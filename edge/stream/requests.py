@@ -34,6 +34,9 @@ class Watch:
     tweet_ids: frozenset[bytes]
 
 
+_KNOWN = 'must be one of {"type":"auth","access_token":…}, {"type":"watch","tweet_ids":[…]} and {"type":"pong"}'
+
+
 class WatchRefused(InvalidArgument):
     """A `watch` that cannot be understood; `fields` says where. The earlier one stays."""
 
@@ -51,7 +54,7 @@ def read_message(payload: bytes) -> Auth | Pong | Watch:
             return Pong()
         case {"type": "watch"}:
             return _watch(given)
-    raise InvalidArgument('a message must be {"type":"auth","access_token":…} or {"type":"watch","tweet_ids":[…]}')
+    raise InvalidArgument("this is no message of a stream", fields=[FieldProblem("type", _KNOWN)])
 
 
 def _watch(given: Mapping[str, Any]) -> Watch:

@@ -180,6 +180,9 @@ class StreamListener(WSListener):
             else:
                 self._refuse(refused)
         except ServiceError as error:
+            if self._socket is not None and isinstance(error, InvalidArgument):
+                # A close code has no room for what is allowed.
+                self._socket.refuse(error)
             self._refuse(error)
 
     def _read(self, payload: bytes) -> None:

@@ -232,9 +232,12 @@ async def test_without_a_token_the_connection_ends_soon(it: StreamWorld) -> None
 
 
 @pytest.mark.parametrize("message", ["hi", "{}", '{"type":"stare"}', '{"type":"auth","access_token":5}'])
-async def test_other_messages_are_refused(it: StreamWorld, message: str) -> None:
+async def test_other_messages_are_refused_with_those_that_there_are(it: StreamWorld, message: str) -> None:
     async with it.open(it.world.user("alice")) as client:
         await client.socket.send(message)
+        [problem] = (await client.next("error"))["data"]["errors"]
+        assert problem["field"] == "type"
+        assert all(f'"type":"{known}"' in problem["message"] for known in ("auth", "watch", "pong"))
         assert await client.closed() == (1008, "INVALID_REQUEST")
 
 

@@ -109,7 +109,7 @@ async def test_an_app_shows_itself_in_one_way(world: OAuthWorld) -> None:
         ({"grant_type": "password"}, "unsupported_grant_type"),
         ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
         ({"grant_type": "implicit"}, "unsupported_grant_type"),
-        ({"grant_type": ""}, "unsupported_grant_type"),
+        ({"grant_type": ""}, "invalid_request"),
     ],
 )
 async def test_what_does_not_fit_the_code_is_refused_and_leaves_it_good(
