@@ -9,6 +9,10 @@ import pytest
 
 from runtime.config import MeshConfig
 from runtime.service import Process
+from stack.ports import pick_free
+
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
+PING, GOAWAY = 6, 7
 
 
 @pytest.fixture(autouse=True)
@@ -54,3 +58,33 @@ async def test_what_a_process_is_built_of_is_not_looked_through_for_garbage_whil
     [(frozen, threshold)] = seen
     assert frozen > 10_000
     assert threshold == 3_000
+
+
+async def test_pings_that_arrive_all_at_once_end_no_connection(mesh_config: MeshConfig) -> None:
+    """So they do when this process stood still. Refused with GOAWAY (too_many_pings) its clients would lose every call at work."""
+    [port] = pick_free(1)
+    frames: list[int] = []
+
+    async def ask() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        ping = b"\0\0\10" + bytes([PING]) + bytes(5) + b"whoisthe"
+        writer.write(GREETING + ping * 20)
+        try:
+            # A GOAWAY comes behind the answers to what arrived with it.
+            for answers in (20, 21):
+                while frames.count(PING) < answers and GOAWAY not in frames:
+                    head = await reader.readexactly(9)
+                    await reader.readexactly(int.from_bytes(head[:3]))
+                    frames.append(head[3])
+                writer.write(ping)
+        finally:
+            writer.transport.abort()
+        raise LookupError("seen")
+
+    async def build(process: Process) -> None:
+        process.background("pings", ask)
+
+    with pytest.raises(LookupError, match="seen"):
+        await Process(dataclasses.replace(mesh_config, port=port, metrics_port=0)).run(build)
+    assert GOAWAY not in frames
+    assert frames.count(PING) == 21
