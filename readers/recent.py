@@ -33,6 +33,12 @@ PROFILE = b"p"
 
 KEPT_S = 60
 KEPT_ENTRIES = 256
+AT_ONCE = 100
+"""So many writes go to Redis in one round trip: three commands each, a few milliseconds of this process."""
+
+OwnWrite = tuple[bytes, bytes, bytes]
+"""The user, the kind, the value."""
+
 # Fields are only ever added at the end: who knows fewer reads what it knows.
 _TWEET, _FOLLOW, _LIKE, _BOOKMARK = Struct(">16sQ"), Struct(">16sbQQQ"), Struct(">16s?bQQ"), Struct(">16s?Q")
 _ID = 16
@@ -156,6 +162,13 @@ class OwnWrites(Protocol):
         """Remember a write; awaited before the write is answered. Never fails."""
 
 
+class ManyOwnWrites(Protocol):
+    """Where a service records what many users just wrote."""
+
+    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+        """Remember writes; awaited before they are answered. Never fails."""
+
+
 class RecentWrites:
     """The list `{namespace}:recent:{tag}:{user}` of a user's own writes, newest first, gone 60 s after the last."""
 
@@ -165,16 +178,27 @@ class RecentWrites:
 
     async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
         """Remember a write; awaited before the write is answered. Never fails: without Redis, readers ask the stores."""
-        key = self.key(user_id)
-        pipe = self._redis.pipeline(transaction=False)
-        pipe.lpush(key, kind + value)
-        pipe.ltrim(key, 0, KEPT_ENTRIES - 1)
-        pipe.expire(key, KEPT_S)
-        try:
-            await pipe.execute()
-        except Unavailable as error:
-            MISSED.inc()
-            log.warning("recent_write_missed", error=error.detail)
+        await self.record_all([(user_id, kind, value)])
+
+    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+        """As `record`, for writes of any users, over one connection however many they are: 100 in a round trip, one after another.
+
+        What a first round trip misses the later ones are not tried for: whoever waits has waited for Redis long enough.
+        """
+        for start in range(0, len(writes), AT_ONCE):
+            pipe = self._redis.pipeline(transaction=False)
+            for user_id, kind, value in writes[start : start + AT_ONCE]:
+                key = self.key(user_id)
+                pipe.lpush(key, kind + value)
+                pipe.ltrim(key, 0, KEPT_ENTRIES - 1)
+                pipe.expire(key, KEPT_S)
+            try:
+                await pipe.execute()
+            except Unavailable as error:
+                missed = len(writes) - start
+                MISSED.inc(missed)
+                log.warning("recent_write_missed", writes=missed, error=error.detail)
+                return
 
     async def read(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
         """The (kind, value) pairs, newest first. Raises Unavailable."""

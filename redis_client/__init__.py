@@ -98,4 +98,4 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (*_AWAY, *_UNABLE) as error:
-        raise Unavailable(f"Redis did not answer ({type(error).__name__})", retry_after_s=1) from error
+        raise Unavailable(f"Redis did not answer ({type(error).__name__}: {error})", retry_after_s=1) from error

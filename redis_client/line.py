@@ -99,7 +99,7 @@ class Line:
                     ssl=secure,
                 )
         except (OSError, TimeoutError) as error:
-            raise _away(type(error).__name__) from error
+            raise _away(repr(error)) from error
         # A server that hangs accepts connections, too: only an answer tells that it is there.
         greeting: list[Sequence[Word]] = [("SELECT", options.get("db", 0)), ("PING",)]
         if "password" in options:

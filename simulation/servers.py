@@ -8,7 +8,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from outbox import Outbox, OutboxRow
-from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, LIKING, OwnWrites
+from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, LIKING, OwnWrite, OwnWrites
 from runtime.cql import OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from simulation.dice import Dice
@@ -233,6 +233,10 @@ class RemoteOwnWrites:
             elif kind != LIKING:
                 # Who sees their like does not depend on its beginning.
                 self._missed.add(user_id + value[:16] if kind in (LIKE, BOOKMARK) else value[:16])
+
+    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+        """As readers.recent.RecentWrites: a connection that ends on the way leaves some of them, and here any."""
+        await asyncio.gather(*(self.record(*write) for write in writes))
 
 
 def events_of(announce: Message | Sequence[Message]) -> Sequence[Message]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from cursors import Cursors
 from outbox import Announcer
-from readers.recent import OwnWrites
+from readers.recent import ManyOwnWrites
 from runtime.faults import Faults
 from runtime.ids import Clock
 from signals.publisher import Publisher
@@ -31,7 +31,7 @@ class Deps:
 
     store: GraphStore
     outbox: Announcer
-    recent: OwnWrites
+    recent: ManyOwnWrites
     signals: Publisher
     accounts: KnownAccounts
     limits: FollowLimits

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from readers.recent import FOLLOW, KEPT_S, OwnFollow
+from readers.recent import FOLLOW, KEPT_S, OwnFollow, OwnWrite
 from svc_graph.deps import Deps
 from svc_graph.domain import Change, Edge, Pair, changed_together, ended_by_block
 from svc_graph.events import announcements, block_set
@@ -108,13 +108,16 @@ async def make_known(
     states = {edge.pair: edge for one in written for edge in one.edges}
     told = [follow_change(edge) for edge in states.values() if edge.version]
     told += [] if stance is None else [stance_change(stance)]
+    follows = [_own(change.after, *at) for change, *at in zip(changes, places[::2], places[1::2], strict=True)]
     async with asyncio.TaskGroup() as records:
-        records.create_task(show_own(newest_of(versions, *(one.versions for one in written)), deps))
+        records.create_task(show_own(newest_of(versions, *(one.versions for one in written)), deps, follows))
         records.create_task(tell(told, deps))
-        for change, in_own, in_other in zip(changes, places[::2], places[1::2], strict=True):
-            pair, delta = change.after.pair, 1 if change.after.following else -1
-            own = OwnFollow(pair.followee_id.bytes, delta, in_own, in_other, change.after.version)
-            records.create_task(deps.recent.record(pair.follower_id.bytes, FOLLOW, own.packed()))
+
+
+def _own(edge: Edge, in_own: int, in_other: int) -> OwnWrite:
+    pair, delta = edge.pair, 1 if edge.following else -1
+    own = OwnFollow(pair.followee_id.bytes, delta, in_own, in_other, edge.version)
+    return pair.follower_id.bytes, FOLLOW, own.packed()
 
 
 def _lately_changed(edges: Sequence[Edge], deps: Deps) -> list[Change]:

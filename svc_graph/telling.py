@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from aviary.graph.v1.events_pb2 import RELATION_FOLLOW, RelationChange
 
-from readers.recent import GRAPH_VERSION
+from readers.recent import GRAPH_VERSION, OwnWrite
 from runtime import telemetry
 from runtime.errors import Unavailable
 from svc_graph.deps import Deps
@@ -60,11 +60,10 @@ async def tell(changes: Sequence[RelationChange], deps: Deps) -> None:
         log.info("relation_told_late", changes=len(changes))
 
 
-async def show_own(versions: Mapping[uuid.UUID, int], deps: Deps) -> None:
-    """Let the accounts' own next reads see what they changed up to these versions."""
-    async with asyncio.TaskGroup() as records:
-        for user_id, version in versions.items():
-            records.create_task(deps.recent.record(user_id.bytes, GRAPH_VERSION, version.to_bytes(8)))
+async def show_own(versions: Mapping[uuid.UUID, int], deps: Deps, follows: Iterable[OwnWrite] = ()) -> None:
+    """Let the accounts' own next reads see what they changed up to these versions, and these follows counted."""
+    newest = [(user_id.bytes, GRAPH_VERSION, version.to_bytes(8)) for user_id, version in versions.items()]
+    await deps.recent.record_all([*follows, *newest])
 
 
 def newest_of(*versions: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, int]:

@@ -24,6 +24,7 @@ from svc_graph.levels_cql import CqlLevels, LevelLimits
 from svc_graph.store_cql import CqlGraphStore
 from svc_graph.time_lists import TimeLists
 from tests.integration.graph_mesh import Everybody, GraphProcess, Seen, graph_process, seen_by, tables, until
+from tests.pipelines import executed_pipelines
 
 
 @pytest.fixture(scope="module")
@@ -202,3 +203,17 @@ async def test_an_import_of_500_has_the_rows_and_events_of_follow(
     await until(lambda: len(seen.of(*people)) >= 500)
     assert {event.follower_id + event.followee_id for event in seen.of(*people)} == set(packed)
     assert len(seen.of(*people)) == 500
+
+
+async def test_an_import_of_500_followers_asks_redis_five_times_and_each_reads_their_own_follow(
+    two: list[GraphProcess], users: Everybody, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The users' own follows need the same connections meanwhile."""
+    star, *followers = (users.account() for _ in range(501))
+    trips = executed_pipelines(monkeypatch)
+    await two[0].stub.ImportFollows(ImportFollowsRequest(pairs=[one.bytes + star.bytes for one in followers]))
+    assert len(trips) == 5
+    versions = await two[1].deps.store.versions(followers)
+    for follower in followers:
+        own = Own.of(await two[1].recent.read(follower.bytes))
+        assert own.graph_version == versions[follower] > 0

@@ -3,6 +3,7 @@
 import asyncio
 import dataclasses
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
@@ -10,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 from redis.exceptions import ResponseError
 
-from readers.recent import DELETED_TWEET, KEPT_S, OWN_TWEET, RecentWrites
+from readers.recent import DELETED_TWEET, KEPT_S, MISSED, OWN_TWEET, RecentWrites
 from redis_client import Functions, Redis, connect_redis
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
+from tests.pipelines import executed_pipelines
 from tests.proxy import Proxy, proxy_before
 
 
@@ -75,11 +77,12 @@ async def test_a_function_that_fails_says_so(redis: Redis, library: str) -> None
 async def test_a_server_that_can_do_nothing_now_is_unavailable(redis: Redis, library: str, reply: str) -> None:
     """Full, or changing its primary: that says nothing about the call, and what consumers do must wait, not be set aside."""
     functions = Functions(redis, source(library))
-    with pytest.raises(Unavailable):
+    cause = re.escape(reply.split(" ", 1)[1])
+    with pytest.raises(Unavailable, match=cause):
         await functions.call(f"{library}_fail", ["a"], [reply])
     pipe = redis.pipeline(transaction=False)
     pipe.execute_command("FCALL", f"{library}_fail", 1, "a", reply)
-    with pytest.raises(Unavailable):
+    with pytest.raises(Unavailable, match=cause):
         await pipe.execute()
 
 
@@ -88,7 +91,7 @@ async def test_a_server_that_is_away_is_unavailable_and_comes_back_by_itself(far
     await client.ping()
     await proxy.cut()
     async with asyncio.timeout(10):
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match=r"ConnectionError: .*[Cc]onnect"):
             await client.get("a")
         with pytest.raises(Unavailable):
             pipe = client.pipeline()
@@ -124,3 +127,27 @@ async def test_recording_an_own_write_never_fails(far: tuple[Redis, Proxy]) -> N
     client, proxy = far
     await proxy.cut()
     await RecentWrites(client, "n").record(os.urandom(16), OWN_TWEET, os.urandom(16))
+
+
+async def test_writes_of_many_take_a_round_trip_for_a_hundred_and_each_user_reads_theirs(
+    redis: Redis, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trips = executed_pipelines(monkeypatch)
+    recent, people = RecentWrites(redis, namespace), [os.urandom(16) for _ in range(250)]
+    await recent.record_all([(user, OWN_TWEET, user) for user in people] + [(people[0], DELETED_TWEET, b"2")])
+    assert len(trips) == 3
+    assert await recent.read(people[0]) == [(DELETED_TWEET, b"2"), (OWN_TWEET, people[0])]
+    for user in people[1:]:
+        assert await recent.read(user) == [(OWN_TWEET, user)]
+        assert 0 < await redis.ttl(recent.key(user)) <= KEPT_S
+
+
+async def test_writes_of_many_that_redis_misses_are_all_counted_and_tried_for_once(
+    far: tuple[Redis, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, proxy = far
+    await proxy.cut()
+    trips, before = executed_pipelines(monkeypatch), MISSED._value.get()
+    await RecentWrites(client, "n").record_all([(os.urandom(16), OWN_TWEET, os.urandom(16)) for _ in range(250)])
+    assert MISSED._value.get() == before + 250
+    assert len(trips) == 1
