@@ -25,8 +25,10 @@ from runtime.context import NOBODY, OWN_SCOPE, acting
 from runtime.errors import PermissionDenied, Unavailable, named
 from signals.epochs import Epochs
 
-FRESH_S = 2.0
-"""What svc_user said is good for so long while its signals are not heard: an end reaches every edge within 5 s all the same."""
+FRESH_S = 0.9
+"""What svc_user said is good for so long while its signals are not heard. Less than it waits, when nobody can be told of an end, before
+it answers (`signals.publisher.SILENCE_NOTICED_S`): then no edge believes what it said before the end.
+"""
 PATIENCE_S = 0.5
 """How long a request waits for svc_user to say again what was believed before."""
 ASK_WITHIN_S = 2.0
