@@ -37,7 +37,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Any:
     if isinstance(cell, dict) and (report.when == "call" or report.failed):
         found = {**cell, "outcome": report.outcome, "took_s": round(report.duration, 1)}
         if report.failed:
-            found["failure"] = report.longreprtext.strip().splitlines()[-1]
+            # Of what a task group gathered the last line is its frame.
+            found["failure"] = report.longreprtext.rstrip(" |+-\n").splitlines()[-1].lstrip(" |")
         item.config.stash[_kept].append(found)
     return report
 
