@@ -13,8 +13,8 @@ from pathlib import Path
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
 
-_NICE = 10
-"""A tenth of the weight of others, who go first while all cores are wanted; some always remains."""
+_NICE = 5
+"""A third of the weight of others, who go first while all cores are wanted; enough remains for logins to go on beside a full machine."""
 
 _SESSION_WEIGHT = Path("/proc/self/autogroup")
 _TRIES, _PAUSE_S = 50, 0.1

@@ -70,7 +70,7 @@ async def test_a_process_that_hashes_gives_way_to_all_others(hashing: HashingPro
     [process] = processes()
     assert os.getsid(process.pid) == process.pid
     weight = (AUTOGROUP.parent.parent / str(process.pid) / "autogroup").read_text(encoding="ascii")
-    assert (process.nice(), weight.split()[-1]) == (10, "10")
+    assert (process.nice(), weight.split()[-1]) == (5, "5")
 
 
 async def test_a_process_that_hashes_knows_none_of_the_keys(
