@@ -52,10 +52,19 @@ class Fake:
 
     def tell(self, name: str, word: str) -> None:
         """Have a fake program do something: `crash`, or `say`."""
+        # On a machine so slow that it was taken for hung, it is being started once more.
+        until(lambda: self._told(name, word), f"{name} hears {word}")
+
+    def _told(self, name: str, word: str) -> bool:
         port = self.child(name).ports["metrics"]
-        with socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S) as connection:
+        try:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE_S)
+        except ConnectionRefusedError:
+            return False
+        with connection:
             connection.sendall(f"GET /{word} HTTP/1.0\r\n\r\n".encode())
             connection.recv(100)
+        return True
 
     def again(self, name: str, old_pid: int) -> Any:
         """Its record, once it is ready under another pid."""
