@@ -37,8 +37,8 @@ class OrderedConsumer:
     async def run(self) -> None:
         """Work until cancelled; what is in hand then is finished."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(until_told(self._watch))
-            group.create_task(self._watch.look())
+            group.create_task(until_told(self._watch.durable, self._watch.subscription.run))
+            group.create_task(until_told(self._watch.durable, self._watch.look))
 
     async def check(self) -> None:
         """Raises Unavailable while nobody says who owns what, or when a partition does not come although it was read anew."""

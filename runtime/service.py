@@ -188,11 +188,12 @@ class Process:
 
     async def _probe(self, probe: Work) -> str:
         try:
-            async with asyncio.timeout(CHECK_TIMEOUT_S):
-                await probe()
+            await asyncio.wait_for(probe(), CHECK_TIMEOUT_S)
         except TimeoutError:
             return f"no answer within {CHECK_TIMEOUT_S:g} s"
-        except Exception as error:  # whatever a probe raises is the answer to /readyz
+        except (Exception, asyncio.CancelledError) as error:  # whatever a probe raises is the answer to /readyz
+            if told_to_stop():
+                raise
             return str(error) or type(error).__name__
         return "ok"
 

@@ -22,6 +22,7 @@ from edge.stream.watches import Watches
 from edge.stream.websocket import upgrades
 from readers.presence import Attendees
 from runtime.bus import Bus, Stop
+from runtime.bus.consumers import until_told
 from runtime.ids import Clock
 from statuses import Statuses
 from views.deps import Deps
@@ -72,10 +73,8 @@ class Stream:
     async def run(self) -> None:
         """Keep presence, heartbeats, the horizon and what is watched, until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.attendance.run())
-            group.create_task(self.doorkeeper.run())
-            group.create_task(self.horizon.run())
-            group.create_task(self.watches.run())
+            for part in (self.attendance, self.doorkeeper, self.horizon, self.watches):
+                group.create_task(until_told(type(part).__name__, part.run))
 
 
 def build_stream(

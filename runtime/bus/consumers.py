@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -43,8 +43,8 @@ class Consumers:
         """Consume until cancelled."""
         async with asyncio.TaskGroup() as group:
             for watch in self._watches:
-                group.create_task(until_told(watch))
-                group.create_task(watch.look())
+                group.create_task(until_told(watch.durable, watch.subscription.run))
+                group.create_task(until_told(watch.durable, watch.look))
 
     async def check(self) -> None:
         """Raises Unavailable when a durable is not delivered, although the broker is there."""
@@ -56,15 +56,15 @@ class Consumers:
         return [await watch.backlog() for watch in self._watches]
 
 
-async def until_told(watch: Watch) -> None:
-    """Consume. A cancellation that comes from within, out of a library, is no order to stop, and a task group would not notice it."""
+async def until_told(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do it. A cancellation that comes from within, out of a library, is no order to stop, and a task group would not notice it."""
     while not told_to_stop():
         try:
-            return await watch.subscription.run()
+            return await work()
         except asyncio.CancelledError:
             if told_to_stop():
                 raise
-            log.exception("consumer_cancelled_from_within", durable=watch.durable)
+            log.exception("cancelled_from_within", work=name)
             await asyncio.sleep(_RESTART_S)
 
 

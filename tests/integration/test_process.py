@@ -10,6 +10,7 @@ import pytest
 from runtime.config import MeshConfig
 from runtime.service import Process
 from stack.ports import pick_free
+from tests.waiting import until
 
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5)
 PING, GOAWAY = 6, 7
@@ -37,6 +38,28 @@ async def test_a_cancellation_that_nobody_ordered_is_a_crash(mesh_config: MeshCo
 
     with pytest.raises(RuntimeError, match="work: CancelledError"):
         await Process(dataclasses.replace(mesh_config, port=0, metrics_port=0)).run(build)
+
+
+async def test_a_probe_that_is_cancelled_from_within_is_an_answer_and_no_crash(mesh_config: MeshConfig) -> None:
+    """A client whose time runs out at the moment at which its server dies raises this; the process must not die of it, too."""
+    asked = asyncio.Event()
+
+    async def probe() -> None:
+        gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        gone.cancel()
+        await gone
+
+    async def build(process: Process) -> None:
+        async def work() -> None:
+            await until(lambda: process._states.get("gone") == "CancelledError")
+            asked.set()
+            process._stopping.set()
+
+        process.check("gone", probe)
+        process.background("work", work)
+
+    await Process(dataclasses.replace(mesh_config, port=0, metrics_port=0)).run(build)
+    assert asked.is_set()
 
 
 async def test_what_a_process_is_built_of_is_not_looked_through_for_garbage_while_it_serves(
