@@ -178,7 +178,7 @@ def cells(*, full: bool) -> list[Cell]:
     hangs = [
         Cell(operation, point, victim, "hang")
         for operation, (point, tried) in HANGS.items()
-        for victim in ([v for v in PROCESSES if v not in (*own(operation), EDGE)] if full else tried)
+        for victim in ([v for v in PROCESSES if v not in (*own(point), EDGE)] if full else tried)
     ]
     return spread(kills) + hangs
 
@@ -188,10 +188,9 @@ def victims(operation: str) -> tuple[str, ...]:
     return (*PROCESSES, ITSELF) if operation == "relay" else PROCESSES
 
 
-def own(operation: str) -> tuple[str, ...]:
-    """The process that passes the points of an operation: it could not go on from the point if it hung there."""
-    first = next(iter(POINTS[operation]))
-    area = first.partition(".")[0]
+def own(point: str) -> tuple[str, ...]:
+    """The process that passes a point: it could not go on from there if it hung. An operation may lead through several."""
+    area = point.partition(".")[0]
     return () if area == "outbox" else (f"svc_{area}",)
 
 

@@ -69,7 +69,7 @@ class Loss:
     def arm(self) -> None:
         """Let it happen at the next pass of the point."""
         victim = self._cell.victim
-        if victim == ITSELF or victim in own(self._cell.operation):
+        if victim == ITSELF or victim in own(self._cell.point):
             self._aviary.arm(self._cell.point)
         else:
             command = "kill" if self._cell.how == "kill" else "stop"
