@@ -1,18 +1,19 @@
 """How many tries were made lately under a key: in Redis for all processes, in memory without it. What is limited is in guesses.py."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from redis_client import Functions, Redis
+from redis_client import Commands, Functions
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 
 T = TypeVar("T")
 
-_PATIENCE_S = 0.5
+REDIS_SILENCE_S = 0.5
+"""So long a try waits to be counted for all processes."""
+
 _REMEMBERED = 100_000
 _AWAY_SHARE = 2
 
@@ -101,7 +102,8 @@ class LocalCounts:
 class RedisCounts:
     """Counts of all processes; while Redis is away each process counts for itself, and allows half as many."""
 
-    def __init__(self, redis: Redis, namespace: str) -> None:
+    def __init__(self, redis: Commands, namespace: str) -> None:
+        """`redis`: bounds how long it is waited for, and raises Unavailable."""
         self._functions = Functions(redis, _LIBRARY)
         self._namespace = namespace
         self._local = LocalCounts()
@@ -119,11 +121,10 @@ class RedisCounts:
     async def _either(self, function: str, key: str, limit: Limit, now_ms: int, local: Callable[[], Awaitable[T]]) -> T:
         namespace = self._namespace
         try:
-            async with asyncio.timeout(_PATIENCE_S):
-                answer: T = await self._functions.call(
-                    function, [f"{namespace}:guesses:{key}"], [limit.most, limit.window_ms, now_ms]
-                )
-                return answer
-        except (Unavailable, TimeoutError) as error:
-            log.warning("guesses_counted_here", error=type(error).__name__)
+            answer: T = await self._functions.call(
+                function, [f"{namespace}:guesses:{key}"], [limit.most, limit.window_ms, now_ms]
+            )
+            return answer
+        except Unavailable as error:
+            log.warning("guesses_counted_here", error=error.detail)
             return await local()

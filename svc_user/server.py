@@ -14,6 +14,7 @@ from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from redis_client import connect_redis
+from redis_client.line import Line
 from runtime.bus import NatsBus
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
@@ -22,7 +23,7 @@ from svc_user.apps.servicer import AppServicer
 from svc_user.config import Config
 from svc_user.deps import Deps
 from svc_user.emails import Emails
-from svc_user.guess_counts import RedisCounts
+from svc_user.guess_counts import REDIS_SILENCE_S, RedisCounts
 from svc_user.guesses import Guesses
 from svc_user.hashing import HashingProcesses
 from svc_user.passwords import Passwords, common_passwords
@@ -46,6 +47,8 @@ async def build(process: MeshProcess, config: Config) -> None:
     await bus.declare([UserRegistered, AccountChanged])
     redis = connect_redis(mesh)
     process.on_close(redis.aclose)
+    line = Line(mesh.redis_url, REDIS_SILENCE_S)
+    process.on_close(line.aclose)
 
     ids = Uuid7Ids(clock)
     outbox = Outbox(CqlOutboxTable(cql, clock), bus, clock, process.faults, mesh.outbox_relay_ages_s)
@@ -63,7 +66,7 @@ async def build(process: MeshProcess, config: Config) -> None:
         outbox=outbox,
         recent=RecentWrites(redis, mesh.namespace),
         passwords=passwords,
-        guesses=Guesses(RedisCounts(redis, mesh.namespace), logins, config.email_key, clock),
+        guesses=Guesses(RedisCounts(line, mesh.namespace), logins, config.email_key, clock),
         emails=Emails(config.email_key),
         tokens=TokenIssuer(config.signing_key, config.refresh_key, clock, config.access_token_s),
         signals=signals,

@@ -73,7 +73,7 @@ async def kept(request: pytest.FixtureRequest, mesh_config: MeshConfig, namespac
     if request.param == "memory":
         yield InMemory()
         return
-    redis, line = connect_redis(mesh_config), Line(mesh_config.redis_url)
+    redis, line = connect_redis(mesh_config), Line(mesh_config.redis_url, silence_s=60)
     yield InRedis(line, redis, f"{namespace}c")
     await line.aclose()
     await redis.aclose()

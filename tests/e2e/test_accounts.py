@@ -66,6 +66,11 @@ async def test_a_profile_is_changed_and_shown_at_once_wherever_the_account_is_sh
     async with aviary.people(2) as (alice, bob):
         tweet = await alice.post("hello")
         await bob.follow(alice)
+
+        async def counted() -> bool:
+            return bool((await alice.ok("GET", "/users/me"))["followers_count"] == 1)
+
+        await until_async(counted, "the follow is not counted")
         # So that every cache has the account as it was.
         for person in (alice, bob):
             await person.ok("GET", f"/tweets/{tweet}")
@@ -134,8 +139,12 @@ async def test_what_is_set_by_username_or_id_is_seen_by_others_and_by_the_owner(
 
         assert "SUSPENDED" in await admin(aviary, "suspend", f"@{alice.username}")
         await until_async(lambda: seen_as("SUSPENDED", ""), "the account is not seen as suspended")
-        refused = await alice.request("PATCH", "/users/me", json={"bio": "still here"})
-        assert (refused.status_code, refused.json()["reason"]) == (403, "ACCOUNT_SUSPENDED")
+
+        async def refused() -> bool:
+            answer = await alice.request("PATCH", "/users/me", json={"bio": "hello"})
+            return answer.status_code == 403 and answer.json()["reason"] == "ACCOUNT_SUSPENDED"
+
+        await until_async(refused, "a suspended account is let in")
         assert "ACTIVE" in await admin(aviary, "reinstate", alice.user_id)
         await until_async(lambda: seen_as("ACTIVE", "hello"), "the account is not seen as reinstated")
         for action, flags in (("limit", "limited"), ("verify", "limited, verified"), ("unlimit", "verified")):
