@@ -124,7 +124,7 @@ class RedisCounts:
             answer: T = await self._functions.call(
                 function, [f"{namespace}:guesses:{key}"], [limit.most, limit.window_ms, now_ms]
             )
-            return answer
         except Unavailable as error:
             log.warning("guesses_counted_here", error=error.detail)
             return await local()
+        return answer

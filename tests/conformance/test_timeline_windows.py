@@ -83,7 +83,7 @@ async def redis(mesh_config: MeshConfig) -> AsyncIterator[Redis]:
 @pytest.fixture
 async def line(mesh_config: MeshConfig) -> AsyncIterator[Line]:
     """The same server, as svc_timeline asks it."""
-    line = Line(mesh_config.redis_url)
+    line = Line(mesh_config.redis_url, silence_s=60)
     yield line
     await line.aclose()
 

@@ -41,7 +41,7 @@ class RealWorld(World):
 
     def __init__(self, config: MeshConfig, cql: Cql, redis: Redis, bus: NatsBus) -> None:
         clock = SystemClock()
-        self.redis, self.config, self.line = redis, config, Line(config.redis_url)
+        self.redis, self.config, self.line = redis, config, Line(config.redis_url, silence_s=60)
         self.recent = RecentWrites(redis, config.namespace)
         self.windows = RedisWindows(self.line, config.namespace, self.recent, LIMITS)
         self.presence = Presence(redis, config.namespace, clock)
