@@ -8,8 +8,7 @@ from runtime.errors import Unavailable
 
 T = TypeVar("T")
 
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 0.5
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 0.5
 
 
 async def until_acknowledged(write: Callable[[], Awaitable[T]], budget_s: float) -> T:

@@ -22,8 +22,7 @@ class Bridge:
         return future
 
     def _finish(self, future: asyncio.Future[Any], rows: Any, error: BaseException | None) -> None:
-        # On a driver thread. The append comes before the look at the flag, and _drain clears the flag before it
-        # looks at the queue: whichever way the two interleave, an answer is never left lying.
+        # On a driver thread. Appended before the flag is looked at, and _drain clears that before it looks: no answer is left lying.
         self._done.append((future, rows, error))
         if not self._woken:
             self._woken = True

@@ -1,5 +1,6 @@
 """Opening a session, blocking, for a thread: cluster settings, keyspace, schema. Statements are session.py."""
 
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -126,6 +127,8 @@ def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
         reconnection_policy=ConstantReconnectionPolicy(0.5, None),
         timestamp_generator=timestamps,
         connect_timeout=5,
+        # Or a request waits 40 ms for the receipt of the one before, which the server holds back while that one is being written.
+        sockopts=[(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)],
         # Who changes the schema waits himself (migrations.py).
         max_schema_agreement_wait=0,
         idle_heartbeat_interval=1 if has_others else 10,

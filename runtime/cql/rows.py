@@ -10,7 +10,6 @@ from cassandra.query import BatchStatement, BatchType
 _ROWS_PER_BATCH = 100
 _BATCHES_IN_FLIGHT = 8
 _NEVER = object()
-
 Write = tuple[Any, Sequence[Any]]
 """A prepared statement and a row."""
 SendBatch = Callable[[Any, int | None], Awaitable[None]]

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import itertools
 import os
+import socket
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from cassandra.protocol import SyntaxException
 
 from runtime.config import MeshConfig
 from runtime.cql import Consistency, Cql, OutcomeUnknown, until_acknowledged
+from runtime.cql.connect import open_session
 from runtime.errors import Unavailable
 from tests.proxy import Proxy, proxy_before
 
@@ -219,6 +221,16 @@ async def test_a_network_that_swallows_everything_ends_reads_and_writes_in_bound
             await cql.execute(insert, ("a", "b"))
     await proxy.mend()
     await until_acknowledged(lambda: cql.execute(insert, ("a", "b")), 30)
+
+
+async def test_no_request_waits_for_the_receipt_of_the_one_before(mesh_config: MeshConfig, schema: Path) -> None:
+    """With Nagle's algorithm a request that follows one that is being written leaves when the server's delayed receipt comes: 40 ms."""
+    opened = await asyncio.to_thread(open_session, dataclasses.replace(mesh_config, area="cqltest"), schema, 60)
+    connections = [one for holder in opened.cluster.get_connection_holders() for one in holder.get_connections()]
+    assert len(connections) > 1, "the one that controls, and those that ask"
+    for connection in connections:
+        assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    await asyncio.to_thread(opened.cluster.shutdown)
 
 
 async def test_a_statement_asks_as_many_replicas_as_it_says_and_a_quorum_otherwise(cql: Cql) -> None:
