@@ -5,7 +5,7 @@ import asyncio
 from readers.recent import LIKE, LIKING, OwnLike
 from svc_engage.cache import Glance
 from svc_engage.deps import Deps
-from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind
+from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.events import like_set, like_state
 
 
@@ -46,8 +46,10 @@ async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | N
         looking = reads.create_task(deps.reads.before_like(user_id, tweet_id))
         reads.create_task(deps.recent.record(user_id, LIKING, tweet_id))
     glance = looking.result()
-    if deps.reads.is_new(glance, tweet_id):
-        return glance, UNMARKED, await deps.reads.level(tweet_id)
+    at = deps.reads.like_at(glance, tweet_id)
+    known = None if at is None else deps.known.mark(tweet_id, user_id, at)
+    if known is not None:
+        return glance, known, await deps.reads.level(tweet_id)
     async with asyncio.TaskGroup() as reads:
         before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
         level = reads.create_task(deps.reads.level(tweet_id))

@@ -94,7 +94,7 @@ class Reads:
         return TweetsSeen(counts, likes, bookmarks, recent.graph_version, bool(viewer_id) and not reachable)
 
     async def before_like(self, user_id: bytes, tweet_id: bytes) -> Glance | None:
-        """What the cache knows before a like is announced, for `likes_with` and `is_new`; None while it is away."""
+        """What the cache knows before a like is announced, for `likes_with` and `like_at`; None while it is away."""
         glance, reachable = await self._look(Family.TWEET, user_id, [tweet_id])
         if not reachable:
             return None
@@ -103,18 +103,17 @@ class Reads:
             self._builds.start(user_id)
         return glance
 
-    def is_new(self, glance: Glance | None, tweet_id: bytes) -> bool:
-        """Whether the cache knows that the user never liked the tweet, nor began to lately.
+    def like_at(self, glance: Glance | None, tweet_id: bytes) -> int | None:
+        """At which place the user's like of the tweet got the state that it has, as the cache knows; 0: it never was set, nor begun
+        lately. None when the cache does not know.
 
-        A like whose process died before it told the cache is not known after a minute. Then a second one takes itself for the
-        first, and which of the two began the state is all that is different: the later beginning stays.
+        A like whose process died before it told the cache is not known after a minute. Then the next one takes itself for the
+        one behind the state before, and which of the two began the state is all that is different: the later beginning stays, and
+        what is left in lists is seen to be of no use.
         """
-        return (
-            glance is not None
-            and not _unsure([tweet_id], glance.marks)
-            and tweet_id not in glance.recent.trying
-            and not glance.marks.states.get(tweet_id, UNTOUCHED).like.at
-        )
+        if glance is None or _unsure([tweet_id], glance.marks) or tweet_id in glance.recent.trying:
+            return None
+        return glance.marks.states.get(tweet_id, UNTOUCHED).like.at
 
     def likes_with(self, glance: Glance | None, own: OwnLike, before: Mark) -> int | None:
         """How many like the tweet, as `tweets` tells it once `own` is recorded; None when that has to be read.

@@ -4,13 +4,15 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from svc_engage.domain.marks import LikeState, Mark
+from svc_engage.domain.marks import UNMARKED, LikeState, Mark
 from svc_engage.domain.relations import NEVER, Row, Subject
 
 ROWS_KEPT = 50_000
 """Rows that a process remembers as it counted them, some 15 MB; of more those of the subjects go that were not counted for longest."""
 WRITES_KEPT = 10_000
-"""Likes of which a process remembers that it wrote their rows: they are counted within a second or two."""
+"""Likes of which a process remembers the rows that it wrote, some 5 MB: they are counted within a second or two, and what is undone
+mostly is so soon.
+"""
 
 
 @dataclass(slots=True)
@@ -35,16 +37,24 @@ class KnownRows:
         self._rows_kept, self._writes_kept = rows_kept, writes_kept
         self._counted: OrderedDict[Subject, _Counted] = OrderedDict()
         self._size = 0
-        self._written: dict[tuple[bytes, bytes], Row] = {}
+        self._written: dict[tuple[bytes, bytes], Mark] = {}
 
     def wrote(self, like: LikeState, mark: Mark) -> None:
         """The store has acknowledged all rows of a like: its owner need not look whether a request came to them."""
         pair = like.tweet_id, like.user_id
-        known = self._written.pop(pair, NEVER)
-        stated = Row(present=mark.present, at=mark.at, since=mark.since)
-        self._written[pair] = stated if mark.at > known.at else known
+        known = self._written.pop(pair, UNMARKED)
+        self._written[pair] = mark if mark.at > known.at else known
         if len(self._written) > self._writes_kept:
             del self._written[next(iter(self._written))]
+
+    def mark(self, tweet_id: bytes, user_id: bytes, at: int) -> Mark | None:
+        """The mark of a like whose state was set at a place, 0: never. None when it has to be read: another process wrote it, or this
+        one long ago.
+        """
+        if not at:
+            return UNMARKED
+        known = self._written.get((tweet_id, user_id), UNMARKED)
+        return known if known.at == at else None
 
     def begin(self, owner: object, subject: Subject) -> None:
         """The store has no count of a subject: up to where the owner has counted, the log says nothing of it, so it has no row."""
@@ -63,7 +73,7 @@ class KnownRows:
         if not row:
             return None
         if row.at < written_to:
-            stated = self._written.get((subject.subject_id, member), NEVER)
+            stated = self._written.get((subject.subject_id, member), UNMARKED)
             if stated.at < written_to:
                 return None
             return Row(row.counted, row.version, row.counted_at, stated.present, stated.at, stated.since)

@@ -5,9 +5,10 @@ import uuid
 import grpc
 import pytest
 from aviary.engage.v1.engage_pb2 import LikeRequest
+from aviary.engage.v1.events_pb2 import LikeSet
 
-from readers.recent import KEPT_S, LIKE, LIKING, OwnLike
-from svc_engage.domain.marks import MarkKind
+from readers.recent import LIKE, LIKING, OwnLike
+from svc_engage.domain.marks import LikeState, MarkKind
 from svc_engage.domain.relations import Kind, Row, Subject
 from tests.unit.svc_engage.engage import START, Engage, refusal
 from tests.waiting import until
@@ -144,19 +145,52 @@ async def test_anonymous_callers_and_tokens_without_the_scope_are_refused(engage
 
 async def test_a_first_like_is_known_for_one_without_reading_what_was_before(engage: Engage) -> None:
     """What users marked lately is remembered whole: what is not in it was never marked."""
-    alice, tweets = engage.user(), [engage.tweet() for _ in range(3)]
+    alice, tweets = engage.user(), [engage.tweet() for _ in range(2)]
     await engage.counted(tweets[0], 5, as_of=0)
     await engage.like(alice, tweets[0])
     await until(lambda: engage.remembers(alice))
     engage.store.reads.clear()
     assert await engage.like(alice, tweets[1]) == 1
     assert engage.store.reads == []
-    # A repetition and an end follow something: its beginning is read, and its place in lists goes with it.
-    engage.clock.us += 2 * KEPT_S * 1_000_000
-    assert await engage.like(alice, tweets[1]) == 1
-    assert await engage.unlike(alice, tweets[1]) == 0
-    assert engage.store.reads == [tweets[1].bytes] * 2
+
+
+async def test_what_this_process_wrote_last_of_a_like_is_not_read_before_the_next_state_of_it(engage: Engage) -> None:
+    """A repetition keeps the place at which the like began, and its end takes that place out of the lists."""
+    alice, tweet = engage.user(), engage.tweet()
+    await engage.like(alice, engage.tweet())
+    await until(lambda: engage.remembers(alice))
+    engage.store.reads.clear()
+    began = START + len(engage.published()) + 1
+    for _ in range(2):
+        assert await engage.like(alice, tweet) == 1
+        [_, listed] = sorted(
+            one.place.since for one in await engage.store.list_marked(alice.bytes, MarkKind.LIKE, None, 10)
+        )
+        assert listed == began
+    assert await engage.unlike(alice, tweet) == 0
     assert len(await engage.store.list_marked(alice.bytes, MarkKind.LIKE, None, 10)) == 1
+    assert await engage.like(alice, tweet) == 1
+    assert engage.store.reads == []
+    assert (await engage.store.mark(alice.bytes, MarkKind.LIKE, tweet.bytes)).since == began + 3
+
+
+async def test_what_another_process_wrote_of_a_like_is_read_before_the_next_state_of_it(engage: Engage) -> None:
+    """It told the cache, so what this process remembers is seen to be older."""
+    alice, tweet = engage.user(), engage.tweet()
+    await engage.like(alice, tweet)
+    await until(lambda: engage.remembers(alice))
+    before = await engage.store.mark(alice.bytes, MarkKind.LIKE, tweet.bytes)
+    [place] = await engage.bus.publish(
+        LikeSet(event_id=engage.ids.next().bytes, tweet_id=tweet.bytes, user_id=alice.bytes, liked=False)
+    )
+    elsewhere = LikeState(tweet.bytes, engage.author(tweet), alice.bytes, False, place, 0, before.marked_ms)
+    ended = elsewhere.mark(before, -1)
+    await engage.store.set_like(elsewhere, before, -1)
+    await engage.cache.set_mark(alice.bytes, MarkKind.LIKE, tweet.bytes, ended)
+    engage.store.reads.clear()
+    await engage.like(alice, tweet)
+    assert engage.store.reads == [tweet.bytes]
+    assert (await engage.store.mark(alice.bytes, MarkKind.LIKE, tweet.bytes)).since == place + 1
 
 
 async def test_a_like_that_was_begun_and_not_recorded_is_followed_by_one_that_reads_what_was_before(
