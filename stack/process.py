@@ -63,6 +63,8 @@ class Program:
     stop_signal: signal.Signals = signal.SIGTERM
     stop_grace_s: float = 10.0
     forbid_locked_memory: bool = False
+    coarse_timers: bool = False
+    """Its short sleeps may take up to 0.2 ms longer than it asks for (Linux: 0.05 ms)."""
     ping: Ping | None = None
     patience: int = 1
     """How many times as long as others it may leave pings unanswered before it counts as hung."""
@@ -73,7 +75,7 @@ class Program:
 
     def argv(self) -> list[str]:
         """The command line that ties the child to this process and then becomes the program."""
-        return tied(self.command, forbid_locked_memory=self.forbid_locked_memory)
+        return tied(self.command, forbid_locked_memory=self.forbid_locked_memory, coarse_timers=self.coarse_timers)
 
 
 class Child:
@@ -131,9 +133,9 @@ class Child:
         self.process.wait()
 
 
-def tied(command: Sequence[str], *, forbid_locked_memory: bool = False) -> list[str]:
+def tied(command: Sequence[str], *, forbid_locked_memory: bool = False, coarse_timers: bool = False) -> list[str]:
     """A command line that first ties the child's life to the calling process, then becomes the command."""
-    flags = "m" if forbid_locked_memory else "-"
+    flags = "m" * forbid_locked_memory + "t" * coarse_timers or "-"
     return [sys.executable, "-I", "-S", str(SPAWN), str(os.getpid()), flags, "--", *command]
 
 

@@ -67,6 +67,17 @@ def test_acknowledged_rows_survive_the_killing_of_cassandra(local: tuple[LocalSt
         assert count(session, "killed") == ROWS
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere timers are as they are")
+def test_cassandras_workers_look_for_work_a_few_thousand_times_a_second_at_most(
+    local: tuple[LocalStack, Addresses],
+) -> None:
+    """They sleep 10 us at a time while anything is being done; each sleep ends when the slack of its thread's timers allows."""
+    stack, _ = local
+    threads = psutil.Process(stack.children["cassandra"].process.pid).threads()
+    slacks = {Path("/proc", str(thread.id), "timerslack_ns").read_text().strip() for thread in threads}
+    assert slacks == {"200000"}
+
+
 async def test_acknowledged_messages_survive_the_killing_of_nats(local: tuple[LocalStack, Addresses]) -> None:
     stack, addresses = local
     client = await nats.connect(addresses.nats)
