@@ -60,8 +60,8 @@ class Publisher:
         self._heard_at = -math.inf
 
     async def tell(self, **changes: Any) -> None:
-        """Say what changed, in repeated fields of the signal. Returns when no listener takes its old knowledge of it for true: told,
-        or silent for long enough.
+        """Say what changed, in repeated fields of the signal. Returns when the broker has it, so that listeners hear it within
+        milliseconds, or when it was silent for so long that none takes its old knowledge for true.
 
         Raises Unavailable when it was silent for so long that listeners may have forgotten it, and go by others alone.
         """

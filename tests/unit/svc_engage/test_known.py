@@ -256,3 +256,16 @@ def test_a_request_that_found_a_later_state_and_wrote_nothing_does_not_say_that_
         assert memory.row(Subject(TWEET, Kind.LIKES), USERS[0], 2) is None
 
     run(main())
+
+
+def test_of_a_mark_is_known_what_was_written_last_under_its_place_alone_and_of_many_the_latest() -> None:
+    known = KnownRows(writes_kept=1)
+    first = LikeState(TWEETS[0], b"", USERS[0], True, 5, 0, 0)
+    mark = Mark(True, 5, 1, b"", 0, 0, 5)
+    known.wrote(first, mark)
+    pair = TWEETS[0], USERS[0]
+    assert [known.mark(*pair, at) for at in (0, 4, 5, 6)] == [Mark(), None, mark, None]
+    known.wrote(first, Mark(False, 4, -1, b"", 0, 0, 4))
+    assert known.mark(*pair, 5) is mark, "what is older says nothing"
+    known.wrote(LikeState(TWEETS[1], b"", USERS[0], True, 7, 0, 0), Mark(True, 7))
+    assert known.mark(*pair, 5) is None
