@@ -85,8 +85,7 @@ def _open(config: MeshConfig, schema_dir: Path) -> Opened:
         # Whole answers: a page that nobody asks on for would silently cut a list.
         session.default_fetch_size = None
         keyspace = f"{config.namespace}_{config.area}".lower()
-        replication = f"{{'class': 'NetworkTopologyStrategy', '{config.cql_datacenter}': {config.cql_replication}}}"
-        migrate(session, keyspace, replication, schema_dir)
+        migrate(session, keyspace, config.cql_datacenter, config.cql_replication, schema_dir)
         return Opened(cluster, session, timestamps, keyspace)
     except BaseException:
         cluster.shutdown()

@@ -26,16 +26,21 @@ _VERSIONS = """CREATE TABLE IF NOT EXISTS {keyspace}.schema_versions (
 log = logger(__name__)
 
 
-def migrate(session: Any, keyspace: str, replication: str, schema_dir: Path) -> None:
+def migrate(session: Any, keyspace: str, datacenter: str, copies: int, schema_dir: Path) -> None:
     """Use the keyspace, having made it and applied in order what it lacks; of processes that start at once one applies, the others wait.
 
     A file that a crash cut off is applied again from its beginning, so statements are written to be repeatable (IF NOT EXISTS).
     Columns that a statement adds come all or none; one that was applied is left out, for ScyllaDB has no ADD IF NOT EXISTS.
-    Raises Unavailable when something is lacking while a node is down; a schema that is complete needs no more than a quorum.
+    Raises Unavailable when something is lacking while a node is down, or while fewer nodes have met than there are to be copies of a
+    row; a schema that is complete needs no more than a quorum.
     """
     files = _files(schema_dir)
-    if not _is_complete(session, keyspace, files):
+    if not {version for version, _ in files} <= _versions(session, keyspace):
+        if (known := len(session.cluster.metadata.all_hosts())) < copies:
+            # Nodes that just started take clients before they have met: each would make tables of its own, of other ids, for good.
+            raise Unavailable(f"{known} of the {copies} nodes that rows are kept on have met", retry_after_s=1)
         # Not only what a look shows absent: the schema tables show a keyspace before it can be used.
+        replication = f"{{'class': 'NetworkTopologyStrategy', '{datacenter}': {copies}}}"
         _change(session, f"CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = {replication}")
         _change(session, _VERSIONS.format(keyspace=keyspace))
     session.set_keyspace(keyspace)
@@ -66,20 +71,15 @@ def _files(schema_dir: Path) -> list[tuple[int, Path]]:
     return files
 
 
-def _is_complete(session: Any, keyspace: str, files: list[tuple[int, Path]]) -> bool:
-    try:
-        return {version for version, _ in files} <= _versions(session, keyspace)
-    except InvalidRequest:
-        # There is no such keyspace or table.
-        return False
-
-
 def _versions(session: Any, keyspace: str) -> set[int]:
-    """The versions that are applied, and 0 while somebody holds the lock."""
+    """The versions that are applied, and 0 while somebody holds the lock; none where there is no such keyspace or table."""
     query = SimpleStatement(
         f"SELECT version FROM {keyspace}.schema_versions", consistency_level=ConsistencyLevel.LOCAL_QUORUM
     )
-    return {version for (version,) in session.execute(query)}
+    try:
+        return {version for (version,) in session.execute(query)}
+    except InvalidRequest:
+        return set()
 
 
 def _lock(session: Any, owner: uuid.UUID) -> bool:

@@ -131,6 +131,20 @@ async def test_processes_that_start_at_once_make_one_schema(mesh_config: MeshCon
         await one.close()
 
 
+async def test_a_node_that_has_not_met_as_many_as_rows_are_kept_on_makes_no_schema(
+    mesh_config: MeshConfig, schema: Path
+) -> None:
+    """Nodes of a cluster that just started take clients before they know of each other: each would make tables with ids of its own."""
+    config = dataclasses.replace(mesh_config, area=f"island{next(NUMBERS)}", cql_replication=3)
+    with pytest.raises(Unavailable) as refused:
+        await Cql.connect(config, schema, patience_s=0)
+    assert str(refused.value.__cause__) == "1 of the 3 nodes that rows are kept on have met"
+    opened = await Cql.connect(dataclasses.replace(mesh_config, area="cqltest"), schema)
+    made = opened.prepare("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?")
+    assert await opened.execute(made, (f"{config.namespace}_{config.area}".lower(),)) == []
+    await opened.close()
+
+
 async def test_a_newer_schema_is_applied_once_on_top(mesh_config: MeshConfig, tmp_path: Path) -> None:
     area = f"cqlat{next(NUMBERS)}"
     (tmp_path / "0001_claims.cql").write_text(SCHEMA, encoding="utf-8")
