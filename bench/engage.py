@@ -54,28 +54,39 @@ class Scene:
 
 
 async def run(stage: Stage) -> list[Row]:
-    """Answers and visibility at a steady rate, then the hot tweet in turns with quiet."""
+    """Answers and visibility at a steady rate, of three turns the median, then the hot tweet in turns with quiet."""
     sizes = stage.sizes
     scene = await Scene.set_up(stage)
     edge = Target(HOST, stage.http_port, stage.meter)
     count = round(sizes.likes_a_second * sizes.likes_seconds)
-    busy, used = await likes(scene.order(edge, count, sizes.likes_a_second, watching=True), edge.meter)
+    rate_s = sizes.likes_a_second
+    turns = [await likes(scene.order(edge, count, rate_s, watching=not n), edge.meter) for n in range(_TURNS)]
     async with bare_server(b"{}") as bare:
-        least, bare_used = await likes(scene.order(bare, count, sizes.likes_a_second, watching=False), bare.meter)
-    if busy.visible is None:
+        least, bare_used = await likes(scene.order(bare, count, rate_s, watching=False), bare.meter)
+    visible = turns[0][0].visible
+    if visible is None:
         raise RuntimeError("nobody watched")
-    each, rate = each_us(used, count), f"at {sizes.likes_a_second:g} likes/s"
+    accepted = [seen.likes for seen, _ in turns]
+    used = {name: statistics.mean(turn[name] for _, turn in turns) for name in turns[0][1]}
+    each, rate = each_us(used, count), f"at {rate_s:g} likes/s"
     cpu = Ceiling(_BARE, sum(each_us(bare_used, count).values()))
     p50, p99 = Ceiling(_BARE, least.likes.p50_ms), Ceiling(_BARE, least.likes.p99_ms)
     return [
-        Row(NAME, f"accepted {rate}: p50", "ms", busy.likes.p50_ms, p50),
-        Row(NAME, f"accepted {rate}: p99", "ms", busy.likes.p99_ms, p99, ACCEPTED_AIM_MS),
-        Row(NAME, f"like \N{RIGHTWARDS ARROW} count that others read {rate}: p50", "ms", busy.visible.p50_ms),
+        Row(NAME, f"accepted {rate}: p50", "ms", statistics.median(seen.p50_ms for seen in accepted), p50),
+        Row(
+            NAME,
+            f"accepted {rate}: p99",
+            "ms",
+            statistics.median(seen.p99_ms for seen in accepted),
+            p99,
+            ACCEPTED_AIM_MS,
+        ),
+        Row(NAME, f"like \N{RIGHTWARDS ARROW} count that others read {rate}: p50", "ms", visible.p50_ms),
         Row(
             NAME,
             f"like \N{RIGHTWARDS ARROW} count that others read {rate}: p99",
             "ms",
-            busy.visible.p99_ms,
+            visible.p99_ms,
             aim=VISIBLE_AIM_MS,
         ),
         Row(NAME, f"CPU a like {rate}", "us", sum(each.values()), cpu, parts=each),

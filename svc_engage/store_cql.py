@@ -4,7 +4,6 @@ import asyncio
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -12,7 +11,7 @@ from typing import TypeVar
 from runtime.cql import Cql
 from runtime.ids import Clock
 from svc_engage.domain.levels import shard_of
-from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.domain.relations import Count, Kind, Row, Subject, merged
 from svc_engage.marks_cql import CqlMarks, parts
 from svc_engage.store import Counted, Position
 
@@ -25,8 +24,8 @@ Partition = tuple[Subject, int]
 _TIMES_FROM_US = 1_577_836_800_000_000
 """2020-01-01: twice the time since then is in the past until 2070. ScyllaDB refuses timestamps that are days in the future."""
 
-_AT_ONCE = 8
-"""Reads in flight of one batch: who is asked for more at once by those who count keeps all others waiting for its answers."""
+_AT_ONCE = 2
+"""Reads in flight of one batch: one that is carried out, and one that is decoded. Who likes something waits behind them."""
 
 
 class CqlEngageStore(CqlMarks):
@@ -105,7 +104,7 @@ class CqlEngageStore(CqlMarks):
         for subject, rows in answers:
             known = found[subject]
             for member, row in rows.items():
-                known[member] = _latest(known[member], row) if member in known else row
+                known[member] = merged(known[member], row) if member in known else row
         return found
 
     async def put_counted(self, rows: Sequence[Counted], repaired: bool = False) -> None:
@@ -170,12 +169,6 @@ def row_of(columns: Sequence[bool | int | None]) -> Row:
     """A row from counted, version, counted_at, present, at, since; whoever did not write yet left nulls."""
     counted, version, counted_at, present, at, since = columns
     return Row(bool(counted), version or 0, counted_at or 0, bool(present), at or 0, since or 0)
-
-
-def _latest(one: Row, other: Row) -> Row:
-    counted = one if one.counted_at >= other.counted_at else other
-    stated = one if one.at >= other.at else other
-    return replace(counted, present=stated.present, at=stated.at, since=stated.since)
 
 
 def _by_partition(

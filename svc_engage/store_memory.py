@@ -1,5 +1,6 @@
 """The promises of EngageStore in memory, for unit tests and simulation; nothing here survives the process."""
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -18,7 +19,7 @@ from svc_engage.domain.marks import (
     year_of,
     year_of_ms,
 )
-from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject
+from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject, merged
 from svc_engage.store import Counted, Position
 
 _UserMarks = dict[bytes, Mark]
@@ -134,8 +135,8 @@ class MemoryEngageStore:
 
     def _found(self, subject: Subject, members: Collection[bytes], level: int) -> dict[bytes, Row]:
         stored = self._rows.get(subject, {})
-        merged = {member: _merged(stored[member], level) for member in members if member in stored}
-        return {member: row for member, row in merged.items() if row is not None}
+        found = {member: _at_levels(stored[member], level) for member in members if member in stored}
+        return {member: row for member, row in found.items() if row is not None}
 
     def _marks_of(self, user_id: bytes, kind: MarkKind) -> _UserMarks:
         return self._marks.get((user_id, kind), {})
@@ -151,9 +152,6 @@ def _overwrites(place: int, stored: int, repaired: bool) -> bool:
     return place > stored or (place == stored and repaired)
 
 
-def _merged(at_levels: Mapping[int, Row], level: int) -> Row | None:
+def _at_levels(at_levels: Mapping[int, Row], level: int) -> Row | None:
     rows = [row for one, row in at_levels.items() if one <= level]
-    if not rows:
-        return None
-    counted, stated = max(rows, key=lambda row: row.counted_at), max(rows, key=lambda row: row.at)
-    return replace(counted, present=stated.present, at=stated.at, since=stated.since)
+    return functools.reduce(merged, rows) if rows else None

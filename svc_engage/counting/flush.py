@@ -23,11 +23,12 @@ CHANGES_A_SLICE = 200
 """So many are looked at in one turn of the loop, about a millisecond: it answers requests, too."""
 ROWS_A_SLICE = 50
 """So many are written at once."""
-LISTS_A_SLICE = 10
+LISTS_A_SLICE = 25
 """Of so many likes the lists are written at once; they are four rows each, and the telling of Redis."""
-LISTS_AT_ONCE = 3
-LISTS_EVERY_S = 0.005
-"""Between two slices: nobody waits for lists, and behind a tweet that many like they would be half of what a process does."""
+LISTS_EVERY_S = 0.015
+"""From the beginning of a slice to that of the next, at least. One is written at a time: nobody waits for lists, and those of a
+tweet that many like would be half of what a process does.
+"""
 
 T = TypeVar("T")
 
@@ -132,20 +133,8 @@ class Flush:
 
     async def _list(self, works: Sequence[Work]) -> None:
         """Write the lists of likes whose request did not come to it, before the like counts as counted."""
-        writing = set[asyncio.Task[None]]()
-        try:
-            async for likes in _slices(_unlisted(works), LISTS_A_SLICE):
-                if len(writing) == LISTS_AT_ONCE:
-                    written, writing = await asyncio.wait(writing, return_when=asyncio.FIRST_COMPLETED)
-                    for task in written:
-                        task.result()
-                writing.add(asyncio.create_task(self._list_slice(likes)))
-                await asyncio.sleep(LISTS_EVERY_S)
-            await asyncio.gather(*writing)
-        finally:
-            for task in writing:
-                task.cancel()
-            await asyncio.gather(*writing, return_exceptions=True)
+        async for likes in _slices(_unlisted(works), LISTS_A_SLICE):
+            await asyncio.gather(self._list_slice(likes), asyncio.sleep(LISTS_EVERY_S))
 
     async def _list_slice(self, likes: Sequence[_Unlisted]) -> None:
         settings = list(filter(None, [await self._setting(like) for like in likes]))

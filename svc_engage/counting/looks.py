@@ -9,7 +9,7 @@ from svc_engage.counting.ascending import ascending
 from svc_engage.counting.memory import Memory
 from svc_engage.counting.truth import Truth
 from svc_engage.domain.levels import last_shard
-from svc_engage.domain.relations import NOTHING, Row, Subject
+from svc_engage.domain.relations import NOTHING, Row, Subject, merged
 from svc_engage.ledger import Ledger
 from svc_engage.store import EngageStore
 
@@ -18,10 +18,12 @@ _HELD = 100_000
 """So many rows are held at once, but for pages of the least size; a subject may have millions."""
 _WRONG_MOST = 10_000
 """So many members are corrected at once; what is wrong behind them is found at the next look."""
+_CHANGED_MOST = 100_000
+"""Of so many members is remembered, some 30 MB, how they were before they changed during a look."""
 
 
 class Overtaken(Exception):
-    """Another process counts this partition, too: what was seen belongs to no one place."""
+    """What was seen belongs to no one place: another process counts this partition, too, or too much changed meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,7 @@ class Look:
 
 
 async def look(subject: Subject, memory: Memory, store: EngageStore, ledger: Ledger, truth: Truth) -> Look:
-    """Look at a subject of a partition that this process owns. Raises Unavailable, and Overtaken when another one owns it, too.
+    """Look at a subject of a partition that this process owns. Raises Unavailable and Overtaken.
 
     Rows and members are read side by side, so who becomes a member meanwhile looks uncounted, as what is on its way does.
     """
@@ -55,8 +57,10 @@ async def look(subject: Subject, memory: Memory, store: EngageStore, ledger: Led
         before = memory.watched[subject] = {}
     try:
         total, wrong = 0, dict[bytes, tuple[Row, bool]]()
-        rows = _rows(subject, count.level, store, ledger)
+        rows = _rows(subject, count.level, ledger)
         async for member, now, is_member in _held_against(rows, truth.members(subject)):
+            if len(before) > _CHANGED_MOST:
+                raise Overtaken
             row = now
             if now.counted_at > place:
                 if member not in before:
@@ -95,8 +99,12 @@ async def _behind(last: bytes, members: AsyncIterator[bytes]) -> bytes | None:
     return member
 
 
-async def _rows(subject: Subject, level: int, store: EngageStore, ledger: Ledger) -> AsyncIterator[tuple[bytes, Row]]:
-    """Every member once, ascending, with what the partitions of all levels say together."""
+async def _rows(subject: Subject, level: int, ledger: Ledger) -> AsyncIterator[tuple[bytes, Row]]:
+    """Every member once, ascending, with what the partitions of all levels say together.
+
+    Those are read at different moments, while rows are written. What was there when the walk began is met in it, and of what came
+    later the caller knows by its place, or by that of its state.
+    """
     shards = range(last_shard(level) + 1)
     limit = min(max(_HELD // len(shards), _PAGE_LEAST), _PAGE)
 
@@ -104,19 +112,13 @@ async def _rows(subject: Subject, level: int, store: EngageStore, ledger: Ledger
         found = await ledger.page(subject, shard, after, limit)
         return found, len(found) == limit
 
-    some: dict[bytes, Row] = {}
+    last: tuple[bytes, Row] | None = None
     async for member, row in ascending([partial(page, shard) for shard in shards], itemgetter(0)):
-        if len(some) == _PAGE and member not in some:
-            for stored in (await _merged(subject, some, level, store)).items():
-                yield stored
-            some = {}
-        some[member] = row
-    for stored in (await _merged(subject, some, level, store)).items():
-        yield stored
-
-
-async def _merged(subject: Subject, rows: dict[bytes, Row], level: int, store: EngageStore) -> dict[bytes, Row]:
-    if not level or not rows:
-        return rows
-    merged = (await store.rows({subject: list(rows)}, {subject: level}))[subject]
-    return {member: merged[member] for member in rows}
+        if last is not None and last[0] == member:
+            last = member, merged(last[1], row)
+            continue
+        if last is not None:
+            yield last
+        last = member, row
+    if last is not None:
+        yield last

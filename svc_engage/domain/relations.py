@@ -1,6 +1,6 @@
 """What is counted: relations between a subject and its members, the changes that a log makes to them, and the count. No I/O."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -84,3 +84,10 @@ class Count:
 
 NEVER = Row()
 NOTHING = Count()
+
+
+def merged(one: Row, other: Row) -> Row:
+    """What the rows of one member at two levels say together: of each half what was written last."""
+    counted = one if one.counted_at >= other.counted_at else other
+    stated = one if one.at >= other.at else other
+    return replace(counted, present=stated.present, at=stated.at, since=stated.since)

@@ -14,15 +14,16 @@ from aviary.graph.v1.graph_pb2 import (
 )
 
 from svc_engage import metrics
+from svc_engage.counting import looks
 from svc_engage.counting.changes import LOGS, Log, partition_of
 from svc_engage.counting.known import KnownRows
-from svc_engage.counting.looks import Look, look
+from svc_engage.counting.looks import Look, Overtaken, look
 from svc_engage.counting.memory import Memory
 from svc_engage.counting.recount import Recounts
 from svc_engage.counting.truth import MeshTruth
 from svc_engage.domain.levels import SHARDS, last_shard, shard_of
 from svc_engage.domain.relations import Count, Kind, Row, Subject
-from svc_engage.ledger import LEAST_TOKEN, Walked
+from svc_engage.ledger import LEAST_TOKEN, PacedLedger, Walked
 from svc_engage.store import Counted
 from svc_engage.store_memory import MemoryEngageStore
 from tests.unit.svc_engage.counting_world import (
@@ -242,6 +243,58 @@ def test_counting_goes_on_during_a_look_and_does_not_show_in_it() -> None:
         assert next(events, None) is None
         assert (await bench.world.counts())[LIKED] == 3
         assert memory.watched == {}
+
+    run(main())
+
+
+def test_a_subject_of_which_more_changes_during_a_look_than_is_remembered_is_left_to_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A look at a million rows takes minutes, and what changes meanwhile is held in memory."""
+
+    async def main() -> None:
+        bench = await liked()
+        await bench.world.store.put_counts({LIKED: Count(4711, 1, 2)}, repaired=True)
+        ledger: Any = bench.recounts._ledger
+        page, changes = ledger.page, iter([like(0, liked=False), like(1, liked=False), like(2, liked=False)])
+
+        async def slow(*query: Any) -> Any:
+            if (event := next(changes, None)) is not None:
+                bench.world.publish(event)
+                await counted(bench.world, bench.owner)
+            return await page(*query)
+
+        ledger.page = slow
+        memory = bench.owner.machine.memory(PARTITION)
+        assert memory is not None
+        with pytest.raises(Overtaken):
+            await look(LIKED, memory, bench.world.store, ledger, bench.truth)
+        assert memory.watched == {}
+        # Now nothing changes.
+        assert await look(LIKED, memory, bench.world.store, ledger, bench.truth) is not None
+
+    monkeypatch.setattr(looks, "_CHANGED_MOST", 2)
+    run(main())
+
+
+def test_who_reads_all_rows_of_a_large_subject_rests_between_its_pages() -> None:
+    """P54: they are hundreds of thousands; read without a rest they are half of what a process does."""
+
+    class Slow:
+        async def page(self, subject: Subject, shard: int, after: bytes, limit: int) -> list[tuple[bytes, Row]]:
+            await asyncio.sleep(0.02)
+            return [(USERS[0], Row())] * min(limit, 3)
+
+    async def main() -> None:
+        ledger: Any = Slow()
+        loop = asyncio.get_running_loop()
+        paced, took = PacedLedger(ledger, rests=9), list[float]()
+        for limit in (3, 4):
+            began = loop.time()
+            assert len(await paced.page(LIKED, 0, b"", limit)) == 3
+            took.append(round(loop.time() - began, 6))
+        # Behind the last page nobody waits for anything.
+        assert took == [0.2, 0.02]
 
     run(main())
 
