@@ -1,10 +1,11 @@
 """What is wrong in the store, whoever made it wrong, is found, told and repaired; what is merely on its way is left alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1.graph_pb2 import (
     FollowerShard,
     GetFollowerPageRequest,
@@ -120,6 +121,20 @@ async def liked() -> Bench:
     return bench
 
 
+def counts_while_read(bench: Bench, events: Iterator[LikeSet]) -> None:
+    """Let one of the events be counted before each page of rows."""
+    ledger: Any = bench.recounts._ledger
+    page = ledger.page
+
+    async def slow(*query: Any) -> Any:
+        if (event := next(events, None)) is not None:
+            bench.world.publish(event)
+            await counted(bench.world, bench.owner)
+        return await page(*query)
+
+    ledger.page = slow
+
+
 def test_what_is_right_is_left_alone() -> None:
     async def main() -> None:
         bench = await liked()
@@ -227,16 +242,8 @@ def test_counting_goes_on_during_a_look_and_does_not_show_in_it() -> None:
     async def main() -> None:
         bench = await liked()
         ledger: Any = bench.recounts._ledger
-        page = ledger.page
         events = iter([like(0, liked=False), like(1, liked=False), like(4), like(1), like(2, liked=False)])
-
-        async def slow(*query: Any) -> Any:
-            if (event := next(events, None)) is not None:
-                bench.world.publish(event)
-                await counted(bench.world, bench.owner)
-            return await page(*query)
-
-        ledger.page = slow
+        counts_while_read(bench, events)
         memory = bench.owner.machine.memory(PARTITION)
         assert memory is not None
         assert not await look(LIKED, memory, bench.world.store, ledger, bench.truth)
@@ -256,15 +263,7 @@ def test_a_subject_of_which_more_changes_during_a_look_than_is_remembered_is_lef
         bench = await liked()
         await bench.world.store.put_counts({LIKED: Count(4711, 1, 2)}, repaired=True)
         ledger: Any = bench.recounts._ledger
-        page, changes = ledger.page, iter([like(0, liked=False), like(1, liked=False), like(2, liked=False)])
-
-        async def slow(*query: Any) -> Any:
-            if (event := next(changes, None)) is not None:
-                bench.world.publish(event)
-                await counted(bench.world, bench.owner)
-            return await page(*query)
-
-        ledger.page = slow
+        counts_while_read(bench, iter([like(0, liked=False), like(1, liked=False), like(2, liked=False)]))
         memory = bench.owner.machine.memory(PARTITION)
         assert memory is not None
         with pytest.raises(Overtaken):
