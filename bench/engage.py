@@ -59,16 +59,16 @@ async def run(stage: Stage) -> list[Row]:
     scene = await Scene.set_up(stage)
     edge = Target(HOST, stage.http_port, stage.meter)
     count = round(sizes.likes_a_second * sizes.likes_seconds)
-    rate_s = sizes.likes_a_second
-    turns = [await likes(scene.order(edge, count, rate_s, watching=not n), edge.meter) for n in range(_TURNS)]
+    a_second = sizes.likes_a_second
+    turns = [await likes(scene.order(edge, count, a_second, watching=not n), edge.meter) for n in range(_TURNS)]
     async with bare_server(b"{}") as bare:
-        least, bare_used = await likes(scene.order(bare, count, rate_s, watching=False), bare.meter)
+        least, bare_used = await likes(scene.order(bare, count, a_second, watching=False), bare.meter)
     visible = turns[0][0].visible
     if visible is None:
         raise RuntimeError("nobody watched")
     accepted = [seen.likes for seen, _ in turns]
     used = {name: statistics.mean(turn[name] for _, turn in turns) for name in turns[0][1]}
-    each, rate = each_us(used, count), f"at {rate_s:g} likes/s"
+    each, rate = each_us(used, count), f"at {a_second:g} likes/s"
     cpu = Ceiling(_BARE, sum(each_us(bare_used, count).values()))
     p50, p99 = Ceiling(_BARE, least.likes.p50_ms), Ceiling(_BARE, least.likes.p99_ms)
     return [

@@ -36,7 +36,7 @@ def migrate(session: Any, keyspace: str, datacenter: str, copies: int, schema_di
     """
     files = _files(schema_dir)
     if not {version for version, _ in files} <= _versions(session, keyspace):
-        if (known := len(session.cluster.metadata.all_hosts())) < copies:
+        if (known := sum(one.datacenter == datacenter for one in session.cluster.metadata.all_hosts())) < copies:
             # Nodes that just started take clients before they have met: each would make tables of its own, of other ids, for good.
             raise Unavailable(f"{known} of the {copies} nodes that rows are kept on have met", retry_after_s=1)
         # Not only what a look shows absent: the schema tables show a keyspace before it can be used.
