@@ -89,9 +89,8 @@ class PacedLedger:
     a quarter of a minute, and whoever likes anything waits behind it.
     """
 
-    def __init__(self, ledger: Ledger, rests: float = RESTS) -> None:
-        """Rests `rests` times as long as the reading of the page took."""
-        self._ledger, self._rests = ledger, rests
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
 
     async def walk(self, after: int, limit: int) -> Walked:
         """See Ledger."""
@@ -107,5 +106,5 @@ class PacedLedger:
         began = loop.time()
         rows = await self._ledger.page(subject, shard, after, limit)
         if len(rows) == limit:
-            await asyncio.sleep((loop.time() - began) * self._rests)
+            await asyncio.sleep((loop.time() - began) * RESTS)
         return rows

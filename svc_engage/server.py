@@ -35,7 +35,7 @@ from svc_engage.counting.truth import MeshTruth
 from svc_engage.deps import Deps
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
-from svc_engage.ledger import CqlLedger, PacedLedger
+from svc_engage.ledger import CqlLedger
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -87,8 +87,9 @@ async def build(process: MeshProcess, config: Config) -> None:
     process.background("counting", counting.run)
     process.check("counting", counting.check)
     truth = MeshTruth(GraphServiceStub(graph), TweetServiceStub(tweets))
-    ledger, lag_ms = PacedLedger(CqlLedger(cql)), counting.lag_ms
-    recounts = Recounts(counting.machines, store, ledger, truth, counting.teller, clock, lag_ms, levels=config.levels)
+    recounts = Recounts(
+        counting.machines, store, CqlLedger(cql), truth, counting.teller, clock, counting.lag_ms, levels=config.levels
+    )
     process.background("recounts", recounts.run)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))

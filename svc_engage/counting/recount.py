@@ -18,7 +18,7 @@ from svc_engage.counting.telling import Teller
 from svc_engage.counting.truth import Truth
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject
-from svc_engage.ledger import LEAST_TOKEN, Ledger
+from svc_engage.ledger import LEAST_TOKEN, Ledger, PacedLedger
 from svc_engage.store import Counted, EngageStore
 
 _PAGE = 100
@@ -44,12 +44,13 @@ class Recounts:
         every_s: float = 0.1,
         again_s: float = 30.0,
     ) -> None:
-        """Takes a subject every `every_s`; what looks wrong is looked at again after `again_s`, when all that was on its way is counted.
+        """Takes a subject every `every_s`, resting between the pages of a large one; what looks wrong is looked at again after `again_s`,
+        when all that was on its way is counted.
 
         `lag_ms`: the age of the oldest event that a durable did not count yet.
         """
         self._machines = {kind: machine for machine in machines for kind in machine.kinds}
-        self._store, self._ledger, self._truth = store, ledger, truth
+        self._store, self._ledger, self._truth = store, PacedLedger(ledger), truth
         self._teller, self._clock, self._lag_ms = teller, clock, lag_ms
         self._levels = levels or Levels()
         self._every_s, self._again_s = every_s, again_s
