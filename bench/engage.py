@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench import people
 from bench.driver import Target, bare_server, likes
 from bench.figures import Ceiling, Row, each_us
-from bench.orders import LikeOrder
+from bench.orders import Liked, LikeOrder
 from bench.stage import NAMESPACE, Stage
 from runtime.bus import NatsBus
 from stack.ports import HOST
@@ -38,11 +38,19 @@ class Scene:
 
     @classmethod
     async def set_up(cls, stage: Stage) -> "Scene":
-        """New people, one of whom posts everything."""
-        likers = await people.register(stage.client, stage.sizes.likers)
-        ids = [await _post(stage.client, likers[0].token, n) for n in range(_TWEETS + stage.sizes.watched)]
+        """New people, one of whom posts everything, and likes until nothing gets quicker any more."""
+        sizes = stage.sizes
+        likers = await people.register(stage.client, sizes.likers)
+        ids = [await _post(stage.client, likers[0].token, n) for n in range(_TWEETS + sizes.watched)]
         await stage.settle()
-        return cls(likers, ids[:_TWEETS], ids[_TWEETS:])
+        scene = cls(likers, ids[:_TWEETS], ids[_TWEETS:])
+        await scene.liked(stage, sizes.likes_warm_s)
+        return scene
+
+    async def liked(self, stage: Stage, seconds: float, *, watching: bool = False) -> tuple[Liked, dict[str, float]]:
+        """Likes at the edge at the usual rate; what those who like saw, and the CPU seconds that were used meanwhile."""
+        edge, rate = Target(HOST, stage.http_port, stage.meter), stage.sizes.likes_a_second
+        return await likes(self.order(edge, round(rate * seconds), rate, watching=watching), edge.meter)
 
     def order(self, target: Target, count: int, rate: float, *, watching: bool) -> LikeOrder:
         """Likes of the tweets, and of those that are watched when somebody is to watch."""
@@ -57,10 +65,9 @@ async def run(stage: Stage) -> list[Row]:
     """Answers and visibility at a steady rate, of three turns the median, then the hot tweet in turns with quiet."""
     sizes = stage.sizes
     scene = await Scene.set_up(stage)
-    edge = Target(HOST, stage.http_port, stage.meter)
     count = round(sizes.likes_a_second * sizes.likes_seconds)
     a_second = sizes.likes_a_second
-    turns = [await likes(scene.order(edge, count, a_second, watching=not n), edge.meter) for n in range(_TURNS)]
+    turns = [await scene.liked(stage, sizes.likes_seconds, watching=not n) for n in range(_TURNS)]
     async with bare_server(b"{}") as bare:
         least, bare_used = await likes(scene.order(bare, count, a_second, watching=False), bare.meter)
     visible = turns[0][0].visible
@@ -90,13 +97,14 @@ async def run(stage: Stage) -> list[Row]:
             aim=VISIBLE_AIM_MS,
         ),
         Row(NAME, f"CPU a like {rate}", "us", sum(each.values()), cpu, parts=each),
-        *await _hot(stage, scene, edge),
+        *await _hot(stage, scene),
     ]
 
 
-async def _hot(stage: Stage, scene: Scene, edge: Target) -> list[Row]:
+async def _hot(stage: Stage, scene: Scene) -> list[Row]:
     """Turns with and without a tweet that everybody likes: medians of the ratios, and what the hot turns wrote."""
     sizes = stage.sizes
+    edge = Target(HOST, stage.http_port, stage.meter)
     count, rate = round(sizes.others_a_second * sizes.hot_turn_s), sizes.others_a_second
     quiet, hot = [], []
     hot_tweet = bytes.fromhex(scene.tweets[0].replace("-", ""))

@@ -30,6 +30,9 @@ class Sizes:
     likers: int = 200
     likes_a_second: float = 200
     likes_seconds: float = 20
+    likes_warm_s: float = 60
+    """Of likes before those that are timed, until Cassandra's compiler is done with what they run."""
+    fsyncs: int = 600
     watched: int = 20
     hot_a_second: int = 1000
     """Injected at the bus on one tweet."""
@@ -74,6 +77,8 @@ QUICK = Sizes(
     likers=2,
     likes_a_second=20,
     likes_seconds=1,
+    likes_warm_s=1,
+    fsyncs=20,
     watched=2,
     hot_a_second=100,
     hot_turn_s=1,

@@ -19,6 +19,7 @@ from edge.oauth.build import OPEN_PATHS
 from edge.pages import Page
 from edge.routes import Route, RouteTable, routes_of
 from edge.sessions import Sessions
+from edge.tarpit import Tarpit
 from edge.transcoder import Endpoint, Finish
 from runtime.http import OpsApp
 
@@ -68,10 +69,11 @@ def build_app(
     max_in_flight: int = 1000,
     public_metrics: bool = True,
     trusted_proxies: Proxies = (),
+    tarpit: Tarpit | None = None,
 ) -> App:
     """The application of the public port; `oauth` are the pages of edge/oauth by method and path."""
     routes = public_routes(endpoints, ops, oauth, public_metrics)
-    return App(routes, Cors(cors_origins, OPEN_PATHS), max_in_flight, trusted_proxies)
+    return App(routes, Cors(cors_origins, OPEN_PATHS), max_in_flight, trusted_proxies, tarpit or Tarpit())
 
 
 def public_routes(

@@ -12,6 +12,7 @@ from edge.binding import refusal
 from edge.compression import compressed
 from edge.cors import Cors
 from edge.routes import RouteTable
+from edge.tarpit import Tarpit
 from edge.web import Request, Response, send_response
 from runtime.admission import Admission
 from runtime.context import acting, current_caller
@@ -47,47 +48,52 @@ class Target(Protocol):
 class App:
     """Answers every request with a Response of a target or a problem document, never with anything else."""
 
-    def __init__(self, table: RouteTable[Target], cors: Cors, max_in_flight: int, proxies: Proxies = ()) -> None:
+    def __init__(
+        self, table: RouteTable[Target], cors: Cors, max_in_flight: int, proxies: Proxies, tarpit: Tarpit
+    ) -> None:
         self._table = table
         self._cors = cors
         self._admission = Admission(max_in_flight)
         self._proxies = proxies
+        self._tarpit = tarpit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         request = Request(scope, receive, self._proxies)
         started = time.perf_counter()
-        name, response = await self._answer(request)
+        name, response, error = await self._answer(request)
         response = compressed(response, request.headers.get(b"accept-encoding", b""))
         response.headers.append((b"x-request-id", request.request_id.encode()))
         response.headers.append((b"x-content-type-options", b"nosniff"))
         response.headers += self._cors.headers(request.headers.get(b"origin"), request.raw_path)
         REQUESTS.labels(name, str(response.status)).inc()
         REQUEST_SECONDS.labels(name).observe(time.perf_counter() - started)
+        if error is not None:
+            await self._tarpit.hold(error)
         await send_response(response, request.method, send)
 
-    async def _answer(self, request: Request) -> tuple[str, Response]:
-        """The name of what answered, and its answer."""
+    async def _answer(self, request: Request) -> tuple[str, Response, ServiceError | None]:
+        """The name of what answered, its answer, and the failure that this tells of."""
         name = _NOT_FOUND
         entered = False
         try:
             if problems_of_head := request.head_problems():
                 raise refusal(problems_of_head)
             if request.method == "OPTIONS":
-                return "options", self._options(request)
+                return "options", self._options(request), None
             target, values = self._table.find(request.method, request.raw_path)
             name = target.name
             if target.first is not None:
                 self._admission.enter(name, target.first)
                 entered = True
-            return name, await target(request, values)
+            return name, await target(request, values), None
         except ServiceError as error:
             if problems.http_status(error) >= 500:
                 self._report(request, name, error)
-            return name, problems.render(error, request.request_id)
+            return name, problems.render(error, request.request_id), error
         except Exception as error:  # a defect: the client learns only where the log has it
             self._report(request, name, error)
-            return name, problems.render(ServiceError(str(error)), request.request_id)
+            return name, problems.render(ServiceError(str(error)), request.request_id), None
         finally:
             if entered:
                 self._admission.leave()

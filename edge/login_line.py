@@ -13,7 +13,8 @@ from runtime.errors import ServiceError, from_rpc, named
 
 FULL_FOR_S = 0.1
 
-_FULL = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_LOGINS)
+FULL = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_LOGINS)
+"""The reason of those who found no place."""
 
 
 class LoginLine:
@@ -42,7 +43,7 @@ class LoginLine:
             return await call(message)
         except aio.AioRpcError as error:
             refusal = from_rpc(error)
-            if refusal.reason == _FULL:
+            if refusal.reason == FULL:
                 self._refusal, full_until = refusal, self._now() + FULL_FOR_S
             raise
         finally:

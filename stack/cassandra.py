@@ -108,7 +108,7 @@ def program(home: Path, port: int, storage_port: int, settings: Settings, node: 
         stop_grace_s=20.0,
         forbid_locked_memory=True,
         # While there is anything to do, one of its workers sleeps 10 us at a time and looks for more (SEPWorker): at Linux' usual
-        # slack that is a fifth of a core at fifty writes a second. What waits for it waits a tenth of a millisecond longer.
+        # slack that is a fifth of a core at fifty writes a second. What waits for it waits half a millisecond longer.
         coarse_timers=True,
         prepare=prepare,
     )

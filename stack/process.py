@@ -64,7 +64,7 @@ class Program:
     stop_grace_s: float = 10.0
     forbid_locked_memory: bool = False
     coarse_timers: bool = False
-    """Its short sleeps may take up to 0.2 ms longer than it asks for (Linux: 0.05 ms)."""
+    """Its short sleeps may take up to 1 ms longer than it asks for (Linux: 0.05 ms)."""
     ping: Ping | None = None
     patience: int = 1
     """How many times as long as others it may leave pings unanswered before it counts as hung."""

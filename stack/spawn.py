@@ -16,7 +16,7 @@ PR_CAPBSET_DROP = 24
 PR_SET_TIMERSLACK = 29
 CAP_IPC_LOCK = 14
 OPEN_FILES = 65_536
-TIMER_SLACK_NS = 200_000
+TIMER_SLACK_NS = 1_000_000
 
 
 def forbid_locked_memory(libc: ctypes.CDLL | None) -> None:
@@ -27,7 +27,7 @@ def forbid_locked_memory(libc: ctypes.CDLL | None) -> None:
 
 
 def wake_seldom(libc: ctypes.CDLL | None) -> None:
-    """Let every thread's short sleeps end up to 0.2 ms late, so that one that looks for work again and again does so less often."""
+    """Let every thread's short sleeps end up to 1 ms late, so that one that looks for work again and again does so less often."""
     if libc is not None:
         libc.prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS, 0, 0, 0)
 

@@ -69,7 +69,7 @@ def test_acknowledged_rows_survive_the_killing_of_cassandra(local: tuple[LocalSt
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere timers are as they are")
-@pytest.mark.parametrize(("coarse", "slack"), [(True, 200_000), (False, None)])
+@pytest.mark.parametrize(("coarse", "slack"), [(True, 1_000_000), (False, None)])
 def test_short_sleeps_of_a_program_end_late_where_that_is_wanted_and_nowhere_else(
     coarse: bool, slack: int | None
 ) -> None:

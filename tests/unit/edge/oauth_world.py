@@ -21,6 +21,7 @@ from edge.auth import TokenVerifier
 from edge.login_line import LoginLine
 from edge.oauth.build import oauth_pages
 from edge.sessions import Sessions
+from edge.tarpit import Tarpit
 from in_process import InProcessChannel
 from runtime.callers import CallerSigner
 from runtime.config import Secret
@@ -53,6 +54,8 @@ class OAuthWorld:
         self.transport = transport
         self.browser = Browser(transport=transport, base_url=ISSUER)
         self.api = httpx.AsyncClient(transport=transport, base_url=ISSUER)
+        self.held: list[float] = []
+        """Seconds for which each answer was held back."""
 
     def client(self, app: Any, **more: Any) -> AsyncOAuth2Client:
         """Authlib's client as the developer of the app would make it."""
@@ -98,10 +101,15 @@ async def oauth_world() -> AsyncIterator[OAuthWorld]:
     sessions = Sessions(verifier, UserServiceStub(channel), lambda: users.clock.ms / 1000)
     stop = await users.bus.listen(AccountSignal, sessions.heard)
     contracts = [(user_pb2.DESCRIPTOR, channel), (apps_pb2.DESCRIPTOR, channel)]
+
+    async def hold(seconds: float) -> None:
+        world.held.append(seconds)
+
     app = build_app(
         endpoints_of(contracts, sessions, public_encoder(), line=LoginLine(lambda: users.clock.ms / 1000).of),
         OpsApp(lambda: {}),
         oauth_pages(ISSUER, AppServiceStub(channel), verifier, KEYS),
+        tarpit=Tarpit(hold),
     )
     async with asking(sessions):
         world = OAuthWorld(users, httpx.ASGITransport(app))

@@ -94,12 +94,14 @@ async def test_logins_and_registrations_stand_in_one_line_and_nothing_else_does(
         # There is room again, and nobody came back from the line to say so.
         bobby = {"username": "bobby", "email": "bobby@example.org", "password": PASSWORD}
         assert (await post(world, "register", bobby)).status_code == 429
+        assert world.held == [1.0, 1.0]
         mine = {"Authorization": f"Bearer {tokens['access_token']}"}
         email = {"email": "a@example.org", "current_password": PASSWORD}
         assert (await world.api.patch("/api/v1/users/me", json=email, headers=mine)).status_code == 200
         assert (await post(world, "refresh", {"refresh_token": tokens["refresh_token"]})).status_code == 200
         world.users.clock.ms += round(FULL_FOR_S * 1000)
         assert (await post(world, "register", bobby)).status_code == 201
+        assert len(world.held) == 2
 
 
 async def post(world: OAuthWorld, what: str, body: dict[str, str]) -> Any:

@@ -81,6 +81,10 @@ def test_nats_nodes_know_the_others_and_tell_clients_nothing(tmp_path: Path) -> 
     assert "cluster" not in json.loads(nats.settings(tmp_path, 4222, 8222))
 
 
+def test_nats_leaves_the_other_processors_to_others(tmp_path: Path) -> None:
+    assert nats.program(tmp_path, 4222, 8222).env["GOMAXPROCS"] == "1"
+
+
 def test_every_node_is_a_program_with_a_name_and_a_folder_of_its_own(tmp_path: Path) -> None:
     settings = sized(PROFILES["test"], 3)
     assert settings.heap_mb == NODE_HEAP_MB and sized(PROFILES["test"], 1) == PROFILES["test"]
