@@ -9,7 +9,7 @@ from runtime.errors import ServiceError
 HELD_S = 1.0
 """As long as the refusal asks to wait (Retry-After): it is no later that somebody gets in who does as it says."""
 MOST = 10_000
-"""So many are held at once, of some 10 kB each; whoever comes then is told at once."""
+"""So many are held at once; whoever comes then is told at once."""
 
 
 class Tarpit:
