@@ -13,8 +13,7 @@ from runtime.errors import ServiceError, from_rpc, named
 
 FULL_FOR_S = 0.1
 
-FULL = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_LOGINS)
-"""The reason of those who found no place."""
+_FULL = named(reason_pb2.Reason, reason_pb2.REASON_TOO_MANY_LOGINS)
 
 
 class LoginLine:
@@ -43,7 +42,7 @@ class LoginLine:
             return await call(message)
         except aio.AioRpcError as error:
             refusal = from_rpc(error)
-            if refusal.reason == FULL:
+            if refusal.reason == _FULL:
                 self._refusal, full_until = refusal, self._now() + FULL_FOR_S
             raise
         finally:
