@@ -1,5 +1,6 @@
 """Likes on a stack that writes everything to the disk before it answers, as `make run` does, beside what the disk alone takes for it."""
 
+import asyncio
 import os
 import statistics
 import tempfile
@@ -18,7 +19,7 @@ _BLOCK = bytes(4096)
 
 async def run(sizes: Sizes) -> list[Row]:
     """Of three turns the median, and the disk before them, while nothing else uses it."""
-    alone = fdatasyncs_ms(sizes.fsyncs)
+    alone = await fdatasyncs_ms(sizes.fsyncs)
     async with staged_on_disk(sizes) as stage:
         scene = await Scene.set_up(stage)
         turns = [(await scene.liked(stage, sizes.likes_seconds))[0].likes for _ in range(_TURNS)]
@@ -33,7 +34,7 @@ async def run(sizes: Sizes) -> list[Row]:
     ]
 
 
-def fdatasyncs_ms(count: int) -> list[float]:
+async def fdatasyncs_ms(count: int) -> list[float]:
     """How long each of so many takes, one after the other with a pause between them."""
     taken = []
     with tempfile.TemporaryFile(buffering=0) as file:
@@ -42,5 +43,5 @@ def fdatasyncs_ms(count: int) -> list[float]:
             began = time.perf_counter()
             os.fdatasync(file.fileno())
             taken.append(1000 * (time.perf_counter() - began))
-            time.sleep(_EVERY_S)
+            await asyncio.sleep(_EVERY_S)
     return taken

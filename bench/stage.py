@@ -28,7 +28,7 @@ NAMESPACE = "bench"
 _POLL_S = 0.2
 _PATIENCE_S = 180.0
 _NO_FSYNC = {"AVIARY_CASSANDRA_SKIP_SYNC": "1"}
-"""A virtual disk answers one fsync in a hundred after 30 to 500 ms: what waits for it, in the tail, is the disk. `disk` measures it."""
+"""At bad times a virtual disk answers one fsync in a hundred after 30 to 500 ms: then every p99 is the disk's. `disk` measures it."""
 
 
 @dataclass(frozen=True)
