@@ -20,12 +20,15 @@ from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
 from redis_client.line import Line, Replies, Word
 from runtime.context import NOBODY
+from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from stack import redis as redis_server
 from svc_engage.cache.redis import RedisCountCache
+from svc_engage.counting.known import KnownRows
 from svc_engage.deps import Deps
 from svc_engage.domain.overlay import Both, Stated
 from svc_engage.domain.relations import Count, Kind, Subject
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.rpcs.get_tweet_counts import get_tweet_counts
@@ -64,7 +67,9 @@ class Page:
         clock = SystemClock()
         ids, store = Uuid7Ids(clock), MemoryEngageStore()
         cache = RedisCountCache(line, namespace)
-        self._cache, self._store, self._reads = cache, store, Reads(store, cache, MarkBuilds(store, cache, clock, ids))
+        rows = LikeRows(store, cache, KnownRows(), NO_FAULTS)
+        self._cache, self._store = cache, store
+        self._reads = Reads(store, cache, MarkBuilds(store, cache, clock, ids), rows)
         self._viewer, self._tweets = ids.next().bytes, [ids.next().bytes for _ in range(PAGE)]
         self._others = [ids.next().bytes for _ in range(500)]
         self.request = GetTweetCountsRequest(viewer_id=self._viewer, tweet_ids=self._tweets)

@@ -26,15 +26,18 @@ class Gathering(Generic[K, V]):
         together: int,
         at_once: int,
         within_s: float | None = None,
+        every_s: float = 0.0,
     ) -> None:
         """`go` answers by what was brought, each once; `within_s` is how long the calls in it may take, None: it bounds them itself.
 
-        A go has to end: its place is free then, and those who wait have deadlines of their own alone.
+        A go has to end: its place is free then, and those who wait have deadlines of their own alone. With `every_s` it is free so
+        long after the go began at the earliest: for what nobody waits for, where few large goes cost less than many small ones.
         """
         self._carry = go
         self._together = together
         self._free = at_once
         self._within_s = within_s
+        self._every_s = every_s
         self._waiting: dict[asyncio.Future[V | None], tuple[K, Context]] = {}
         self._going: set[asyncio.Task[None]] = set()
 
@@ -65,10 +68,19 @@ class Gathering(Generic[K, V]):
         with acting(NOBODY, self._within_s):
             task = asyncio.get_running_loop().create_task(self._run(some))
         self._going.add(task)
-        task.add_done_callback(self._ended)
+        free_at = task.get_loop().time() + self._every_s
+        task.add_done_callback(lambda done: self._ended(done, free_at))
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
+    def _ended(self, task: "asyncio.Task[None]", free_at: float) -> None:
         self._going.discard(task)
+        loop = task.get_loop()
+        if self._every_s and free_at > loop.time():
+            # In no trace: what begins then is in that of who waits for it.
+            loop.call_at(free_at, self._freed, context=Context())
+        else:
+            self._freed()
+
+    def _freed(self) -> None:
         self._free += 1
         if self._waiting:
             self._start()

@@ -158,15 +158,15 @@ def _knowledge(follow: OwnFollow) -> int:
 class OwnWrites(Protocol):
     """Where services record what a user just wrote."""
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        """Remember a write; awaited before the write is answered. Never fails."""
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
+        """Remember a write; awaited before the write is answered. Never fails: False when it may not be remembered."""
 
 
 class ManyOwnWrites(Protocol):
     """Where a service records what many users just wrote."""
 
-    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
-        """Remember writes; awaited before they are answered. Never fails."""
+    async def record_all(self, writes: Sequence[OwnWrite]) -> bool:
+        """Remember writes; awaited before they are answered. Never fails: False when some may not be remembered."""
 
 
 class RecentWrites:
@@ -176,11 +176,11 @@ class RecentWrites:
         self._redis = redis
         self._prefix = f"{namespace}:recent:"
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
-        """Remember a write; awaited before the write is answered. Never fails: without Redis, readers ask the stores."""
-        await self.record_all([(user_id, kind, value)])
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
+        """See OwnWrites: without Redis, readers ask the stores."""
+        return await self.record_all([(user_id, kind, value)])
 
-    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+    async def record_all(self, writes: Sequence[OwnWrite]) -> bool:
         """As `record`, for writes of any users, over one connection however many they are: 100 in a round trip, one after another.
 
         What a first round trip misses the later ones are not tried for: whoever waits has waited for Redis long enough.
@@ -198,7 +198,8 @@ class RecentWrites:
                 missed = len(writes) - start
                 MISSED.inc(missed)
                 log.warning("recent_write_missed", writes=missed, error=error.detail)
-                return
+                return False
+        return True
 
     async def read(self, user_id: bytes) -> list[tuple[bytes, bytes]]:
         """The (kind, value) pairs, newest first. Raises Unavailable."""

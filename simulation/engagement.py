@@ -34,6 +34,7 @@ from svc_engage.domain.marks import LikeSetting, Mark, MarkKind
 from svc_engage.domain.relations import Count, Subject
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -84,17 +85,18 @@ class Engagement:
         known = Accounts(UserServiceStub(peers.user), node.loop.time, _KNOWN, profiles=False)
         await accounts.listen(known, bus)
         known_rows = self._bug.known_rows()
+        rows = LikeRows(store, cache, known_rows, node.faults)
         deps = Deps(
             store=store,
             cache=cache,
-            reads=Reads(store, cache, MarkBuilds(store, cache, node.clock, node.ids)),
+            reads=Reads(store, cache, MarkBuilds(store, cache, node.clock, node.ids), rows),
+            rows=rows,
             engagements=Engagements(store, cache, node.clock, node.ids),
             bus=bus,
             tweets=KnownTweets(TweetServiceStub(peers.tweet), statuses, _KNOWN),
             relations=relations,
             accounts=known,
             recent=recent,
-            known=known_rows,
             cursors=cursors,
             clock=node.clock,
             ids=node.ids,

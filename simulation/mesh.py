@@ -124,12 +124,11 @@ class _Both:
         self._mesh = mesh
         self._memories: Sequence[OwnWrites] = (mesh.windows, mesh.engagement.cache)
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """See OwnWrites."""
         if kind in _PLACED and bytes(8) in (value[16:24], value[17:25], value[25:33]):
             self._mesh.unplaced[user_id] = self._mesh.now()
-        for memory in self._memories:
-            await memory.record(user_id, kind, value)
+        return all([await memory.record(user_id, kind, value) for memory in self._memories])
 
 
 class Mesh:

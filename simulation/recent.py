@@ -12,10 +12,12 @@ class RecordedWrites:
 
     seen: list[OwnWrite] = field(default_factory=list)
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """See OwnWrites."""
         self.seen.append((user_id, kind, value))
+        return True
 
-    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+    async def record_all(self, writes: Sequence[OwnWrite]) -> bool:
         """See ManyOwnWrites."""
         self.seen += writes
+        return True

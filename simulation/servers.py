@@ -222,10 +222,10 @@ class RemoteOwnWrites:
         self._cache = cache
         self._missed = missed
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """As readers.recent.RecentWrites."""
         try:
-            await self._remote.record(user_id, kind, value)
+            return bool(await self._remote.record(user_id, kind, value))
         except Unavailable:
             self._cache.history.note(self._cache.name, "misses a write of", user_id, value)
             if kind in (GRAPH_VERSION, FOLLOW):
@@ -233,10 +233,11 @@ class RemoteOwnWrites:
             elif kind != LIKING:
                 # Who sees their like does not depend on its beginning.
                 self._missed.add(user_id + value[:16] if kind in (LIKE, BOOKMARK) else value[:16])
+            return False
 
-    async def record_all(self, writes: Sequence[OwnWrite]) -> None:
+    async def record_all(self, writes: Sequence[OwnWrite]) -> bool:
         """As readers.recent.RecentWrites: a connection that ends on the way leaves some of them, and here any."""
-        await asyncio.gather(*(self.record(*write) for write in writes))
+        return all(await asyncio.gather(*(self.record(*write) for write in writes)))
 
 
 def events_of(announce: Message | Sequence[Message]) -> Sequence[Message]:

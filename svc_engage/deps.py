@@ -10,9 +10,9 @@ from runtime.bus import Bus
 from runtime.faults import Faults
 from runtime.ids import Clock, Ids
 from svc_engage.cache import CountCache
-from svc_engage.counting.known import KnownRows
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.like_rows import LikeRows
 from svc_engage.reads import Reads
 from svc_engage.store import EngageStore
 
@@ -24,13 +24,13 @@ class Deps:
     store: EngageStore
     cache: CountCache
     reads: Reads
+    rows: LikeRows
     engagements: Engagements
     bus: Bus
     tweets: KnownTweets
     relations: Relations
     accounts: Accounts
     recent: OwnWrites
-    known: KnownRows
     cursors: Cursors
     clock: Clock
     ids: Ids

@@ -1,11 +1,11 @@
-"""The one way in which likes are set: in the log first, then in the rows; how they are counted is in counting/."""
+"""The one way in which likes are set: in the log, which makes them count; their rows follow (like_rows.py), counting is counting/."""
 
 import asyncio
 
 from readers.recent import LIKE, LIKING, OwnLike
 from svc_engage.cache import Glance
 from svc_engage.deps import Deps
-from svc_engage.domain.marks import LikeState, Mark, MarkKind
+from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.events import like_set, like_state
 
 
@@ -13,7 +13,7 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     """Bring one like into a state, and return how many like the tweet then. Raises TweetNotFound.
 
     It is announced whatever state is stored: the opposite may stand in the log and not be stored yet. Once it has its place in the
-    log it counts, also when storing fails here: then the owner of the partition writes the rows.
+    log it counts. It is answered when the user's next reads know of it: from what is recorded of own writes, or else from the rows.
     """
     author_id = await deps.tweets.author_of(tweet_id)
     glance, before, level = await _read(tweet_id, user_id, deps)
@@ -28,7 +28,12 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     )
     (place,) = await deps.bus.publish(event)
     deps.faults.at("engage.like.after_publish")
-    own = await _store(like_state(event, place), before, deps)
+    delta = int(liked) - int(before.present)
+    rows = deps.rows.write(like_state(event, place), before, delta)
+    own = OwnLike(tweet_id, liked, delta, place, before.at)
+    if not await deps.recent.record(user_id, LIKE, own.packed()) or deps.rows.crowded:
+        await asyncio.shield(rows)
+    deps.faults.at("engage.like.before_answer")
     # As any read of the user's shows it from now on; what was seen before, and what was done since, tell it in all but rare cases.
     shown = deps.reads.likes_with(glance, own, before)
     if shown is None:
@@ -47,25 +52,11 @@ async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | N
         reads.create_task(deps.recent.record(user_id, LIKING, tweet_id))
     glance = looking.result()
     at = deps.reads.like_at(glance, tweet_id)
-    known = None if at is None else deps.known.mark(tweet_id, user_id, at)
+    known = None if at is None else deps.rows.mark(tweet_id, user_id, at)
     if known is not None:
         return glance, known, await deps.reads.level(tweet_id)
+    await deps.rows.of(user_id)
     async with asyncio.TaskGroup() as reads:
         before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
         level = reads.create_task(deps.reads.level(tweet_id))
     return glance, before.result(), level.result()
-
-
-async def _store(like: LikeState, before: Mark, deps: Deps) -> OwnLike:
-    delta = int(like.liked) - int(before.present)
-    mark = like.mark(before, delta)
-    await deps.store.set_like(like, before, delta)
-    if before.at < like.at:
-        # Else nothing was written: a later state is stored.
-        deps.known.wrote(like, mark)
-    deps.faults.at("engage.like.after_rows")
-    own = OwnLike(like.tweet_id, like.liked, delta, like.at, before.at)
-    async with asyncio.TaskGroup() as notes:
-        notes.create_task(deps.cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, mark))
-        notes.create_task(deps.recent.record(like.user_id, LIKE, own.packed()))
-    return own

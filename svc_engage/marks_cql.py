@@ -39,6 +39,8 @@ IN_ONE_QUERY = 100
 ACKNOWLEDGED_WITHIN_S = 2.5
 _GOES = 1
 """So many groups of likes are written at once: with a second one groups are smaller, and a like costs a twelfth more of both ends."""
+_EVERY_S = 0.02
+"""From one group to the next, at least: no answer waits for it, and four likes a group cost half of what one does."""
 _FIRST = 0x7FFF_FFFF_FFFF_FFFF
 _NOBODY = bytes(16)
 _LEAST = 50
@@ -69,7 +71,9 @@ class CqlMarks:
         self._cql = cql
         self._clock = clock
         self._rows_of = rows_of
-        self._likes: Gathering[LikeSetting, None] = Gathering(self._set_together, LIKES_TOGETHER, _GOES)
+        self._likes: Gathering[LikeSetting, None] = Gathering(
+            self._set_together, LIKES_TOGETHER, _GOES, every_s=_EVERY_S
+        )
         columns = "tweet_id, present, at, delta, author_id, since"
         one_year = "FROM marks WHERE user_id = ? AND kind = ? AND year = ?"
         # What did a user do with these tweets of one year?

@@ -13,6 +13,9 @@ ROW_READS = Counter(
 )
 ROW_WRITES = Counter("aviary_engage_row_writes_total", "Rows marked as counted.", ["kind"])
 LIST_WRITES = Counter("aviary_engage_list_writes_total", "Likes whose lists the owner wrote because no request had.")
+ROWS_LEFT = Counter(
+    "aviary_engage_rows_left_total", "Likes whose rows a request could not write behind its answer; the owner does."
+)
 LAG = Histogram(
     "aviary_engage_lag_seconds",
     "From an event's time to the end of the batch that counted it, of the oldest event of each batch.",

@@ -30,6 +30,7 @@ from svc_engage.domain.overlay import (
     with_mark,
 )
 from svc_engage.domain.relations import NEVER, NOTHING, Count, Kind, Row, Subject
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.store import EngageStore
 
@@ -58,10 +59,11 @@ class TweetsSeen:
 class Reads:
     """Reads of many tweets or users at once. Without the cache the store answers; Unavailable is raised when that is away, too."""
 
-    def __init__(self, store: EngageStore, cache: CountCache, builds: MarkBuilds) -> None:
+    def __init__(self, store: EngageStore, cache: CountCache, builds: MarkBuilds, rows: LikeRows) -> None:
         self._store = store
         self._cache = cache
         self._builds = builds
+        self._rows = rows
         self._levels: dict[bytes, tuple[int, float]] = {}
         self._asking = Flights(self._stored_levels, _LEVELS_A_QUERY)
 
@@ -69,7 +71,8 @@ class Reads:
         """Counts and flags of different tweets; without a viewer no flags.
 
         P53: a like that was answered is in flag and count, whichever process is asked, for it was put into the cache, or if that
-        was away into the store, before it was answered.
+        was away into the store, before it was answered. Where the cache forgot it within the moment in which its rows were on
+        their way, the process that writes them still knows.
         """
         glance, reachable = await self._look(Family.TWEET, viewer_id, tweet_ids)
         counts, states = await self._known(Family.TWEET, viewer_id, tweet_ids, glance, reachable)
@@ -113,7 +116,9 @@ class Reads:
         """
         if glance is None or _unsure([tweet_id], glance.marks) or tweet_id in glance.recent.trying:
             return None
-        return glance.marks.states.get(tweet_id, UNTOUCHED).like.at
+        marked = glance.marks.states.get(tweet_id, UNTOUCHED).like.at
+        # Of one whose rows are on their way only this is known.
+        return max(marked, *(one.place for one in glance.recent.likes.get(tweet_id, ())), 0)
 
     def likes_with(self, glance: Glance | None, own: OwnLike, before: Mark) -> int | None:
         """How many like the tweet, as `tweets` tells it once `own` is recorded; None when that has to be read.
@@ -227,6 +232,7 @@ class Reads:
     ) -> Mapping[bytes, Both]:
         if not unsure:
             return cached
+        await self._rows.of(viewer_id)
         async with asyncio.TaskGroup() as reads:
             liking = reads.create_task(self._store.marks(viewer_id, MarkKind.LIKE, unsure))
             bookmarking = reads.create_task(self._store.marks(viewer_id, MarkKind.BOOKMARK, unsure))
@@ -250,6 +256,8 @@ class Reads:
             else:
                 shown[subject] = max(0, known + sum(filter(None, lacking)))
         if unclear:
+            for member in {member for own in unclear.values() for member in own}:
+                await self._rows.of(member)
             shown |= await self._settled(unclear)
         return shown
 

@@ -36,6 +36,7 @@ from svc_engage.deps import Deps
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
 from svc_engage.ledger import CqlLedger
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -66,17 +67,19 @@ async def build(process: MeshProcess, config: Config) -> None:
     store, ids, known = CqlEngageStore(cql, clock), Uuid7Ids(clock), KnownRows()
     builds = MarkBuilds(store, cache, clock, ids)
     process.on_close(builds.close)
+    rows = LikeRows(store, cache, known, process.faults)
+    process.on_close(rows.close)
     deps = Deps(
         store=store,
         cache=cache,
-        reads=Reads(store, cache, builds),
+        reads=Reads(store, cache, builds, rows),
+        rows=rows,
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=KnownTweets(TweetServiceStub(tweets), await hear_of_deletions(process, bus), config.known_tweets),
         relations=await hear_of_relations(process, bus, graph),
         accounts=await hear_of_accounts(process, bus, config),
         recent=cache,
-        known=known,
         cursors=Cursors(config.cursor_keys, clock),
         clock=clock,
         ids=ids,

@@ -44,10 +44,11 @@ class MemoryWindows:
         self.takeover_ms = TAKEOVER_MS
         self.away = False
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """As readers.recent.RecentWrites.record, but raises Unavailable while the cache is away."""
         self._ensure_here()
         self._recent.add(user_id, kind, value)
+        return True
 
     def clear(self) -> None:
         """Empty the cache; what users did lately is not known from now on."""

@@ -9,7 +9,7 @@ from runtime.ids import Clock
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks
 from svc_engage.domain.families import SLOT_OF, Family, Slots, later, unknown
 from svc_engage.domain.marks import Mark, MarkKind
-from svc_engage.domain.overlay import UNTOUCHED, Both, Stated, later_of, own_recent
+from svc_engage.domain.overlay import UNTOUCHED, Both, Stated, later_of, latest_likes, own_recent
 from svc_engage.domain.relations import Count, Subject
 from svc_engage.domain.weights import grown
 
@@ -51,10 +51,11 @@ class MemoryCountCache:
         self._interactions.clear()
         self._recent.clear()
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """As readers.recent.RecentWrites.record, but raises Unavailable while the cache is away."""
         self._ensure_here()
         self._recent.add(user_id, kind, value)
+        return True
 
     async def put(self, counts: Mapping[Subject, Count]) -> None:
         """See CountCache."""
@@ -77,6 +78,11 @@ class MemoryCountCache:
         marked = self._marks.get(viewer_id, _Marked()) if family is Family.TWEET else _Marked()
         states = {one: marked.states[one] for one in ids if one in marked.states}
         return Glance(counts, Marks(marked.floor, states), own_recent(self._recent.of(viewer_id)))
+
+    async def recent_likes(self, user_id: bytes) -> Mapping[bytes, int]:
+        """See CountCache."""
+        self._ensure_here()
+        return latest_likes(own_recent(self._recent.of(user_id)))
 
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:
         """See CountCache."""

@@ -66,6 +66,9 @@ class CountCache(Protocol):
         One round trip for up to 400. Raises Unavailable.
         """
 
+    async def recent_likes(self, user_id: bytes) -> Mapping[bytes, int]:
+        """By tweet, at which place the user's like got its state, of those that were set in the last minute. Raises Unavailable."""
+
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:
         """Before counts are read from the store: make room for them. Answers a token for each, in their order.
 

@@ -22,7 +22,7 @@ from runtime.telemetry import logger
 from svc_engage.cache.port import AUTHORS_KEPT, MARKS_KEPT, MARKS_MOST, Glance, Interactions, Marks
 from svc_engage.domain.families import SLOT_OF, Family, Slots
 from svc_engage.domain.marks import Mark, MarkKind
-from svc_engage.domain.overlay import NOTHING_RECENT, Both, OwnRecent, Stated, own_recent
+from svc_engage.domain.overlay import NOTHING_RECENT, Both, OwnRecent, Stated, latest_likes, own_recent
 from svc_engage.domain.relations import Count, Subject
 
 COUNTS_KEPT_MS = 10 * 60 * 1000
@@ -86,7 +86,7 @@ class RedisCountCache:
         """Of how many users the marks are to be forgotten as soon as Redis answers."""
         return len(self._owed) + (self._paying is not None)
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         """As readers.recent.RecentWrites.record, but on the line: a Redis that hangs holds a like up for a quarter of a second."""
         key = self._key("recent", user_id)
         push = ("LPUSH", key, kind + value), ("LTRIM", key, 0, KEPT_ENTRIES - 1), ("EXPIRE", key, KEPT_S)
@@ -95,6 +95,8 @@ class RedisCountCache:
         except Unavailable as error:
             recent.MISSED.inc()
             log.warning("recent_write_missed", error=str(error))
+            return False
+        return True
 
     async def put(self, counts: Mapping[Subject, Count]) -> None:
         """See CountCache."""
@@ -127,6 +129,11 @@ class RedisCountCache:
         lately = _lately(family, ids, replies[counting])
         marks = _marks(ids, replies[counting + 1]) if believed else Marks()
         return Glance(counts, marks, lately)
+
+    async def recent_likes(self, user_id: bytes) -> Mapping[bytes, int]:
+        """See CountCache."""
+        raw: list[bytes] = await self._line.execute_command("LRANGE", self._key("recent", user_id), 0, -1)
+        return latest_likes(own_recent(RecentWrites.parse(raw)))
 
     async def reserve(self, family: Family, ids: Sequence[bytes]) -> list[bytes]:
         """See CountCache."""

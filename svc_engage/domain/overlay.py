@@ -93,6 +93,11 @@ def own_recent(writes: Iterable[tuple[bytes, bytes]]) -> OwnRecent:
     return OwnRecent(likes, bookmarks, tweets, following, followers, trying, own.graph_version)
 
 
+def latest_likes(recent: OwnRecent) -> dict[bytes, int]:
+    """By tweet, the place of the viewer's latest like or its end."""
+    return {tweet_id: latest(own).place for tweet_id, own in recent.likes.items()}
+
+
 def _next(earlier: Sequence[OwnState], present: bool, place: int, version: int) -> OwnState:
     """A change behind earlier ones. What was before the first of those that are known may itself not be counted."""
     if not earlier or earlier[-1].present == present or not earlier[-1].place:

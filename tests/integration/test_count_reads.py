@@ -16,11 +16,14 @@ from redis_client.line import Line, Replies, Word
 from runtime.bus.envelope import partition_of
 from runtime.config import MeshConfig
 from runtime.errors import Unavailable
+from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from svc_engage.cache.redis import RedisCountCache
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.families import Family
 from svc_engage.domain.marks import LikeState, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.store import Counted, Position
@@ -58,7 +61,8 @@ class World:
     def __post_init__(self) -> None:
         self.cache = RedisCountCache(self.line, self.namespace)
         self.builds = MarkBuilds(self.store, self.cache, CLOCK, IDS)
-        self.reads = Reads(self.store, self.cache, self.builds)
+        self.rows = LikeRows(self.store, self.cache, KnownRows(), NO_FAULTS)
+        self.reads = Reads(self.store, self.cache, self.builds, self.rows)
 
     async def empty(self) -> None:
         """Redis forgets everything of this namespace."""

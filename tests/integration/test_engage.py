@@ -39,6 +39,7 @@ from svc_engage.domain.relations import Kind, Subject
 from svc_engage.events import like_set
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -107,17 +108,18 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
     user_channel.register(add_UserServiceServicer_to_server, EveryAccount())
     store, cache = process.store, process.cache
     builds = MarkBuilds(store, cache, CLOCK, IDS)
+    rows = LikeRows(store, cache, process.known, NO_FAULTS)
     deps = Deps(
         store=store,
         cache=cache,
-        reads=Reads(store, cache, builds),
+        reads=Reads(store, cache, builds, rows),
+        rows=rows,
         engagements=Engagements(store, cache, CLOCK, IDS),
         bus=process.bus,
         tweets=KnownTweets(TweetServiceStub(tweet_channel), Statuses(asyncio.get_running_loop().time), 1000),
         relations=Relations(GraphServiceStub(graph_channel), CLOCK, asyncio.get_running_loop().time),
         accounts=Accounts(UserServiceStub(user_channel), asyncio.get_running_loop().time, 1000, profiles=False),
         recent=cache,
-        known=process.known,
         cursors=Cursors(parse_keys("1:" + "22" * 32), CLOCK),
         clock=CLOCK,
         ids=IDS,

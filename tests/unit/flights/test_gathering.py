@@ -127,3 +127,17 @@ async def test_when_the_process_ends_in_the_middle_who_waits_is_cancelled() -> N
         going.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_where_goes_are_to_be_apart_the_first_is_at_once_and_the_next_takes_all_who_came_meanwhile() -> None:
+    work, loop = Work(), asyncio.get_running_loop()
+    gathering = Gathering(work, together=3, at_once=1, every_s=0.05)
+    began = loop.time()
+    first, *others = calls(gathering, range(3))
+    work.let.release()
+    work.let.release()
+    assert await first is None
+    assert work.goes == [[0]], "its callers wait for the go alone"
+    assert await asyncio.gather(*others) == [-1, -2]
+    assert work.goes == [[0], [1, 2]]
+    assert loop.time() - began >= 0.05

@@ -1,5 +1,6 @@
 """svc_engage over in-process channels with memory stores, a clock that is set, and an svc_tweet that knows a few tweets."""
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,6 +65,7 @@ from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.servicer import EngageServicer
@@ -183,19 +185,22 @@ class EveryAccount(UserServiceServicer):
 
 
 class UncertainStore(MemoryEngageStore):
-    """Does not answer while it is `down`, and notes of which tweets a mark was read."""
+    """Does not answer while it is `down`, writes likes only while `writes` is set, and notes of which tweets a mark was read."""
 
     down = False
 
     def __init__(self) -> None:
         super().__init__()
         self.reads: list[bytes] = []
+        self.writes = asyncio.Event()
+        self.writes.set()
 
     async def mark(self, user_id: bytes, kind: MarkKind, tweet_id: bytes) -> Mark:
         self.reads.append(tweet_id)
         return await super().mark(user_id, kind, tweet_id)
 
     async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
+        await self.writes.wait()
         self._ensure_up()
         await super().set_like(like, before, delta)
 
@@ -214,10 +219,11 @@ class Recent(RecordedWrites):
 
     cache: MemoryCountCache | None = None
 
-    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> None:
+    async def record(self, user_id: bytes, kind: bytes, value: bytes) -> bool:
         await super().record(user_id, kind, value)
         if self.cache is not None and not self.cache.away:
-            await self.cache.record(user_id, kind, value)
+            return await self.cache.record(user_id, kind, value)
+        return False
 
 
 @dataclass
@@ -232,6 +238,7 @@ class Engage:
     blocks: FewBlocks
     accounts: EveryAccount
     known: KnownTweets
+    rows: LikeRows
     store: UncertainStore
     cache: MemoryCountCache
     recent: Recent
@@ -265,20 +272,27 @@ class Engage:
             yield
 
     async def like(self, who: uuid.UUID, tweet: uuid.UUID) -> int:
-        """Like, and say how many do."""
+        """Like, and say how many do, when the rows are written, too."""
         self.clock.us += 1000
         with self.acting(who):
             answer = await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))
+        await self.rows.of(who.bytes)
         assert (answer.tweet_id, answer.liked) == (str(tweet), True)
         return int(answer.likes_count)
 
     async def unlike(self, who: uuid.UUID, tweet: uuid.UUID) -> int:
-        """Like no longer, and say how many do."""
+        """Like no longer, and say how many do, when the rows are written, too."""
         self.clock.us += 1000
         with self.acting(who):
             answer = await self.stub.Unlike(pb.UnlikeRequest(tweet_id=str(tweet)))
+        await self.rows.of(who.bytes)
         assert (answer.tweet_id, answer.liked) == (str(tweet), False)
         return int(answer.likes_count)
+
+    async def answered(self, who: uuid.UUID, tweet: uuid.UUID) -> int:
+        """Like, and say how many do; the rows may be on their way."""
+        with self.acting(who):
+            return int((await self.stub.Like(pb.LikeRequest(tweet_id=str(tweet)))).likes_count)
 
     async def bookmark(self, who: uuid.UUID, tweet: uuid.UUID) -> None:
         """Bookmark."""
@@ -364,17 +378,18 @@ async def build_engage() -> Engage:
     believed = Accounts(UserServiceStub(user_channel), clock.now_s, size=100, profiles=False)
     await accounts.listen(believed, bus)
     known = KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3)
+    rows = LikeRows(store, cache, KnownRows(), NO_FAULTS)
     deps = Deps(
         store=store,
         cache=cache,
-        reads=Reads(store, cache, MarkBuilds(store, cache, clock, ids)),
+        reads=Reads(store, cache, MarkBuilds(store, cache, clock, ids), rows),
+        rows=rows,
         engagements=Engagements(store, cache, clock, ids),
         bus=bus,
         tweets=known,
         relations=relations,
         accounts=believed,
         recent=recent,
-        known=KnownRows(),
         cursors=Cursors(parse_keys("1:" + "ab" * 32), clock),
         clock=clock,
         ids=ids,
@@ -384,7 +399,7 @@ async def build_engage() -> Engage:
     for one in (channel, outside):
         one.register(add_EngageServiceServicer_to_server, EngageServicer(deps))
     stub, direct = EngageServiceStub(channel), EngageServiceStub(outside)
-    return Engage(stub, direct, tweets, blocks, users, known, store, cache, recent, clock, bus, ids)
+    return Engage(stub, direct, tweets, blocks, users, known, rows, store, cache, recent, clock, bus, ids)
 
 
 async def refusal(call: Awaitable[T]) -> ServiceError:

@@ -45,10 +45,10 @@ async def test_liking_again_changes_nothing_but_is_announced_since_the_opposite_
     assert len(await engage.store.list_likers(tweet.bytes, 0, None, 10)) == 1
 
 
-async def test_a_like_whose_rows_were_not_stored_is_503_and_its_repetition_succeeds(engage: Engage) -> None:
+async def test_a_like_that_neither_rows_nor_cache_tell_of_is_503_and_its_repetition_succeeds(engage: Engage) -> None:
     """It stands in the log, so it counts; whoever repeats it sets the same state again."""
     alice, tweet = engage.user(), engage.tweet()
-    engage.store.down = True
+    engage.store.down = engage.cache.away = True
     with engage.acting(alice):
         error = await refusal(engage.stub.Like(LikeRequest(tweet_id=str(tweet))))
     assert error.status is grpc.StatusCode.UNAVAILABLE
@@ -201,10 +201,7 @@ async def test_a_like_that_was_begun_and_not_recorded_is_followed_by_one_that_re
     alice, tweet = engage.user(), engage.tweet()
     await engage.like(alice, engage.tweet())
     await until(lambda: engage.remembers(alice))
-    engage.store.down = True
-    with engage.acting(alice):
-        await refusal(engage.stub.Like(LikeRequest(tweet_id=str(tweet))))
-    engage.store.down = False
+    await engage.cache.record(alice.bytes, LIKING, tweet.bytes)
     engage.store.reads.clear()
     await engage.like(alice, tweet)
     assert engage.store.reads == [tweet.bytes]

@@ -18,11 +18,14 @@ from readers.recent import (
 )
 from runtime.bus.envelope import partition_of
 from runtime.errors import Unavailable
+from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from svc_engage.cache.memory import MemoryCountCache
+from svc_engage.counting.known import KnownRows
 from svc_engage.domain.families import Family
 from svc_engage.domain.marks import LikeState, MarkKind, bookmark_after
 from svc_engage.domain.relations import Count, Kind, Row, Subject
+from svc_engage.like_rows import LikeRows
 from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.store import Counted, Position
@@ -67,7 +70,8 @@ class World:
     def __init__(self) -> None:
         self.store, self.cache = Store(), MemoryCountCache(CLOCK)
         self.builds = MarkBuilds(self.store, self.cache, CLOCK, IDS)
-        self.reads = Reads(self.store, self.cache, self.builds)
+        self.rows = LikeRows(self.store, self.cache, KnownRows(), NO_FAULTS)
+        self.reads = Reads(self.store, self.cache, self.builds, self.rows)
         self.me, self.tweet = IDS.next().bytes, IDS.next().bytes
         self.places = 1000
 

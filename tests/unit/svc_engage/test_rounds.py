@@ -21,6 +21,7 @@ from svc_engage.counting.known import KnownRows
 from svc_engage.counting.sums import Summing
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.relations import Change, Kind, Subject
+from svc_engage.like_rows import LikeRows
 from svc_engage.likes import set_like
 from svc_engage.reads import Reads
 from svc_engage.store_cql import CqlEngageStore
@@ -239,29 +240,37 @@ class Everything(Cache):
 
     known = Marks()
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = itertools.count(2)
+
     async def look(self, *_: Any) -> Glance:
         return Glance([(7, 1, 0, 1, 0, 1, 0, 1)], self.known)
 
     def start(self, _user_id: bytes) -> None:
         """Builds nothing of what is remembered of the user's marks."""
 
-    async def record(self, *_: Any) -> None:
-        return None
+    async def record(self, *_: Any) -> bool:
+        return True
+
+    async def set_mark(self, *_: Any) -> None:
+        """Remembers nothing."""
 
     async def author_of(self, _tweet_id: bytes) -> bytes:
         return USERS[4]
 
     async def publish(self, _event: Any) -> list[int]:
-        return [2]
+        return [next(self.places)]
 
 
 def liking() -> tuple[Any, SlowCql]:
     """All that a like needs, over a database that takes a second."""
     cql, clock, cache = SlowCql(), Clock(), Everything()
     store = CqlEngageStore(cast(Any, cql), clock)
-    deps: Any = SimpleNamespace(store=store, cache=cache, reads=Reads(store, cast(Any, cache), cast(Any, cache)))
+    deps: Any = SimpleNamespace(store=store, cache=cache, known=KnownRows())
+    deps.rows = LikeRows(store, cast(Any, cache), deps.known, NO_FAULTS)
+    deps.reads = Reads(store, cast(Any, cache), cast(Any, cache), deps.rows)
     deps.clock, deps.faults, deps.tweets, deps.recent, deps.bus = clock, NO_FAULTS, cache, cache, cache
-    deps.known = KnownRows()
     deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
     return deps, cql
 
@@ -278,6 +287,8 @@ def test_a_like_asks_the_store_in_three_steps(marks: Marks, steps: int, reads: i
         deps.cache.known = marks
         began = asyncio.get_running_loop().time()
         assert await set_like(TWEET, USERS[0], True, deps) == 8
+        assert asyncio.get_running_loop().time() - began == steps - 2, "the answer waits for what is read alone"
+        await deps.rows.of(USERS[0])
         assert asyncio.get_running_loop().time() - began == steps
         assert cql.asked == Counter({"SELECT": reads, "batch": 2})
 
@@ -294,6 +305,8 @@ def test_likes_at_the_same_moment_are_written_together() -> None:
         deps, cql = liking()
         deps.cache.known = Marks(floor=bytes(16))
         assert await asyncio.gather(*(set_like(TWEET, user, True, deps) for user in USERS[:4] * 5)) == [8] * 20
+        for user in USERS[:4]:
+            await deps.rows.of(user)
         assert cql.asked == Counter({"SELECT": 1, "batch": 2 * 2})
 
     run(main())
