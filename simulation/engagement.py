@@ -143,10 +143,15 @@ class RemoteEngageStore(Remote):
         for some in self._parts(rows):
             await self._reach("put_counted", self._effect(self._there.put_counted, (some,), {}))
 
-    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+    async def list_likes(self, likes: Sequence[LikeSetting]) -> None:
         """See EngageStore."""
         for some in self._parts(likes):
-            await self._reach("set_likes", self._effect(self._there.set_likes, (some,), {}))
+            await self._reach("list_likes", self._effect(self._there.list_likes, (some,), {}))
+
+    async def state_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore."""
+        for some in self._parts(likes):
+            await self._reach("state_likes", self._effect(self._there.state_likes, (some,), {}))
 
     async def put_positions(self, positions: Sequence[Position]) -> None:
         """See EngageStore."""

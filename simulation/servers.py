@@ -36,7 +36,7 @@ _BUDGETS_S = {"claim": 1.5, "insert": 2.5, "delete": 2.5, "apply": 2.5, "insert_
     "put_renames": 2.5,
     "update_account": 2.5, "insert_session": 2.5, "rotate_session": 2.5, "end_session": 2.5, "unlist_session": 2.5,
     "set_password": 2.5, "remember_address": 2.5,
-    "set_like": 2.5, "set_bookmark": 2.5, "set_stance": 2.5, "raise_versions": 2.5,
+    "list_likes": 2.5, "state_likes": 2.5, "set_bookmark": 2.5, "set_stance": 2.5, "raise_versions": 2.5,
     "set_read_day": 2.5}  # fmt: skip
 
 

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from flights.gathering import Gathering
 from runtime.cql import Cql, Statement, until_acknowledged
 from runtime.errors import Unavailable
 from runtime.ids import Clock
@@ -23,13 +22,13 @@ from svc_engage.domain.marks import (
     PlacedLiker,
     list_years,
     listed_at,
+    marks_of,
     outlived,
     year_begins,
     year_of,
     year_of_ms,
 )
 from svc_engage.domain.relations import NEVER, Kind, Row, Subject
-from svc_engage.store import LIKES_TOGETHER
 
 Write = tuple[Statement, Sequence[Any]]
 RowsOf = Callable[[Subject, int, Collection[bytes]], Awaitable[dict[bytes, Row]]]
@@ -37,10 +36,6 @@ RowsOf = Callable[[Subject, int, Collection[bytes]], Awaitable[dict[bytes, Row]]
 IN_ONE_QUERY = 100
 """ScyllaDB takes no more clustering keys in one query."""
 ACKNOWLEDGED_WITHIN_S = 2.5
-_GOES = 1
-"""So many groups of likes are written at once: with a second one groups are smaller, and a like costs a twelfth more of both ends."""
-_EVERY_S = 0.02
-"""From one group to the next, at least: no answer waits for it, and four likes a group cost half of what one does."""
 _FIRST = 0x7FFF_FFFF_FFFF_FFFF
 _NOBODY = bytes(16)
 _LEAST = 50
@@ -68,12 +63,7 @@ class CqlMarks:
 
     def __init__(self, cql: Cql, clock: Clock, rows_of: RowsOf) -> None:
         """`rows_of` gives the rows of members of a subject, looked for at all levels up to one."""
-        self._cql = cql
-        self._clock = clock
-        self._rows_of = rows_of
-        self._likes: Gathering[LikeSetting, None] = Gathering(
-            self._set_together, LIKES_TOGETHER, _GOES, every_s=_EVERY_S
-        )
+        self._cql, self._clock, self._rows_of = cql, clock, rows_of
         columns = "tweet_id, present, at, delta, author_id, since"
         one_year = "FROM marks WHERE user_id = ? AND kind = ? AND year = ?"
         # What did a user do with these tweets of one year?
@@ -144,17 +134,10 @@ class CqlMarks:
                 return found, min(found)
         return found, year_begins(this_year - 1)
 
-    async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
-        """See EngageStore. Likes of several callers at the same moment are written together: a request costs as much as its rows."""
-        await self._likes.of(LikeSetting(like, before, delta))
-
-    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
-        """See EngageStore. Two requests, however many likes; repeated while nobody acknowledged it: repeating writes the same cells."""
-        first, marks, edges = list[Write](), list[Write](), list[Write]()
-        for like, before, delta in likes:
-            if before.at > like.at:
-                continue
-            mark = like.mark(before, delta)
+    async def list_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore. One request, however many likes, but for those of the first days of a year."""
+        first, marks = list[Write](), list[Write]()
+        for (like, before, _), mark in marks_of(likes):
             pair = (like.user_id, MarkKind.LIKE, like.tweet_id)
             first += self._liker_writes(like, before, mark)
             first += self._list_writes(*pair, before, mark)
@@ -162,19 +145,25 @@ class CqlMarks:
             listed_ms = mark.marked_ms if mark.present else before.marked_ms
             together = year_of_ms(listed_ms) == year_of(like.tweet_id)
             (first if together else marks).append(self._mark_write(*pair, mark))
+        await self._acknowledged(first, marks)
+
+    async def state_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """See EngageStore. One request."""
+        edges = list[Write]()
+        for (like, _, _), mark in marks_of(likes):
             tweet, user = uuid.UUID(bytes=like.tweet_id), uuid.UUID(bytes=like.user_id)
             shard = shard_of(like.level, like.user_id)
             edges.append((self._put_edge, (tweet, Kind.LIKES, shard, user, mark.present, mark.at, mark.since, mark.at)))
+        await self._acknowledged(edges)
+
+    async def _acknowledged(self, *parts: Sequence[Write]) -> None:
+        """Write the parts one after the other; repeated while nobody acknowledged it, for repeating writes the same cells."""
 
         async def write() -> None:
-            for writes in filter(None, (first, marks, edges)):
+            for writes in filter(None, parts):
                 await self._cql.write_all(writes)
 
         await until_acknowledged(write, ACKNOWLEDGED_WITHIN_S)
-
-    async def _set_together(self, likes: Sequence[LikeSetting]) -> dict[LikeSetting, None]:
-        await self.set_likes(likes)
-        return {}
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """See EngageStore. One logged batch, repeated while nobody acknowledged it."""

@@ -24,6 +24,7 @@ from ordered.nats import NatsSource
 from redis_client.line import Line
 from relations.viewers import Relations, listen
 from runtime.bus import NatsBus
+from runtime.config import MeshConfig
 from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from statuses import Statuses
@@ -59,11 +60,7 @@ async def build(process: MeshProcess, config: Config) -> None:
     graph = process.open_channel(config.graph_address, graph_pb2.DESCRIPTOR)
     process.on_close(graph.close)
 
-    line = Line(mesh.redis_url)
-    process.on_close(line.aclose)
-    cache = RedisCountCache(line, mesh.namespace)
-    process.on_close(cache.close)
-
+    cache = open_cache(process, mesh)
     store, ids, known = CqlEngageStore(cql, clock), Uuid7Ids(clock), KnownRows()
     builds = MarkBuilds(store, cache, clock, ids)
     process.on_close(builds.close)
@@ -96,6 +93,15 @@ async def build(process: MeshProcess, config: Config) -> None:
     process.background("recounts", recounts.run)
     process.serve(add_EngageServiceServicer_to_server, EngageServicer(deps))
     process.serve(add_MeshServiceServicer_to_server, Backlog([], counting.consumers))
+
+
+def open_cache(process: MeshProcess, mesh: MeshConfig) -> RedisCountCache:
+    """What is remembered in Redis, on a connection of its own."""
+    line = Line(mesh.redis_url)
+    process.on_close(line.aclose)
+    cache = RedisCountCache(line, mesh.namespace)
+    process.on_close(cache.close)
+    return cache
 
 
 async def hear_of_relations(process: MeshProcess, bus: NatsBus, graph: aio.Channel) -> Relations:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from svc_engage.domain.marks import LikeSetting, LikeState, Listed, Mark, MarkKind, Placed, PlacedLiker
+from svc_engage.domain.marks import LikeSetting, Listed, Mark, MarkKind, Placed, PlacedLiker
 from svc_engage.domain.relations import Count, Row, Subject
 
 LIKES_TOGETHER = 25
@@ -85,17 +85,16 @@ class EngageStore(Protocol):
         Every state of a tweet whose id is at or above the floor is there, but those from the next year on.
         """
 
-    async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
-        """Store a like or its end with its lists. A later state (by `at`) of the same pair stays, in all of them.
+    async def list_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """Store likes and their ends, LIKES_TOGETHER at most, as their users' marks, and their lists. Some may be stored.
 
-        The row of `edges` is written last: who sees its `at` finds everything else. `before` is the state that was read before:
-        behind the same state this one began when that did, and keeps its place in lists; behind another its rows in lists go.
-        When two write the same state and read different ones before, the later beginning stays. `delta` is what the count
-        changes by.
+        A later state (by `at`) of the same pair stays. `before` is the state that was read before: behind the same state this one
+        began when that did, and keeps its place in lists; behind another its rows in lists go. When two write the same state and
+        read different ones before, the later beginning stays. `delta` is what the count changes by.
         """
 
-    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
-        """As `set_like`, one by one, LIKES_TOGETHER at most. Some may be stored."""
+    async def state_likes(self, likes: Sequence[LikeSetting]) -> None:
+        """Store the rows of `edges` of the same likes: to be written last, for who sees their `at` finds everything else."""
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """Store a bookmark or its end, with its list, all or nothing. A later state (by `at`) stays. Different states only."""

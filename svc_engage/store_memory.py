@@ -8,13 +8,13 @@ from dataclasses import replace
 from svc_engage.domain.marks import (
     UNMARKED,
     LikeSetting,
-    LikeState,
     Listed,
     Mark,
     MarkKind,
     Placed,
     PlacedLiker,
     listed_at,
+    marks_of,
     year_begins,
     year_of,
     year_of_ms,
@@ -92,23 +92,20 @@ class MemoryEngageStore:
         floor = newest[-1] if len(newest) == limit else year_begins(this_year - 1)
         return {tweet_id: known[tweet_id] for tweet_id in newest}, floor
 
-    async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
+    async def list_likes(self, likes: Sequence[LikeSetting]) -> None:
         """See EngageStore."""
-        if before.at > like.at:
-            return
-        mark = like.mark(before, delta)
-        self._set(like.user_id, MarkKind.LIKE, like.tweet_id, mark)
-        if mark.present:
-            self._likers[like.tweet_id].add(PlacedLiker(mark.bucket, mark.since, like.user_id))
-        at_levels = self._rows[Subject(like.tweet_id, Kind.LIKES)][like.user_id]
-        stored = at_levels.get(like.level, NEVER)
-        if (mark.at, mark.since) >= (stored.at, stored.since):
-            at_levels[like.level] = replace(stored, present=mark.present, at=mark.at, since=mark.since)
+        for (like, _, _), mark in marks_of(likes):
+            self._set(like.user_id, MarkKind.LIKE, like.tweet_id, mark)
+            if mark.present:
+                self._likers[like.tweet_id].add(PlacedLiker(mark.bucket, mark.since, like.user_id))
 
-    async def set_likes(self, likes: Sequence[LikeSetting]) -> None:
+    async def state_likes(self, likes: Sequence[LikeSetting]) -> None:
         """See EngageStore."""
-        for like, before, delta in likes:
-            await self.set_like(like, before, delta)
+        for (like, _, _), mark in marks_of(likes):
+            at_levels = self._rows[Subject(like.tweet_id, Kind.LIKES)][like.user_id]
+            stored = at_levels.get(like.level, NEVER)
+            if (mark.at, mark.since) >= (stored.at, stored.since):
+                at_levels[like.level] = replace(stored, present=mark.present, at=mark.at, since=mark.since)
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         """See EngageStore."""

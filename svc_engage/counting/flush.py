@@ -17,6 +17,7 @@ from svc_engage.counting.telling import Teller
 from svc_engage.domain.levels import Levels
 from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, MarkKind
 from svc_engage.domain.relations import NEVER, Count, Row, Subject
+from svc_engage.like_writing import write_likes
 from svc_engage.store import Counted, EngageStore, Position
 
 CHANGES_A_SLICE = 200
@@ -138,8 +139,7 @@ class Flush:
 
     async def _list_slice(self, likes: Sequence[_Unlisted]) -> None:
         settings = list(filter(None, [await self._setting(like) for like in likes]))
-        await self._store.set_likes(settings)
-        await asyncio.gather(*(self._teller.listed(*setting) for setting in settings))
+        await write_likes(settings, self._store, self._teller.cache, self._faults)
         metrics.LIST_WRITES.inc(len(likes))
 
     async def _setting(self, unlisted: _Unlisted) -> LikeSetting | None:

@@ -12,7 +12,6 @@ from runtime.errors import Unavailable
 from runtime.telemetry import logger
 from svc_engage import metrics
 from svc_engage.cache import CountCache
-from svc_engage.domain.marks import LikeState, Mark, MarkKind
 from svc_engage.domain.relations import NOTHING, Count, Subject
 
 _OWED = 200_000
@@ -28,7 +27,7 @@ class Teller:
     """What changed, for Redis and for watchers. One object for each process; `run` is a background task of it."""
 
     def __init__(self, cache: CountCache, bus: Bus) -> None:
-        self._cache = cache
+        self.cache = cache
         self._bus = bus
         self._owed: OrderedDict[Subject, tuple[int, Count]] = OrderedDict()
         self._partitions: Counter[int] = Counter()
@@ -40,10 +39,6 @@ class Teller:
             for partition, counts in counted:
                 self._owe(partition, counts)
         await asyncio.gather(*(self._signal(partition, counts) for partition, counts in counted))
-
-    async def listed(self, like: LikeState, before: Mark, delta: int) -> None:
-        """Tell of a like whose rows the owner wrote. Never fails."""
-        await self._cache.set_mark(like.user_id, MarkKind.LIKE, like.tweet_id, like.mark(before, delta))
 
     async def run(self) -> None:
         """Give Redis what it is owed, once a second, until cancelled."""
@@ -76,7 +71,7 @@ class Teller:
     async def _put(self, counts: Mapping[Subject, Count]) -> bool:
         try:
             async with asyncio.timeout(_PATIENCE_S):
-                await self._cache.put(counts)
+                await self.cache.put(counts)
         except (Unavailable, TimeoutError) as error:
             log.warning("counts_owed_to_redis", counts=len(self._owed), error=repr(error))
             return False

@@ -2,6 +2,7 @@
 
 import datetime
 import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
@@ -106,6 +107,11 @@ class LikeSetting(NamedTuple):
     """What was read before it: behind the same state it began when that did, behind another that one's rows in lists go."""
     delta: int
     """By how much it changes the count."""
+
+
+def marks_of(likes: Iterable[LikeSetting]) -> Iterator[tuple[LikeSetting, Mark]]:
+    """The marks that these likes come to, but for those before which a later state was read: they are to be stored no more."""
+    return ((one, one.like.mark(one.before, one.delta)) for one in likes if one.before.at <= one.like.at)
 
 
 def bookmark_after(before: Mark, present: bool, author_id: bytes, now_us: int) -> Mark:

@@ -126,11 +126,15 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "like": {
         "engage.like.after_publish": ("svc_engage",),
+        "engage.like.after_lists": ("svc_engage",),
         "engage.like.after_rows": ("cassandra",),
+        "engage.like.before_answer": ("svc_engage",),
     },
     "unlike": {
         "engage.like.after_publish": ("nats",),
-        "engage.like.after_rows": ("redis",),
+        "engage.like.after_lists": ("redis",),
+        "engage.like.after_rows": ("svc_engage",),
+        "engage.like.before_answer": ("redis",),
     },
     "count": {
         "engage.count.after_counts": ("svc_engage",),

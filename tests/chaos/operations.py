@@ -169,6 +169,9 @@ class Like:
             assert answer.json()["liked"] == self.liked
             # A first try that was not answered may be counted already, and is shown beside the second for a moment.
             assert answer.json()["likes_count"] in ((1, 2) if self.liked else (0,))
+        # The rows that lists are made of are written behind the answer: by the owner, if who answered is dead.
+        listed = await cast.insist(cast.fickle, "GET", f"/users/{cast.fickle.user_id}/likes")
+        assert (self._tweet_id in [tweet["tweet_id"] for tweet in listed.json()["tweets"]]) == self.liked
 
 
 class Unlike(Like):

@@ -337,6 +337,8 @@ async def test_what_a_viewer_did_lately_comes_with_the_counts(kept: Kept) -> Non
     recent = (await kept.cache.look(Family.TWEET, user, [one])).recent
     assert recent.likes[one] == [OwnState(False, True, 70, 70, 50), OwnState(True, False, 50, 50)]
     assert recent.bookmarks == {one: Stated(True, 60)}
+    assert await kept.cache.recent_likes(user) == {one: 70}
+    assert await kept.cache.recent_likes(some_id()) == {}
     recent = (await kept.cache.look(Family.USER, user, [followee])).recent
     assert recent.following == {followee: [OwnState(True, None, 8, 5)]}
     assert recent.followers == {followee: [OwnState(True, None, 9, 5)]}

@@ -9,12 +9,13 @@ from typing import cast
 import pytest
 
 from runtime.cql import Cql, Statement
-from svc_engage.domain.marks import UNMARKED, LikeState, Mark, MarkKind
-from svc_engage.domain.relations import Count, Kind, Subject
+from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, Mark, MarkKind
+from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.store import EngageStore
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
-from tests.conformance.test_engage_store import CLOCK, like, liked, likers, some
+from tests.conformance.test_engage_store import CLOCK, edge, like, liked, likers, some
+from tests.storing import store_like
 
 
 @pytest.fixture(params=["memory", "cql"])
@@ -46,7 +47,7 @@ async def test_whoever_writes_in_whatever_order_having_read_whatever_a_pair_is_i
             left.setdefault(state.at, []).append(state.mark(before, 0))
         dice.shuffle(writes)
         for state, before in writes:
-            await store.set_like(state, before, 0)
+            await store_like(store, state, before, 0)
             if dice.random() < 0.3:
                 # Who reads meanwhile clears what is of no use.
                 await liked(store, user)
@@ -93,7 +94,7 @@ class Dying:
 
 async def write(cql: object, again: LikeState, before: Mark) -> None:
     with contextlib.suppress(Died):
-        await CqlEngageStore(cast(Cql, cql), CLOCK).set_like(again, before, 0)
+        await store_like(CqlEngageStore(cast(Cql, cql), CLOCK), again, before, 0)
 
 
 @pytest.mark.parametrize("writes", range(3))
@@ -107,8 +108,8 @@ async def test_of_two_who_write_one_like_behind_different_states_one_may_die_at_
             tweet, user = some(2)
             begun, ended, again = like(tweet, user, 1), like(tweet, user, 2, liked=False), like(tweet, user, 3)
             seen = [begun.mark(UNMARKED, 1), ended.mark(begun.mark(UNMARKED, 1), -1)]
-            await store.set_like(begun, UNMARKED, 1)
-            await store.set_like(ended, seen[0], -1)
+            await store_like(store, begun, UNMARKED, 1)
+            await store_like(store, ended, seen[0], -1)
             dies, lives = (Dying(engage_cql, writes), seen[late]), (engage_cql, seen[not late])
             for cql, before in (dies, lives) if dies_first else (lives, dies):
                 await write(cql, again, before)
@@ -125,3 +126,23 @@ async def test_who_dies_while_a_count_is_stored_has_stored_its_level_or_no_count
             await dying.put_counts({subject: Count(50_000, 7, 1)})
         stored = (await CqlEngageStore(engage_cql, CLOCK).counts([subject])).get(subject, Count())
         assert stored.count == 0 or stored.level == 1
+
+
+async def test_the_row_of_a_like_is_there_behind_everything_else_alone(store: EngageStore) -> None:
+    """Who sees its place there finds mark and lists; whoever died before left a like that its owner writes once more."""
+    tweet, user = some(2)
+    setting = LikeSetting(like(tweet, user, 3), UNMARKED, 1)
+    await store.list_likes([setting])
+    assert (await store.mark(user, MarkKind.LIKE, tweet)).at == 3
+    assert (await liked(store, user), await likers(store, tweet)) == ([tweet], [])
+    assert await edge(store, tweet, user) is None
+    await store.state_likes([setting])
+    assert await likers(store, tweet) == [user]
+    assert await edge(store, tweet, user) == Row(present=True, at=3, since=3)
+    ended = LikeSetting(like(tweet, user, 2, liked=False), UNMARKED, 0)
+    late = LikeSetting(ended.like, (await store.mark(user, MarkKind.LIKE, tweet)), 0)
+    for older in (ended, late):
+        await store.list_likes([older])
+        await store.state_likes([older])
+        assert (await liked(store, user), await likers(store, tweet)) == ([tweet], [user])
+        assert await edge(store, tweet, user) == Row(present=True, at=3, since=3)

@@ -14,6 +14,7 @@ from svc_engage.ledger import LEAST_TOKEN, CqlLedger
 from svc_engage.store import Counted, EngageStore, Position
 from svc_engage.store_cql import CqlEngageStore
 from svc_engage.store_memory import MemoryEngageStore
+from tests.storing import store_like, store_likes
 
 CLOCK = SystemClock()
 IDS = Uuid7Ids(CLOCK)
@@ -48,7 +49,7 @@ def like(tweet: bytes, user: bytes, at: int, liked: bool = True, level: int = 0,
 
 async def set_like(store: EngageStore, state: LikeState, delta: int = 0) -> None:
     """As a request does it: after a look at what is stored."""
-    await store.set_like(state, await store.mark(state.user_id, MarkKind.LIKE, state.tweet_id), delta)
+    await store_like(store, state, await store.mark(state.user_id, MarkKind.LIKE, state.tweet_id), delta)
 
 
 async def set_bookmark(store: EngageStore, user: bytes, tweet: bytes, mark: Mark) -> None:
@@ -248,7 +249,7 @@ async def test_a_later_like_stays_in_all_tables_whatever_order_the_writes_come_i
     states = {1: like(tweet, user, 1), 2: like(tweet, user, 2, liked=False), 3: like(tweet, user, 3)}
     for at in order:
         # Each knows nothing of the others, as in a race.
-        await store.set_like(states[at], UNMARKED, 0)
+        await store_like(store, states[at], UNMARKED, 0)
     assert await store.mark(user, MarkKind.LIKE, tweet) == states[3].mark(UNMARKED, 0)
     assert await edge(store, tweet, user) == Row(present=True, at=3, since=3)
     assert await liked(store, user) == [tweet]
@@ -262,12 +263,12 @@ async def test_an_unlike_stays_and_leaves_nothing_in_lists_whatever_order_the_wr
     tweet, user = some(2)
     states = {1: like(tweet, user, 1), 2: like(tweet, user, 2, liked=False)}
     for at in order:
-        await store.set_like(states[at], UNMARKED, 0)
+        await store_like(store, states[at], UNMARKED, 0)
     # Read twice: what is cleared on sight stays away.
     for _ in range(2):
         assert await liked(store, user) == []
         assert await likers(store, tweet) == []
-    await store.set_like(states[1], UNMARKED, 0)
+    await store_like(store, states[1], UNMARKED, 0)
     assert await liked(store, user) == []
     assert (await store.mark(user, MarkKind.LIKE, tweet)).present is False
 
@@ -296,7 +297,7 @@ async def test_25_likes_begun_ended_set_again_and_late_leave_at_once_what_each_l
     for turn, at in enumerate((10, 20, 15, 30, 40)):
         before = await store.marks(together, MarkKind.LIKE, tweets)
         states = [like(t, together, at, bool(n >> turn & 1), int(at > 15), now_ms) for n, t in enumerate(tweets)]
-        await store.set_likes([LikeSetting(state, before.get(state.tweet_id, UNMARKED), 1) for state in states])
+        await store_likes(store, [LikeSetting(state, before.get(state.tweet_id, UNMARKED), 1) for state in states])
         for state in states:
             await set_like(store, replace(state, user_id=alone), delta=1)
         marks = [await store.marks(user, MarkKind.LIKE, tweets) for user in (together, alone)]

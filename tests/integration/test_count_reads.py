@@ -29,6 +29,7 @@ from svc_engage.reads import Reads
 from svc_engage.store import Counted, Position
 from svc_engage.store_memory import MemoryEngageStore
 from tests.proxy import Proxy, proxy_before
+from tests.storing import store_like
 from tests.waiting import until
 
 CLOCK = SystemClock()
@@ -189,7 +190,7 @@ class Log:
         self._entries[tweet].append((place, user, liked))
         await asyncio.sleep(0)
         like = LikeState(tweet, AUTHOR, user, liked, place, 0, CLOCK.now_ms())
-        await self.world.store.set_like(like, before, delta)
+        await store_like(self.world.store, like, before, delta)
         await asyncio.gather(
             self.world.cache.set_mark(user, MarkKind.LIKE, tweet, like.mark(before, delta)),
             self.world.cache.record(user, LIKE, OwnLike(tweet, liked, delta, place, before.at).packed()),

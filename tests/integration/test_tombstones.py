@@ -32,6 +32,7 @@ from svc_tweet.domain.tweets import NEWEST, OLDEST, Tweet, deletion_us
 from svc_tweet.events import tweet_created, tweet_deleted
 from svc_tweet.store import SCHEMA as TWEET_SCHEMA
 from svc_tweet.store import CqlTweetStore
+from tests.storing import store_like
 from tests.waiting import until
 
 CLOCK = SystemClock()
@@ -197,14 +198,14 @@ async def test_lists_of_what_was_liked_and_unliked_thousands_of_times_are_read_p
         # Below: other tweets that alice likes, and others who like the tweet.
         kept = [like(one, alice, at) for at, one in enumerate(tweets[:-1], start=1)]
         kept += [like(tweet, user, at) for at, user in enumerate(users[:-1], start=others + 1)]
-        await asyncio.gather(*(store.set_like(state, UNMARKED, 1) for state in kept))
+        await asyncio.gather(*(store_like(store, state, UNMARKED, 1) for state in kept))
         places = asyncio.Semaphore(64)
 
         async def undone(at: int) -> None:
             liked = like(tweet, alice, at)
             async with places:
                 # The like itself need not be stored to be deleted.
-                await store.set_like(replace(liked, liked=False, at=at + 1), liked.mark(UNMARKED, 1), -1)
+                await store_like(store, replace(liked, liked=False, at=at + 1), liked.mark(UNMARKED, 1), -1)
 
         await asyncio.gather(*(undone(1_000 + 2 * n) for n in range(times)))
 

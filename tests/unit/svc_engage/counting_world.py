@@ -22,6 +22,7 @@ from svc_engage.domain.relations import Change, Count, Kind, Row, Subject
 from svc_engage.events import like_state
 from svc_engage.store import EngageStore
 from svc_engage.store_memory import MemoryEngageStore
+from tests.storing import store_like
 from tests.waiting import until
 
 T = TypeVar("T")
@@ -246,7 +247,7 @@ class World:
         before = await self.store.mark(state.user_id, MarkKind.LIKE, state.tweet_id)
         if before.at < state.at:
             delta = state.liked - before.present
-            await self.store.set_like(state, before, delta)
+            await store_like(self.store, state, before, delta)
             if known is not None:
                 known.wrote(state, state.mark(before, delta))
 

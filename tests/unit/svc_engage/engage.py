@@ -61,7 +61,7 @@ from svc_engage.cache.memory import MemoryCountCache
 from svc_engage.counting.known import KnownRows
 from svc_engage.deps import Deps
 from svc_engage.domain.families import Family
-from svc_engage.domain.marks import LikeState, Mark, MarkKind
+from svc_engage.domain.marks import LikeSetting, Mark, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.interactions import Engagements
 from svc_engage.known_tweets import KnownTweets
@@ -199,10 +199,10 @@ class UncertainStore(MemoryEngageStore):
         self.reads.append(tweet_id)
         return await super().mark(user_id, kind, tweet_id)
 
-    async def set_like(self, like: LikeState, before: Mark, delta: int) -> None:
+    async def list_likes(self, likes: Sequence[LikeSetting]) -> None:
         await self.writes.wait()
         self._ensure_up()
-        await super().set_like(like, before, delta)
+        await super().list_likes(likes)
 
     async def set_bookmark(self, user_id: bytes, tweet_id: bytes, before: Mark, after: Mark) -> None:
         self._ensure_up()

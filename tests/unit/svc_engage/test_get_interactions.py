@@ -8,6 +8,7 @@ from aviary.engage.v1 import engage_pb2 as pb
 
 from svc_engage.domain.marks import LikeState, MarkKind
 from svc_engage.domain.weights import HALF_LIFE_MS
+from tests.storing import store_like
 from tests.unit.svc_engage.engage import Engage, refusal
 
 
@@ -52,7 +53,7 @@ async def test_the_rows_are_read_once(engage: Engage) -> None:
     await weights(engage, me)
     # A like that only the store knows shows that the store was not asked.
     hidden = LikeState(b"h" * 16, b"n" * 16, me.bytes, True, 5, 0, engage.clock.now_ms())
-    await engage.store.set_like(hidden, await engage.store.mark(me.bytes, MarkKind.LIKE, b"h" * 16), 1)
+    await store_like(engage.store, hidden, await engage.store.mark(me.bytes, MarkKind.LIKE, b"h" * 16), 1)
     for tweet in tweets:
         await engage.like(me, tweet)
     assert await weights(engage, me, *authors, b"n" * 16) == pytest.approx(dict.fromkeys(authors, 1.0), abs=1e-6)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from ordered import Item
 from runtime.errors import Unavailable
 from svc_engage.counting.changes import LOGS
 from svc_engage.counting.known import KnownRows
@@ -28,7 +29,7 @@ class Asked(World):
         super().__init__(log)
         self.read = Counter[bytes]()
         self.listed = 0
-        store, rows, lists = cast(Any, self.store), self.store.rows, self.store.set_likes
+        store, rows, lists = cast(Any, self.store), self.store.rows, self.store.list_likes
 
         async def noted(wanted: Any, levels: Any) -> Any:
             for members in wanted.values():
@@ -39,7 +40,13 @@ class Asked(World):
             self.listed += len(likes)
             await lists(likes)
 
-        store.rows, store.set_likes = noted, noted_lists
+        store.rows, store.list_likes = noted, noted_lists
+
+    async def requested(self, item: Item, known: KnownRows | None = None) -> None:
+        """What requests list is not noted."""
+        listed = self.listed
+        await super().requested(item, known)
+        self.listed = listed
 
     async def all_is_right(self) -> None:
         """What the test itself reads is not noted."""
@@ -231,7 +238,7 @@ def test_a_request_says_that_it_wrote_rows_when_the_store_has_acknowledged_them(
             raise Unavailable("nobody knows whether it was stored")
 
         if breaks:
-            deps.store.set_like = broken
+            deps.store.state_likes = broken
         await set_like(TWEET, USERS[0], True, deps)
         assert memory.row(subject, USERS[0], 2) is None, "they are on their way"
         await deps.rows.of(USERS[0])

@@ -10,6 +10,7 @@ from aviary.engage.v1.events_pb2 import LikeSet
 from readers.recent import KEPT_S, LIKE, LIKING, OwnLike
 from svc_engage.domain.marks import LikeState, MarkKind
 from svc_engage.domain.relations import Kind, Row, Subject
+from tests.storing import store_like
 from tests.unit.svc_engage.engage import START, Engage, refusal
 from tests.waiting import until
 
@@ -187,7 +188,7 @@ async def test_what_another_process_wrote_of_a_like_is_read_before_the_next_stat
     )
     elsewhere = LikeState(tweet.bytes, engage.author(tweet), alice.bytes, False, place, 0, before.marked_ms)
     ended = elsewhere.mark(before, -1)
-    await engage.store.set_like(elsewhere, before, -1)
+    await store_like(engage.store, elsewhere, before, -1)
     await engage.cache.set_mark(alice.bytes, MarkKind.LIKE, tweet.bytes, ended)
     engage.store.reads.clear()
     await engage.like(alice, tweet)

@@ -15,6 +15,7 @@ from svc_engage import own_lists
 from svc_engage.domain.marks import UNMARKED, LikeState, MarkKind
 from svc_engage.like_rows import BEHIND_MOST
 from svc_engage.metrics import ROWS_LEFT
+from tests.storing import store_like
 from tests.unit.svc_engage.engage import Engage, refusal
 from tests.unit.svc_engage.lists import likes
 from tests.waiting import until
@@ -170,7 +171,7 @@ async def test_lists_wait_for_rows_that_another_process_writes(engage: Engage) -
     alice, tweet = engage.user(), engage.tweet()
     like = await elsewhere(engage, alice, tweet, 5_000)
     own, of_tweet = await waits(liked_by(engage, alice)), await waits(likers(engage, alice, tweet))
-    await engage.store.set_like(like, UNMARKED, 1)
+    await store_like(engage.store, like, UNMARKED, 1)
     assert (await own, await of_tweet) == ([tweet.bytes], [alice.bytes])
 
 

@@ -30,6 +30,7 @@ from svc_engage.marks import MarkBuilds
 from svc_engage.reads import Reads
 from svc_engage.store import Counted, Position
 from svc_engage.store_memory import MemoryEngageStore
+from tests.storing import store_like
 from tests.waiting import until
 
 CLOCK = SystemClock()
@@ -81,7 +82,7 @@ class World:
         before = await self.store.mark(self.me, MarkKind.LIKE, self.tweet)
         delta = liked - before.present
         like = LikeState(self.tweet, b"a" * 16, self.me, liked, self.places, 0, CLOCK.now_ms())
-        await self.store.set_like(like, before, delta)
+        await store_like(self.store, like, before, delta)
         if remembered:
             await self.cache.set_mark(self.me, MarkKind.LIKE, self.tweet, like.mark(before, delta))
         if recorded and not self.cache.away:

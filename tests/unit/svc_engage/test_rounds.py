@@ -84,7 +84,7 @@ def test_all_partitions_that_are_due_are_one_batch(partitions: int) -> None:
         await process.rounds.drain()
         assert process.store.calls == Counter(
             {"counts": 1, "rows": 1, "put_counts": 1, "put_counted": 1, "put_positions": 1}
-            | {"set_likes": math.ceil(partitions / LISTS_A_SLICE)}
+            | dict.fromkeys(("list_likes", "state_likes"), math.ceil(partitions / LISTS_A_SLICE))
         )
         assert process.cache.calls["put"] == 1
         counts = await process.memory.counts([Subject(tweet(one), Kind.LIKES) for one in range(partitions)])
@@ -138,9 +138,9 @@ def test_the_loop_is_never_held_for_longer_than_one_slice(monkeypatch: pytest.Mo
         add(summing, some)
 
     class Counting(MemoryEngageStore):
-        async def set_likes(self, likes: Any) -> None:
+        async def list_likes(self, likes: Any) -> None:
             done.append((turn, "lists", len(likes)))
-            await super().set_likes(likes)
+            await super().list_likes(likes)
 
         async def put_counted(self, rows: Any, repaired: bool = False) -> None:
             done.append((turn, "rows", len(rows)))
@@ -174,14 +174,14 @@ def test_lists_that_nobody_waits_for_are_written_a_few_at_a_time(takes_s: float)
     begun, open_ = list[float](), 0
 
     class Slow(MemoryEngageStore):
-        async def set_likes(self, likes: Any) -> None:
+        async def list_likes(self, likes: Any) -> None:
             nonlocal open_
             begun.append(asyncio.get_running_loop().time())
             open_ += 1
             await asyncio.sleep(takes_s)
             assert open_ == 1
             open_ -= 1
-            await super().set_likes(likes)
+            await super().list_likes(likes)
 
     async def main() -> None:
         process = Process(Slow())
@@ -197,12 +197,12 @@ def test_lists_that_cannot_be_written_end_the_batch_and_come_again() -> None:
     class Refusing(MemoryEngageStore):
         refused = 0
 
-        async def set_likes(self, likes: Any) -> None:
+        async def list_likes(self, likes: Any) -> None:
             if self.refused < 5:
                 self.refused += 1
                 await asyncio.sleep(0.1 * self.refused)
                 raise Unavailable("no quorum")
-            await super().set_likes(likes)
+            await super().list_likes(likes)
 
     async def main() -> None:
         process = Process(store := Refusing())
