@@ -61,12 +61,15 @@ class Opened:
     keyspace: str
 
 
-def open_session(config: MeshConfig, schema_dir: Path, patience_s: float) -> Opened:
-    """Connect, make the keyspace and apply the schema; waits while no server answers, then raises Unavailable."""
+def open_session(config: MeshConfig, schema_dir: Path, patience_s: float, connection_class: Any = None) -> Opened:
+    """Connect, make the keyspace and apply the schema; waits while no server answers, then raises Unavailable.
+
+    Without a class of connections they are the driver's own, which need no event loop.
+    """
     end = time.monotonic() + patience_s
     while True:
         try:
-            return _open(config, schema_dir)
+            return _open(config, schema_dir, connection_class)
         except Exception as error:
             if not isinstance(translated(error, reads=True), Unavailable):
                 raise
@@ -77,9 +80,9 @@ def open_session(config: MeshConfig, schema_dir: Path, patience_s: float) -> Ope
             time.sleep(_RETRY_S)
 
 
-def _open(config: MeshConfig, schema_dir: Path) -> Opened:
+def _open(config: MeshConfig, schema_dir: Path, connection_class: Any) -> Opened:
     timestamps = Timestamps()
-    cluster = _cluster(config, timestamps)
+    cluster = _cluster(config, timestamps, connection_class)
     try:
         session = cluster.connect()
         # Whole answers: a page that nobody asks on for would silently cut a list.
@@ -92,7 +95,7 @@ def _open(config: MeshConfig, schema_dir: Path) -> Opened:
         raise
 
 
-def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
+def _cluster(config: MeshConfig, timestamps: Timestamps, connection_class: Any) -> Any:
     # One helper, and a third node for what neither of the two can do: without one left the driver gives up too early. The
     # same nodes let a hanging one be dropped after seconds; where there is no other, it is rather waited for.
     has_others = config.cql_replication > 2
@@ -114,6 +117,7 @@ def _cluster(config: MeshConfig, timestamps: Timestamps) -> Any:
     return Cluster(
         contact_points=list(config.cql_contact_points),
         port=config.cql_contact_points[0][1],
+        connection_class=connection_class,
         protocol_version=4,
         execution_profiles={
             # Of migrations; the driver's wait for agreement reads its own rows with it, by name.

@@ -10,8 +10,8 @@ from cassandra.query import BatchStatement, BatchType
 
 from runtime.breaker import Breaker
 from runtime.config import MeshConfig
-from runtime.cql.bridge import Bridge
 from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
+from runtime.cql.reactor import LoopThread
 from runtime.cql.rows import BatchedByReplicaSet
 from runtime.cql.statements import ANSWERS, Applied, Consistency, Rows, Statement, translated
 from runtime.errors import Unavailable
@@ -30,7 +30,7 @@ class Cql:
 
     def __init__(self, opened: Opened) -> None:
         self._opened = opened
-        self._bridge = Bridge(asyncio.get_running_loop())
+        self._home = LoopThread()
         self._rows = BatchedByReplicaSet(opened.cluster.metadata, opened.keyspace, self._send)
         self._breaker = Breaker("cql")
         self._ping = Statement("SELECT key FROM system.local WHERE key = 'local'")
@@ -38,7 +38,8 @@ class Cql:
     @classmethod
     async def connect(cls, config: MeshConfig, schema_dir: Path, patience_s: float = 120) -> "Cql":
         """Connect, make the keyspace, apply `schema_dir`/0001_*.cql … once. Waits for a server; after `patience_s` raises Unavailable."""
-        return cls(await asyncio.to_thread(open_session, config, schema_dir, patience_s))
+        connections = LoopThread().connection_class()
+        return cls(await asyncio.to_thread(open_session, config, schema_dir, patience_s, connections))
 
     def prepare(self, query: str, consistency: Consistency = Consistency.QUORUM) -> Statement:
         """A statement with `?` for parameters and table names without keyspace; the server sees it at its first use."""
@@ -113,7 +114,7 @@ class Cql:
                 response = self._opened.session.execute_async(query, execution_profile=profile)
             finally:
                 fixed.us = None
-            return await self._bridge.wait(response)
+            return await self._home.wait(response)
 
         return await self._asked(sent, reads=reads)
 

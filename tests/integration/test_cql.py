@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import os
 import socket
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,9 +17,9 @@ from cassandra.protocol import SyntaxException
 
 from runtime.config import MeshConfig
 from runtime.cql import Consistency, Cql, OutcomeUnknown, until_acknowledged
-from runtime.cql.connect import open_session
 from runtime.errors import Unavailable
 from tests.proxy import Proxy, proxy_before
+from tests.waiting import until
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS claims (name text PRIMARY KEY, owner text); -- unique names; not more
@@ -221,6 +222,21 @@ async def test_a_server_that_goes_away_is_unavailable_and_comes_back_by_itself(f
     await cql.ping()
 
 
+async def test_who_asks_over_a_connection_that_broke_while_idle_stops_no_others(far: tuple[Cql, Proxy]) -> None:
+    """The driver waits 2 s for a connection of its pool to be replaced, on the thread of who asks: here that of the loop."""
+    cql, proxy = far
+    await cql.ping()
+    pools = cql._opened.session.get_pools()
+    await proxy.cut()
+    await until(lambda: not any(pool.open_count for pool in pools))
+    begun = time.monotonic()
+    with pytest.raises(Unavailable):
+        await cql.ping()
+    assert time.monotonic() - begun < 1
+    await proxy.mend()
+    await until_acknowledged(cql.ping, 30)
+
+
 async def test_a_network_that_swallows_everything_ends_reads_and_writes_in_bounded_time(far: tuple[Cql, Proxy]) -> None:
     cql, proxy = far
     insert = cql.prepare("INSERT INTO claims (name, owner) VALUES (?, ?)")
@@ -239,12 +255,12 @@ async def test_a_network_that_swallows_everything_ends_reads_and_writes_in_bound
 
 async def test_no_request_waits_for_the_receipt_of_the_one_before(mesh_config: MeshConfig, schema: Path) -> None:
     """With Nagle's algorithm a request that follows one that is being written leaves when the server's delayed receipt comes: 40 ms."""
-    opened = await asyncio.to_thread(open_session, dataclasses.replace(mesh_config, area="cqltest"), schema, 60)
-    connections = [one for holder in opened.cluster.get_connection_holders() for one in holder.get_connections()]
+    cql = await Cql.connect(dataclasses.replace(mesh_config, area="cqltest"), schema)
+    connections = [one for holder in cql._opened.cluster.get_connection_holders() for one in holder.get_connections()]
     assert len(connections) > 1, "the one that controls, and those that ask"
     for connection in connections:
         assert connection._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
-    await asyncio.to_thread(opened.cluster.shutdown)
+    await cql.close()
 
 
 async def test_a_statement_asks_as_many_replicas_as_it_says_and_a_quorum_otherwise(cql: Cql) -> None:

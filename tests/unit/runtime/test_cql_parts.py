@@ -1,8 +1,5 @@
-"""The parts of the CQL session that need no server: bridge, row encoding, schema files, repeating a write."""
+"""The parts of the CQL session that need no server: row encoding, schema files, repeating a write."""
 
-import asyncio
-import threading
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,61 +9,10 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.cqltypes import Int32Type, UTF8Type
 
 from runtime.cql import OutcomeUnknown, Statement, until_acknowledged
-from runtime.cql.bridge import Bridge
 from runtime.cql.migrations import statements
 from runtime.cql.rows import BatchedByReplicaSet, routing_key, serialized
 from runtime.cql.statements import translated
 from runtime.errors import Unavailable
-
-
-class Loop:
-    """An event loop as a driver thread sees it: it counts how often it is woken."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.woken = 0
-
-    def create_future(self) -> asyncio.Future[Any]:
-        return self._loop.create_future()
-
-    def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
-        self.woken += 1
-        self._loop.call_soon_threadsafe(callback)
-
-
-class Response:
-    """A response future of the driver that finishes when told."""
-
-    def add_callbacks(self, succeed: Callable[[Any], None], fail: Callable[[Exception], None]) -> None:
-        self.succeed, self.fail = succeed, fail
-
-
-async def test_a_burst_of_answers_wakes_the_loop_once() -> None:
-    loop = Loop(asyncio.get_running_loop())
-    bridge = Bridge(loop)  # type: ignore[arg-type]  # as much of a loop as the bridge uses
-    responses = [Response() for _ in range(100)]
-    waiting = [bridge.wait(response) for response in responses]
-
-    def answer() -> None:
-        for number, response in enumerate(responses):
-            response.succeed([(number,)])
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    thread.join()
-    assert await asyncio.gather(*waiting) == [[(n,)] for n in range(100)]
-    assert loop.woken == 1
-
-
-async def test_an_answer_that_nobody_waits_for_any_more_does_no_harm() -> None:
-    bridge = Bridge(asyncio.get_running_loop())
-    given_up, failing = Response(), Response()
-    bridge.wait(given_up).cancel()
-    failed = bridge.wait(failing)
-    given_up.succeed([])
-    failing.fail(ValueError("no"))
-    with pytest.raises(ValueError, match="no"):
-        await failed
 
 
 def prepared(*types: Any, key: list[int]) -> Any:
