@@ -13,11 +13,14 @@ from aviary.user.v1.user_pb2_grpc import UserServiceAsyncStub
 from grpc import aio
 
 from flights import Flights
+from flights.ahead import Ahead
 from runtime import telemetry
 from runtime.bus import Bus, Stop
 from signals.epochs import Epochs
 
 BELIEVED_S = 60.0
+RENEWED_S = 45.0
+"""One that is asked for when it is as old is read again behind the backs of those who ask."""
 FRESH_S = 0.5
 """While signals are missing, an account that was read so lately is believed: who suspends then answers a second later, at the earliest."""
 QUIET_S = 1.0
@@ -71,6 +74,7 @@ class Accounts:
         self._changes = 0
         self._forgotten = 0
         self._flights = Flights(self._fetch, _BATCH)
+        self._ahead = Ahead(lambda ids: self.get(ids, fresh=frozenset(ids)), _BATCH)
         self._flying_in: int | None = None
         self._quiet_until = monotonic()
 
@@ -137,7 +141,8 @@ class Accounts:
 
     def _split(self, ids: Iterable[bytes], fresh: Collection[bytes]) -> tuple[dict[bytes, Account], list[bytes]]:
         epoch = self._epochs.epoch()
-        oldest = self._now() - (FRESH_S if epoch is None else BELIEVED_S)
+        now = self._now()
+        oldest, aging = now - (FRESH_S if epoch is None else BELIEVED_S), now - RENEWED_S
         found: dict[bytes, Account] = {}
         ask = []
         kept = self._kept
@@ -148,6 +153,8 @@ class Accounts:
             elif account.epoch == epoch or (epoch is None and account.epoch != _DOUBTED):
                 kept.move_to_end(key)
                 found[key] = account
+                if account.loaded_at < aging:
+                    self._ahead.soon(key)
             else:
                 ask.append(key)
         return found, ask

@@ -12,6 +12,7 @@ from grpc import aio
 from prometheus_client import Counter
 
 from flights import LOAD_DEADLINE_S, Flights
+from flights.ahead import Ahead
 from flights.gathering import Gathering
 from relations.snapshot import EVERYTHING, Change, Sight, Snapshot
 from runtime import telemetry
@@ -23,6 +24,8 @@ from signals.epochs import Epochs
 HELD_IDS = 1_000_000
 CHECKED_EVERY_S = 30.0
 """A snapshot is compared with its owner's now and then all the same: a write that nobody signalled is known after this time."""
+COMPARED_S = 22.0
+"""One that is asked for when it is as old is compared behind the backs of those who ask."""
 FRESH_S = 0.5
 """While signals are missing, what was read so lately is believed: who hides something then answers a second after it."""
 AWAY_S = 600.0
@@ -105,6 +108,7 @@ class Relations:
         self._pairs: Gathering[_Pair, bool] = Gathering(self._ask_pairs, _PAIRS_TOGETHER, _PAIRING, LOAD_DEADLINE_S)
         self._paired: OrderedDict[bytes, int] = OrderedDict()
         """Of how many pairs of a viewer was asked whose snapshot is not known."""
+        self._ahead = Ahead(self._renew, _COMPARED_AT_ONCE)
         self._flying_in: int | None = None
         self._quiet_until = monotonic()
 
@@ -116,8 +120,11 @@ class Relations:
         epoch = self._epochs.epoch()
         if epoch is not None and kept.epoch != epoch:
             return None
-        if self._now() - kept.read_at > (FRESH_S if epoch is None else CHECKED_EVERY_S):
+        age = self._now() - kept.read_at
+        if age > (FRESH_S if epoch is None else CHECKED_EVERY_S):
             return None
+        if age > COMPARED_S:
+            self._ahead.soon(viewer)
         self._kept.move_to_end(viewer)
         return kept.snapshot
 
@@ -151,6 +158,9 @@ class Relations:
                 return snapshot
         OLD.inc()
         return old
+
+    async def _renew(self, viewers: list[bytes]) -> None:
+        await asyncio.gather(*(self.get(viewer, fresh=True) for viewer in viewers))
 
     def _note(self, viewer: bytes, at_least: int, asked_at: float) -> None:
         """What was asked for since then holds what was answered before."""

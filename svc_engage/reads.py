@@ -37,7 +37,8 @@ from svc_engage.store import EngageStore
 # Between the writing of counts and of their rows lie some milliseconds, unless an owner died just then.
 _ATTEMPTS = 5
 _PAUSE_S = 0.01
-_LEVEL_S = 1.0
+# Readers look at all levels up to the stored one, so an older one is only a row in a fuller partition: 10,000 at 1,000 likes a second.
+_LEVEL_S = 10.0
 _LEVELS_KEPT = 10_000
 _LEVELS_A_QUERY = 100
 
@@ -133,7 +134,7 @@ class Reads:
         return None if lacks is None else max(0, slots[0] + lacks)
 
     async def level(self, tweet_id: bytes) -> int:
-        """How far the rows of a tweet's likes are split, or were within the last second: counts are no newer, and levels never fall."""
+        """How far the rows of a tweet's likes are split, or were within the last ten seconds; levels never fall."""
         now = asyncio.get_running_loop().time()
         level, until = self._levels.get(tweet_id, (0, now))
         return level if until > now else (await self._asking.load([tweet_id]))[tweet_id]

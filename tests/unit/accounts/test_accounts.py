@@ -7,10 +7,11 @@ from aviary.user.v1.events_pb2 import AccountChange, AccountChanged
 from aviary.user.v1.user_pb2 import USER_STATUS_ACTIVE, USER_STATUS_DELETED, USER_STATUS_SUSPENDED, User
 from grpc import aio
 
-from accounts import Accounts
+from accounts import BELIEVED_S, RENEWED_S, Accounts
 from runtime.errors import DeadlineExceeded
 from simulation.bus import MemoryBus
 from tests.unit.views.world import Gate, World
+from tests.waiting import until
 from views.build import listen
 
 
@@ -240,3 +241,26 @@ async def test_a_change_that_is_heard_while_signals_are_missing_is_asked_for_how
     await world.tell_accounts(changed(world, alice))
     world.clock.advance(0.1)
     assert (await world.deps.authors.get([alice]))[alice].user.display_name == "Alicia"
+
+
+async def test_an_account_that_will_be_too_old_soon_is_read_again_while_it_still_serves(world: World) -> None:
+    """Nobody waits for it then, and of those who were read at the same time not everybody at the same moment."""
+    people = [world.user(f"u{n}") for n in range(3)]
+    await world.warm()
+    await world.deps.authors.get(people)
+    await aged(world, RENEWED_S - 1)
+    assert world.deps.authors.cached(people) is not None
+    await aged(world, 2)
+    with world.counting() as made:
+        assert world.deps.authors.cached(people) is not None
+        await until(lambda: world.calls["GetUsers"] > 1)
+    assert made == {"GetUsers": 1}
+    await aged(world, BELIEVED_S - RENEWED_S)
+    assert world.deps.authors.cached(people) is not None
+
+
+async def aged(world: World, seconds: float) -> None:
+    """Time passes, and everybody is heard meanwhile."""
+    for _ in range(round(seconds / 0.5)):
+        world.clock.advance(0.5)
+        await world.heartbeat()

@@ -6,9 +6,10 @@ from typing import Any
 import grpc
 from grpc import aio
 
-from relations.viewers import CHECKED_EVERY_S, KNOWN_AFTER, Relations
+from relations.viewers import CHECKED_EVERY_S, COMPARED_S, KNOWN_AFTER, Relations
 from runtime.context import NOBODY, acting
 from tests.unit.views.world import Gate, WallClock, World
+from tests.waiting import until
 
 MANY = 250
 
@@ -140,3 +141,24 @@ async def test_the_own_change_that_is_asked_for_is_asked_for_once(world: World) 
             assert bob in (await relations.get(alice, at_least=version)).follows
     assert made == {"GetViewerSnapshot": 1}, "of a state without a name it is not known which own changes it lacks"
     assert relations.cached(alice, version + 1) is None
+
+
+async def test_snapshots_that_will_be_too_old_soon_are_compared_together_while_they_still_serve(world: World) -> None:
+    viewers, _ = await known(world)
+
+    async def passed(seconds: float) -> None:
+        for _ in range(round(seconds / 0.4)):
+            world.clock.advance(0.4)
+            await world.heartbeat()
+
+    def served() -> bool:
+        return all(world.deps.relations.cached(viewer) is not None for viewer in viewers)
+
+    await passed(COMPARED_S)
+    before, unchanged = world.calls["CompareSnapshots"], world.unchanged
+    await passed(0.8)
+    assert served() and world.calls["CompareSnapshots"] == before, "nobody waits"
+    await until(lambda: world.unchanged == unchanged + MANY)
+    assert world.calls["CompareSnapshots"] - before <= 3 * 3, "of each hundred two go before the others come"
+    await passed(CHECKED_EVERY_S - COMPARED_S)
+    await until(served)
