@@ -1,7 +1,7 @@
 # Everything a newcomer needs: `make run` and `make test`. The rest is for those who change something.
 PYTHON ?= python3
 BIN := .venv/bin
-PY_SOURCES := runtime accounts backlog coalesced cursors idempotency in_process outbox readers redis_client signals statuses flights relations ordered svc_user svc_graph svc_tweet svc_timeline svc_engage views edge ops stack simulation bench tools tests
+PY_SOURCES := runtime accounts backlog coalesced cursors idempotency in_process outbox readers cql_client redis_client signals statuses flights relations ordered svc_user svc_graph svc_tweet svc_timeline svc_engage views edge ops stack simulation bench tools tests
 
 .PHONY: run test check gen fmt simulate bench stack soak clean venv lock
 .DEFAULT_GOAL := run

@@ -12,9 +12,9 @@ from nats.js.api import ConsumerConfig
 import svc_tweet
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from runtime.bus import Consumers, NatsBus, consumes
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
 from stack import cassandra as cassandra_server

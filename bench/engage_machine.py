@@ -12,11 +12,11 @@ from nats.js.api import AckPolicy, ConsumerConfig
 
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
+from cql_client import Cql
 from ordered import Item, OrderedConsumer
 from ordered.nats import NatsSource
 from runtime.bus import NatsBus
 from runtime.bus.envelope import PARTITIONS
-from runtime.cql import Cql
 from runtime.ids import SystemClock
 from svc_engage.cache.memory import MemoryCountCache
 from svc_engage.counting import Machine, Rounds, Teller

@@ -18,10 +18,10 @@ from bench.cpu import Meter
 from bench.figures import Ceiling, Row, each_us
 from bench.people import Silent
 from bench.stage import NAMESPACE, Stage
+from cql_client import Cql, Statement
 from ops.seed.dataset import DATA, Account
 from ops.seed.importer import import_accounts, import_follows
 from runtime.context import Caller, acting
-from runtime.cql import Cql, Statement
 from runtime.ids import SystemClock, Uuid7Ids
 from stack import cassandra as cassandra_server
 from svc_graph.levels_cql import CqlLevels, LevelLimits

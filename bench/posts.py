@@ -14,7 +14,7 @@ from bench.figures import Ceiling, Row, each_us, percentile
 from bench.orders import Latencies, Posted, PostOrder
 from bench.people import Member
 from bench.stage import NAMESPACE, Stage
-from runtime.cql.connect import WRITE, open_session
+from cql_client.connect import WRITE, open_session
 from stack.ports import HOST
 from svc_tweet.store import SCHEMA
 

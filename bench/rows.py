@@ -12,8 +12,8 @@ from cassandra.query import BatchStatement, BatchType
 
 from bench.figures import Ceiling, Row
 from bench.stage import NAMESPACE, Stage
-from runtime.cql import Cql
-from runtime.cql.connect import WRITE, Opened, open_session
+from cql_client import Cql
+from cql_client.connect import WRITE, Opened, open_session
 from runtime.ids import WEEK_MS, SystemClock, Uuid7Ids, ms_of
 from stack import cassandra as cassandra_server
 from svc_timeline import store

@@ -12,10 +12,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from google.protobuf.message import Message
 from prometheus_client import Counter
 
+from cql_client import Statement
 from outbox.relay import Relay
 from outbox.table import BUCKET_MS, SHARDS, OutboxRow, OutboxTable
 from runtime.bus import Bus, Envelope, envelope_of
-from runtime.cql import Statement
 from runtime.errors import Unavailable
 from runtime.faults import Faults
 from runtime.ids import Clock

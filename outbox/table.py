@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
+from cql_client import Cql, Statement
 from runtime.bus import Envelope
-from runtime.cql import Cql, Statement
 from runtime.ids import Clock
 
 BUCKET_MS = 10_000

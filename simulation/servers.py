@@ -7,9 +7,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from cql_client import OutcomeUnknown, until_acknowledged
 from outbox import Outbox, OutboxRow
 from readers.recent import BOOKMARK, FOLLOW, GRAPH_VERSION, LIKE, LIKING, OwnWrite, OwnWrites
-from runtime.cql import OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from simulation.dice import Dice
 from simulation.history import History

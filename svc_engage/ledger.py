@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
-from runtime.cql import Cql
+from cql_client import Cql
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.store_cql import row_of
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from runtime.cql import Cql, Statement, until_acknowledged
+from cql_client import Cql, Statement, until_acknowledged
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from runtime.telemetry import logger

@@ -19,13 +19,13 @@ import accounts
 from accounts import Accounts
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from cql_client import Cql
 from cursors import Cursors
 from ordered.nats import NatsSource
 from redis_client.line import Line
 from relations.viewers import Relations, listen
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from statuses import Statuses
 from svc_engage.cache.redis import RedisCountCache

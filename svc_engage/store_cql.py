@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.ids import Clock
 from svc_engage.domain.levels import shard_of
 from svc_engage.domain.relations import Count, Kind, Row, Subject, merged

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Protocol
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.ids import Clock
 from svc_graph.away import DAY_MS
 from svc_graph.store import parts

@@ -4,7 +4,7 @@ import uuid
 from collections.abc import AsyncIterator
 from typing import Any
 
-from runtime.cql import Consistency, Cql
+from cql_client import Consistency, Cql
 from svc_graph.domain import Edge
 from svc_graph.stances import Stance
 from svc_graph.store import BEFORE_ALL

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Iterable, Sequence
 
-from runtime.cql import Cql
+from cql_client import Cql
 from svc_graph.domain import WHOLE, Edge, Pair, Shard
 from svc_graph.levels import Crowd, Level, places, shard_of, shards
 from svc_graph.levels_cql import CqlLevels

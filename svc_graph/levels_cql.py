@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
-from runtime.cql import Cql
+from cql_client import Cql
 from svc_graph.levels import Level
 from svc_graph.store import parts
 

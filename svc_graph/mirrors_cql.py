@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.cql import Cql
+from cql_client import Cql
 from svc_graph.domain import Edge, Pair, Shard
 from svc_graph.levels import Crowd, Level, listed_at, places, shard_of, slot_of
 from svc_graph.levels_cql import CqlLevels

@@ -11,12 +11,12 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 from accounts import Accounts, listen
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from cql_client import Cql
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from redis_client import connect_redis
 from runtime.bus import Consumers, NatsBus
-from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from runtime.service import check_peer
 from signals.publisher import Publisher

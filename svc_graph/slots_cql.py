@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from runtime.cql import Cql, Statement
+from cql_client import Cql, Statement
 from svc_graph.domain import Edge, ListedFollow, Pair
 from svc_graph.levels import slot_of
 

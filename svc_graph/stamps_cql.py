@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.errors import Unavailable
 from runtime.ids import Clock
 from runtime.telemetry import logger

@@ -5,8 +5,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from cql_client import Cql, Statement, until_acknowledged
 from runtime import telemetry
-from runtime.cql import Cql, Statement, until_acknowledged
 from runtime.errors import Unavailable
 from svc_graph.domain import version_of
 from svc_graph.events import Announcement

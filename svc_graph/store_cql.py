@@ -6,8 +6,8 @@ import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from cql_client import Cql, until_acknowledged
 from outbox import CqlOutbox
-from runtime.cql import Cql, until_acknowledged
 from runtime.ids import Clock, SystemClock
 from svc_graph.domain import Change, Edge, ListedFollow, Pair, Shard, Snapshot
 from svc_graph.events import Announcement

@@ -8,8 +8,8 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Protocol
 
+from cql_client import Consistency, Cql
 from runtime import telemetry
-from runtime.cql import Consistency, Cql
 from runtime.errors import Unavailable
 from runtime.ids import uuid7_of
 from svc_graph.domain import Edge, ListedFollow, Pair, version_of

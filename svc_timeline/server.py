@@ -14,13 +14,13 @@ from aviary.tweet.v1.tweet_pb2_grpc import TweetServiceStub
 
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from cql_client import Cql
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import RecentWrites
 from redis_client import Redis, connect_redis
 from redis_client.line import Line
 from runtime.bus import Consumers, NatsBus
-from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from svc_timeline.cache import HomeCache
 from svc_timeline.config import Config

@@ -5,8 +5,8 @@ from typing import Protocol
 
 from aviary.timeline.v1.events_pb2 import ReaderSeen
 
+from cql_client import Cql, until_acknowledged
 from outbox import CqlOutbox
-from runtime.cql import Cql, until_acknowledged
 from runtime.ids import Clock
 from svc_timeline.days import DAY_MS
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Protocol
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.errors import Unavailable
 from runtime.ids import WEEK_MS, Clock, ms_of, uuid7_of
 from svc_timeline.domain import CLOCK_SKEW_MS, Entry, Span, uuid_at_or_after

@@ -8,11 +8,11 @@ from aviary.user.v1.user_pb2_grpc import UserServiceStub
 
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from redis_client import connect_redis
 from runtime.bus import NatsBus
-from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from signals.publisher import Publisher
 from svc_tweet.config import Config

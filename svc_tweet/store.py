@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
+from cql_client import Cql, until_acknowledged
 from outbox import CqlOutbox
-from runtime.cql import Cql, until_acknowledged
 from svc_tweet.domain.tweets import PURGE_AFTER_S, Claim, Tweet, born_us, month_of
 
 SCHEMA = Path(__file__).parent / "schema"

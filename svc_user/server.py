@@ -10,13 +10,13 @@ from aviary.user.v1.user_pb2_grpc import add_UserServiceServicer_to_server
 
 from backlog import Backlog
 from coalesced import MeshProcess, main
+from cql_client import Cql
 from cursors import Cursors
 from outbox import CqlOutboxTable, Outbox
 from readers.recent import RecentWrites
 from redis_client import connect_redis
 from redis_client.line import Line
 from runtime.bus import NatsBus
-from runtime.cql import Cql
 from runtime.ids import Uuid7Ids
 from signals.publisher import Publisher
 from svc_user.apps.servicer import AppServicer

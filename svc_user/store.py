@@ -11,8 +11,8 @@ from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
 from aviary.user.v1.events_pb2 import AccountChanged, UserRegistered
 
+from cql_client import Cql, until_acknowledged
 from outbox import CqlOutbox
-from runtime.cql import Cql, until_acknowledged
 from runtime.errors import InvalidCursor
 from svc_user.domain.accounts import STATES, User, UserPage
 from svc_user.domain.names import HELD_S, Claim

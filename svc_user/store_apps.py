@@ -6,8 +6,8 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import Any, Protocol
 
+from cql_client import Cql, until_acknowledged
 from idempotency import KEPT_S
-from runtime.cql import Cql, until_acknowledged
 from svc_user.domain.apps import App, AppClaim, Code, CodeState, Consent
 
 WRITE_BUDGET_S = 5.0

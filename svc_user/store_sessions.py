@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
 
+from cql_client import Cql, until_acknowledged
 from runtime.context import ALL_SCOPES
-from runtime.cql import Cql, until_acknowledged
 from svc_user.domain.logins import Password, Session, Standing
 
 WRITE_BUDGET_S = 5.0

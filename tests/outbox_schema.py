@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runtime.cql.migrations import statements
+from cql_client.migrations import statements
 
 _OWNER = Path(__file__).parent.parent / "svc_tweet" / "schema" / "0001_tweets.cql"
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from svc_engage.store_cql import SCHEMA
 
 

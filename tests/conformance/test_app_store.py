@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from cql_client import Cql
 from idempotency import KEPT_S
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.ids import SystemClock, Uuid7Ids
 from svc_user.domain.apps import App, AppClaim, Code, CodeState, Consent
 from svc_user.store import SCHEMA

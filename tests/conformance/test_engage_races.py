@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from runtime.cql import Cql, Statement
+from cql_client import Cql, Statement
 from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, Mark, MarkKind
 from svc_engage.domain.relations import Count, Kind, Row, Subject
 from svc_engage.store import EngageStore

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
 from svc_engage.domain.marks import UNMARKED, LikeSetting, LikeState, Mark, MarkKind, Placed, PlacedLiker, year_begins
 from svc_engage.domain.relations import Count, Kind, Row, Subject

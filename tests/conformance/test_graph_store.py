@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from cql_client import Cql
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus

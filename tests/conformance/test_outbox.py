@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from cql_client import Cql
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock
 from simulation.bus import MemoryBus

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.ids import SystemClock, uuid7_of
 from svc_graph.away import day_of
 from svc_graph.days import CqlReaderDays, ReaderDays

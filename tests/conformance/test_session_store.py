@@ -13,9 +13,9 @@ import pytest_asyncio
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
 
+from cql_client import Applied, Cql, OutcomeUnknown, Statement
 from outbox import CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Applied, Cql, OutcomeUnknown, Statement
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.ids import WEEK_MS, SystemClock, ms_of, uuid7_of
 from svc_timeline import store as store_module
 from svc_timeline.domain import LAST_ID, NO_ID, Entry, Span, following

@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
+from cql_client import Cql
 from idempotency import KEPT_S
 from outbox import CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, uuid7_of
 from simulation.bus import MemoryBus

@@ -12,9 +12,9 @@ import pytest_asyncio
 from aviary.mesh.v1 import mesh_pb2
 from aviary.user.v1 import user_pb2
 
+from cql_client import Cql
 from outbox import Announcer, CqlOutbox, CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.errors import InvalidCursor
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime.cql.migrations import statements
+from cql_client.migrations import statements
 from tests.contract.contracts import ROOT
 
 SERVICES = sorted(ROOT.glob("svc_*"))
@@ -28,7 +28,7 @@ def folded(files: list[Path]) -> dict[str, str]:
         elif dropped := re.match(r"DROP TABLE (?:IF EXISTS )?(\w+)", text):
             del tables[dropped[1]]
         else:
-            # ADD IF NOT EXISTS among them: only Cassandra has it, and what was added is left out anyway (runtime/cql/migrations.py).
+            # ADD IF NOT EXISTS among them: only Cassandra has it, and what was added is left out anyway (cql_client/migrations.py).
             pytest.fail(f"{text[:60]}: say here what this does to a table")
     return tables
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 from aviary.graph.v1 import graph_pb2
 from aviary.timeline.v1 import timeline_pb2
 
+from cql_client import Cql
 from ops.mesh import Mesh
 from runtime.config import Env, MeshConfig
 from runtime.context import NOBODY, acting
-from runtime.cql import Cql
 from runtime.ids import SystemClock, split_ids, uuid7_of
 from svc_graph.away import DAY_MS
 from svc_graph.days import CqlReaderDays

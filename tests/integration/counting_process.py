@@ -8,11 +8,11 @@ from aviary.engage.v1.events_pb2 import LikeSet
 from aviary.graph.v1.events_pb2 import FollowerSet, FollowSet
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 
+from cql_client import Cql
 from ordered.nats import NatsSource
 from redis_client.line import Line
 from runtime.bus import NatsBus
 from runtime.config import Env, MeshConfig
-from runtime.cql import Cql
 from runtime.faults import Faults
 from runtime.ids import SystemClock
 from svc_engage.cache.redis import RedisCountCache

@@ -16,6 +16,7 @@ from aviary.graph.v1.graph_pb2_grpc import GraphServiceStub, add_GraphServiceSer
 from aviary.user.v1.user_pb2_grpc import UserServiceStub, add_UserServiceServicer_to_server
 
 from accounts import Accounts
+from cql_client import Cql
 from cursors import Cursors, parse_keys
 from in_process import InProcessChannel
 from outbox import CqlOutboxTable, Outbox
@@ -25,7 +26,6 @@ from runtime.bus import Consumers, NatsBus, consumes
 from runtime.callers import CallerSigner
 from runtime.config import MeshConfig
 from runtime.context import ALL_SCOPES, Caller, acting
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.guard import Guard
 from runtime.ids import SystemClock, Uuid7Ids

@@ -13,9 +13,9 @@ from aviary.tweet.v1.events_pb2 import TweetCreated
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile
 from cassandra.policies import WhiteListRoundRobinPolicy
 
+from cql_client import Cql, until_acknowledged
 from runtime.bus import Consumers, NatsBus, consumes
 from runtime.config import Env, MeshConfig
-from runtime.cql import Cql, until_acknowledged
 from runtime.errors import Unavailable
 from stack import LocalStack
 from tests.conftest import TEST_SECRETS

@@ -15,8 +15,8 @@ import pytest
 from cassandra import ConsistencyLevel
 from cassandra.protocol import SyntaxException
 
+from cql_client import Consistency, Cql, OutcomeUnknown, until_acknowledged
 from runtime.config import MeshConfig
-from runtime.cql import Consistency, Cql, OutcomeUnknown, until_acknowledged
 from runtime.errors import Unavailable
 from tests.proxy import Proxy, proxy_before
 from tests.waiting import until

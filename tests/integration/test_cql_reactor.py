@@ -13,7 +13,7 @@ from cassandra import OperationTimedOut
 from cassandra.connection import ConnectionShutdown, DefaultEndPoint
 from cassandra.protocol import OptionsMessage
 
-from runtime.cql.reactor import LoopThread
+from cql_client.reactor import LoopThread
 from tests.waiting import until
 
 OPTIONS, STARTUP, READY, SUPPORTED = 0x05, 0x01, 0x02, 0x06

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from cassandra import ConsistencyLevel
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.errors import Unavailable
 from svc_graph.domain import Change, Edge, Pair, changed_together
 from svc_graph.ended_cql import CqlEnded

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids
 from simulation.bus import MemoryBus

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.errors import Unavailable
 from runtime.ids import split_ids
 from svc_graph.domain import Pair, Shard, changed_together

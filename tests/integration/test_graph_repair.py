@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 
 import pytest
 
+from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from svc_graph.domain import Change, Edge, Pair, changed_together
 from svc_graph.levels import Level
 from svc_graph.mirrors_cql import CqlMirrors, Found

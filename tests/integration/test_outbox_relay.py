@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from cql_client import Cql, Statement
 from outbox import CqlOutboxTable, Outbox, Relay
 from outbox.table import BUCKET_MS, ROWS_PER_READ
 from runtime.bus import Envelope, NatsBus
 from runtime.config import MeshConfig
-from runtime.cql import Cql, Statement
 from runtime.errors import Unavailable
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock

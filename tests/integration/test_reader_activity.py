@@ -12,10 +12,10 @@ from aviary.graph.v1.events_pb2 import ReaderSignal
 from aviary.graph.v1.graph_pb2 import FollowerShard, GetFollowerPageRequest
 from aviary.timeline.v1.events_pb2 import ReaderSeen
 
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from runtime.bus import Consumers, NatsBus
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS, Faults
 from runtime.ids import SystemClock, split_ids, uuid7_of
 from svc_graph.activity import ActivityLimits

@@ -11,6 +11,7 @@ from aviary.graph.v1.events_pb2 import FollowSet
 from aviary.timeline.v1.events_pb2 import FanoutChunk, HomeSignal, ReaderSeen
 from aviary.tweet.v1.events_pb2 import TweetCreated
 
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from readers.presence import Presence
 from readers.recent import OWN_TWEET, RecentWrites
@@ -18,7 +19,6 @@ from redis_client import Redis, connect_redis
 from redis_client.line import Line
 from runtime.bus import NatsBus
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, Uuid7Ids, split_ids
 from svc_timeline import store as store_module

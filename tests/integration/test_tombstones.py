@@ -14,11 +14,11 @@ from typing import Any
 from aviary.tweet.v1.events_pb2 import TweetCreated, TweetDeleted
 from cassandra.query import BoundStatement
 
+from cql_client import Cql
+from cql_client.connect import open_session
 from outbox import CqlOutboxTable, Outbox, Relay
 from outbox.table import BUCKET_MS, SHARDS
 from runtime.config import MeshConfig
-from runtime.cql import Cql
-from runtime.cql.connect import open_session
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of
 from simulation.bus import MemoryBus

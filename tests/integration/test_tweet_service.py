@@ -13,10 +13,10 @@ from aviary.tweet.v1.events_pb2 import TweetStatusSignal
 from aviary.tweet.v1.tweet_pb2 import TweetBody
 from grpc import aio
 
+from cql_client import Cql
 from readers.recent import OWN_TWEET, Own, RecentWrites
 from redis_client import connect_redis
 from runtime.config import MeshConfig
-from runtime.cql import Cql
 from runtime.errors import from_rpc
 from svc_tweet.domain.tweets import PURGE_AFTER_S, born_us
 from svc_tweet.store import SCHEMA

@@ -34,12 +34,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from grpc import aio
 
+from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from runtime.callers import CallerSigner
 from runtime.channel import open_channel
 from runtime.config import MeshConfig, Secret
 from runtime.context import ALL_SCOPES, Caller, acting
-from runtime.cql import Cql
 from runtime.errors import from_rpc
 from runtime.faults import NO_FAULTS
 from runtime.ids import SystemClock, uuid7_of

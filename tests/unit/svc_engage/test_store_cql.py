@@ -4,7 +4,7 @@ import asyncio
 import os
 from typing import cast
 
-from runtime.cql import Cql
+from cql_client import Cql
 from runtime.ids import Clock
 from svc_engage.domain.relations import Kind, Subject
 from svc_engage.store_cql import CqlEngageStore

@@ -8,12 +8,12 @@ from typing import Any, cast
 
 from cassandra.query import BatchStatement, BatchType
 
+from cql_client.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
+from cql_client.reactor import LoopThread
+from cql_client.rows import BatchedByReplicaSet
+from cql_client.statements import ANSWERS, Applied, Consistency, Rows, Statement, translated
 from runtime.breaker import Breaker
 from runtime.config import MeshConfig
-from runtime.cql.connect import CONDITIONAL, READ, SERIAL_READ, WRITE, Opened, open_session
-from runtime.cql.reactor import LoopThread
-from runtime.cql.rows import BatchedByReplicaSet
-from runtime.cql.statements import ANSWERS, Applied, Consistency, Rows, Statement, translated
 from runtime.errors import Unavailable
 
 Params = Sequence[Any]

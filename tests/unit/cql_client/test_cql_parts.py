@@ -8,10 +8,10 @@ from cassandra import InvalidRequest, OperationTimedOut, ReadTimeout, WriteTimeo
 from cassandra.cluster import NoHostAvailable
 from cassandra.cqltypes import Int32Type, UTF8Type
 
-from runtime.cql import OutcomeUnknown, Statement, until_acknowledged
-from runtime.cql.migrations import statements
-from runtime.cql.rows import BatchedByReplicaSet, routing_key, serialized
-from runtime.cql.statements import translated
+from cql_client import OutcomeUnknown, Statement, until_acknowledged
+from cql_client.migrations import statements
+from cql_client.rows import BatchedByReplicaSet, routing_key, serialized
+from cql_client.statements import translated
 from runtime.errors import Unavailable
 
 

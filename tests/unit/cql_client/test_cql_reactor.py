@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runtime.cql.reactor import LoopThread, Timer
+from cql_client.reactor import LoopThread, Timer
 
 
 class Response:

@@ -17,9 +17,9 @@ from cassandra.policies import (
 )
 from cassandra.query import dict_factory, named_tuple_factory, tuple_factory
 
+from cql_client.migrations import migrate
+from cql_client.statements import translated
 from runtime.config import MeshConfig
-from runtime.cql.migrations import migrate
-from runtime.cql.statements import translated
 from runtime.errors import Unavailable
 from runtime.telemetry import logger
 

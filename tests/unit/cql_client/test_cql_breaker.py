@@ -8,9 +8,9 @@ import pytest
 from cassandra import ConsistencyLevel, OperationTimedOut, ReadFailure, Unavailable, WriteFailure
 from cassandra.cluster import NoHostAvailable
 
+from cql_client import Cql
 from runtime import errors
 from runtime.breaker import LEAST
-from runtime.cql import Cql
 
 QUORUM = ConsistencyLevel.LOCAL_QUORUM
 
