@@ -67,7 +67,7 @@ class Page:
         clock = SystemClock()
         ids, store = Uuid7Ids(clock), MemoryEngageStore()
         cache = RedisCountCache(line, namespace)
-        rows = LikeRows(store, cache, KnownRows(), NO_FAULTS)
+        rows = LikeRows(store, cache, cache, KnownRows(), NO_FAULTS)
         self._cache, self._store = cache, store
         self._reads = Reads(store, cache, MarkBuilds(store, cache, clock, ids), rows)
         self._viewer, self._tweets = ids.next().bytes, [ids.next().bytes for _ in range(PAGE)]

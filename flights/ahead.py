@@ -45,8 +45,11 @@ class Ahead:
                         await self._renew(some)
                     except aio.AioRpcError as error:
                         log.warning("not_renewed_ahead", keys=len(some), error=error.details())
-                # Only now: until then they may be found old, and due, once more.
-                for key in some:
-                    del self._due[key]
+                    finally:
+                        # Only now: until then they may be found old, and due, once more. And always: nothing waits behind what fails.
+                        for key in some:
+                            del self._due[key]
+        except Exception:
+            log.exception("renewing_failed")
         finally:
             self._running = None

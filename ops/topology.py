@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from http.client import HTTPException
 from pathlib import Path
 from types import MappingProxyType
 
@@ -181,6 +182,9 @@ def probe_readyz(port: int) -> Probe:
             return f"/readyz answers {error.code}: {text.splitlines()[0] if text else 'no reason'}"
         except OSError as error:
             return f"no connection ({error})"
+        except HTTPException as error:
+            # Somebody else has the port, who speaks something else: our process says so when it cannot listen.
+            return f"no HTTP there ({error!r})"
 
     return probe
 

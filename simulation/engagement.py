@@ -85,7 +85,7 @@ class Engagement:
         known = Accounts(UserServiceStub(peers.user), node.loop.time, _KNOWN, profiles=False)
         await accounts.listen(known, bus)
         known_rows = self._bug.known_rows()
-        rows = LikeRows(store, cache, known_rows, node.faults)
+        rows = LikeRows(store, cache, recent, known_rows, node.faults)
         deps = Deps(
             store=store,
             cache=cache,

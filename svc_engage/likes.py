@@ -8,6 +8,8 @@ from svc_engage.deps import Deps
 from svc_engage.domain.marks import Mark, MarkKind
 from svc_engage.events import like_set, like_state
 
+_LOOKS, _PAUSE_S = 25, 0.02
+
 
 async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> int:
     """Bring one like into a state, and return how many like the tweet then. Raises TweetNotFound.
@@ -29,10 +31,9 @@ async def set_like(tweet_id: bytes, user_id: bytes, liked: bool, deps: Deps) -> 
     (place,) = await deps.bus.publish(event)
     deps.faults.at("engage.like.after_publish")
     delta = int(liked) - int(before.present)
-    rows = deps.rows.write(like_state(event, place), before, delta)
     own = OwnLike(tweet_id, liked, delta, place, before.at)
-    if not await deps.recent.record(user_id, LIKE, own.packed()) or deps.rows.crowded:
-        await asyncio.shield(rows)
+    known = await deps.recent.record(user_id, LIKE, own.packed())
+    await deps.rows.write(like_state(event, place), before, delta, own, known)
     deps.faults.at("engage.like.before_answer")
     # As any read of the user's shows it from now on; what was seen before, and what was done since, tell it in all but rare cases.
     shown = deps.reads.likes_with(glance, own, before)
@@ -55,8 +56,22 @@ async def _read(tweet_id: bytes, user_id: bytes, deps: Deps) -> tuple[Glance | N
     known = None if at is None else deps.rows.mark(tweet_id, user_id, at)
     if known is not None:
         return glance, known, await deps.reads.level(tweet_id)
-    await deps.rows.of(user_id)
     async with asyncio.TaskGroup() as reads:
-        before = reads.create_task(deps.store.mark(user_id, MarkKind.LIKE, tweet_id))
+        before = reads.create_task(_stored(tweet_id, user_id, at or 0, deps))
         level = reads.create_task(deps.reads.level(tweet_id))
     return glance, before.result(), level.result()
+
+
+async def _stored(tweet_id: bytes, user_id: bytes, at: int, deps: Deps) -> Mark:
+    """The mark that is stored, behind what this process writes.
+
+    One that is older than the cache says is on its way from another process: it is waited for, half a second. If that died, the two
+    are as two at the same moment.
+    """
+    await deps.rows.of(user_id)
+    for _ in range(_LOOKS):
+        mark = await deps.store.mark(user_id, MarkKind.LIKE, tweet_id)
+        if mark.at >= at:
+            break
+        await asyncio.sleep(_PAUSE_S)
+    return mark

@@ -9,14 +9,15 @@ from svc_engage.domain.marks import UNMARKED, MarkKind
 from svc_engage.domain.relations import NEVER, Subject
 
 _PAUSE_S = 0.02
-_PATIENCE_S = 2.0
+_PATIENCE_S = 0.8
+"""Together with that of `LikeRows.of` less than the deadline of the rpcs."""
 
 Places = dict[bytes, int]
 """By tweet, where in the log the viewer's like got its latest state."""
 
 
 async def own_likes_stored(viewer_id: bytes, deps: Deps) -> None:
-    """Return when the viewer's list of likes has what they liked in the last minute. Raises Unavailable after 2 s without that."""
+    """Return when the viewer's list of likes has what they liked in the last minute. Raises Unavailable when it takes long."""
 
     async def stored(tweets: Places) -> Places:
         marks = await deps.store.marks(viewer_id, MarkKind.LIKE, tweets)
@@ -38,7 +39,7 @@ async def own_like_stored(viewer_id: bytes, subject: Subject, level: int, deps: 
 
 
 async def _lately(viewer_id: bytes, deps: Deps) -> Places:
-    """What the viewer liked or unliked, whichever process they asked. Empty without the cache: then answers waited for the rows."""
+    """What the viewer liked or unliked, whichever process they asked. Empty without the cache: then answers wait for their rows."""
     await deps.rows.of(viewer_id)
     try:
         return dict(await deps.cache.recent_likes(viewer_id)) if viewer_id else {}

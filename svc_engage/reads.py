@@ -37,8 +37,9 @@ from svc_engage.store import EngageStore
 # Between the writing of counts and of their rows lie some milliseconds, unless an owner died just then.
 _ATTEMPTS = 5
 _PAUSE_S = 0.01
-# Readers look at all levels up to the stored one, so an older one is only a row in a fuller partition: 10,000 at 1,000 likes a second.
-_LEVEL_S = 10.0
+_LEVEL_S = 1.0
+# Of a tweet that is far from being split: nobody is liked by 40,000 in ten seconds.
+_SMALL, _SMALL_LEVEL_S = 10_000, 10.0
 _LEVELS_KEPT = 10_000
 _LEVELS_A_QUERY = 100
 
@@ -91,7 +92,7 @@ class Reads:
                 mine = with_mark(mine, (both or UNTOUCHED).like)
                 (likes.add if latest(mine).present else likes.discard)(one)
                 late[Subject(one, Kind.LIKES)] = _Late(slots[0], slots[1], {viewer_id: mine})
-        shown = await self._shown(late)
+        shown = await self._shown(viewer_id, late)
         if shown:
             pairs = zip(tweet_ids, counts, strict=True)
             counts = [(shown.get(Subject(one, Kind.LIKES), slots[0]), *slots[1:]) for one, slots in pairs]
@@ -134,21 +135,23 @@ class Reads:
         return None if lacks is None else max(0, slots[0] + lacks)
 
     async def level(self, tweet_id: bytes) -> int:
-        """How far the rows of a tweet's likes are split, or were within the last ten seconds; levels never fall."""
+        """How far the rows of a tweet's likes are split, or were within the last second, of a small one ten; levels never fall."""
         now = asyncio.get_running_loop().time()
         level, until = self._levels.get(tweet_id, (0, now))
         return level if until > now else (await self._asking.load([tweet_id]))[tweet_id]
 
     async def _stored_levels(self, tweet_ids: Sequence[bytes]) -> Mapping[bytes, int]:
         """Those of the store, remembered from when they were asked for."""
-        until = asyncio.get_running_loop().time() + _LEVEL_S
+        now = asyncio.get_running_loop().time()
         subjects = {one: Subject(one, Kind.LIKES) for one in tweet_ids}
-        counts = await self._store.counts(list(subjects.values()))
-        levels = {one: counts.get(subject, NOTHING).level for one, subject in subjects.items()}
+        stored = await self._store.counts(list(subjects.values()))
+        counts = {one: stored.get(subject, NOTHING) for one, subject in subjects.items()}
         if len(self._levels) >= _LEVELS_KEPT:
             self._levels.clear()
-        self._levels |= {one: (level, until) for one, level in levels.items()}
-        return levels
+        for one, count in counts.items():
+            small = not count.level and count.count < _SMALL
+            self._levels[one] = count.level, now + (_SMALL_LEVEL_S if small else _LEVEL_S)
+        return {one: count.level for one, count in counts.items()}
 
     async def users(self, viewer_id: bytes, user_ids: Sequence[bytes]) -> Sequence[Slots]:
         """Counts of different users, in their order. The viewer's own follows and tweets of the last minute are in them."""
@@ -165,7 +168,7 @@ class Reads:
                 late[Subject(one, Kind.TWEETS)] = _Late(tweets, tweets_as_of, recent.tweets)
         if not late:
             return counts
-        shown = await self._shown(late)
+        shown = await self._shown(viewer_id, late)
         return [_with(shown, one, slots) for one, slots in zip(user_ids, counts, strict=True)]
 
     async def _look(self, family: Family, viewer_id: bytes, ids: Sequence[bytes]) -> tuple[Glance, bool]:
@@ -246,7 +249,7 @@ class Reads:
                 states[one] = later_of(stored, states.get(one, UNTOUCHED))
         return states
 
-    async def _shown(self, late: Mapping[Subject, "_Late"]) -> dict[Subject, int]:
+    async def _shown(self, viewer_id: bytes, late: Mapping[Subject, "_Late"]) -> dict[Subject, int]:
         """The counts with the viewer's own states of their members."""
         shown: dict[Subject, int] = {}
         unclear: dict[Subject, Mapping[bytes, Sequence[OwnState]]] = {}
@@ -257,8 +260,8 @@ class Reads:
             else:
                 shown[subject] = max(0, known + sum(filter(None, lacking)))
         if unclear:
-            for member in {member for own in unclear.values() for member in own}:
-                await self._rows.of(member)
+            if any(subject.kind is Kind.LIKES for subject in unclear):
+                await self._rows.of(viewer_id)
             shown |= await self._settled(unclear)
         return shown
 

@@ -64,7 +64,7 @@ async def build(process: MeshProcess, config: Config) -> None:
     store, ids, known = CqlEngageStore(cql, clock), Uuid7Ids(clock), KnownRows()
     builds = MarkBuilds(store, cache, clock, ids)
     process.on_close(builds.close)
-    rows = LikeRows(store, cache, known, process.faults)
+    rows = LikeRows(store, cache, cache, known, process.faults)
     process.on_close(rows.close)
     deps = Deps(
         store=store,

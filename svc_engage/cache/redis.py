@@ -11,6 +11,7 @@ from typing import Any
 
 import hiredis
 from prometheus_client import Counter
+from redis.exceptions import ResponseError
 
 from readers import recent
 from readers.recent import GRAPH_VERSION, KEPT_ENTRIES, KEPT_S, RecentWrites
@@ -162,7 +163,7 @@ class RedisCountCache:
         keys = [self._key("marks", user_id), self._key("interactions", user_id)]
         try:
             await self._call("set_mark", keys, args)
-        except Unavailable as error:
+        except (Unavailable, ResponseError) as error:
             MISSED.inc()
             log.warning("mark_missed", error=str(error))
             self._owe(user_id)

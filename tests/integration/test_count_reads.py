@@ -62,7 +62,7 @@ class World:
     def __post_init__(self) -> None:
         self.cache = RedisCountCache(self.line, self.namespace)
         self.builds = MarkBuilds(self.store, self.cache, CLOCK, IDS)
-        self.rows = LikeRows(self.store, self.cache, KnownRows(), NO_FAULTS)
+        self.rows = LikeRows(self.store, self.cache, self.cache, KnownRows(), NO_FAULTS)
         self.reads = Reads(self.store, self.cache, self.builds, self.rows)
 
     async def empty(self) -> None:

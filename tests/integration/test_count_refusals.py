@@ -66,6 +66,19 @@ async def test_a_server_that_can_do_nothing_now_fails_no_like_and_holds_up_no_co
     await cache.close()
 
 
+@pytest.mark.parametrize("refusal", ["WRONGTYPE Operation against a key holding the wrong kind of value", "ERR no"])
+async def test_a_key_that_cannot_be_written_holds_up_nobodys_likes_and_is_forgotten(
+    refusing: tuple[Refusing, Line], refusal: str
+) -> None:
+    """Rows of 25 likes are written together, and counting waits for them: one user's key must not stop either."""
+    redis, line = refusing
+    redis.refusal = refusal
+    cache = RedisCountCache(line, "n")
+    await cache.set_mark(ONE, MarkKind.LIKE, ONE, Mark(True, 10))
+    assert cache.owes
+    await cache.close()
+
+
 async def test_a_question_that_is_wrong_is_not_taken_for_a_server_that_is_away(refusing: tuple[Refusing, Line]) -> None:
     redis, line = refusing
     redis.refusal = "ERR unknown command"

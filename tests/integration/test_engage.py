@@ -108,7 +108,7 @@ async def engage_process(config: MeshConfig, tweets: FewTweets) -> AsyncIterator
     user_channel.register(add_UserServiceServicer_to_server, EveryAccount())
     store, cache = process.store, process.cache
     builds = MarkBuilds(store, cache, CLOCK, IDS)
-    rows = LikeRows(store, cache, process.known, NO_FAULTS)
+    rows = LikeRows(store, cache, cache, process.known, NO_FAULTS)
     deps = Deps(
         store=store,
         cache=cache,

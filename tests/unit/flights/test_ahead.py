@@ -55,3 +55,18 @@ async def test_what_cannot_be_renewed_is_left_and_the_next_is_tried() -> None:
     ahead.soon(b"a")
     ahead.soon(b"b")
     await until(lambda: goes == [[b"a"], [b"b"]])
+
+
+async def test_nothing_waits_behind_what_fails_in_a_way_that_nobody_expects() -> None:
+    goes = list[list[bytes]]()
+
+    async def renew(keys: list[bytes]) -> None:
+        goes.append(keys)
+        if b"bad" in keys:
+            raise KeyError(b"bad")
+
+    ahead = Ahead(renew, together=1)
+    ahead.soon(b"bad")
+    await until(lambda: goes == [[b"bad"]] and ahead._running is None)
+    ahead.soon(b"a")
+    await until(lambda: goes == [[b"bad"], [b"a"]])

@@ -378,7 +378,7 @@ async def build_engage() -> Engage:
     believed = Accounts(UserServiceStub(user_channel), clock.now_s, size=100, profiles=False)
     await accounts.listen(believed, bus)
     known = KnownTweets(TweetServiceStub(tweet_channel), statuses, size=3)
-    rows = LikeRows(store, cache, KnownRows(), NO_FAULTS)
+    rows = LikeRows(store, cache, recent, KnownRows(), NO_FAULTS)
     deps = Deps(
         store=store,
         cache=cache,

@@ -241,7 +241,7 @@ def test_a_request_says_that_it_wrote_rows_when_the_store_has_acknowledged_them(
             deps.store.state_likes = broken
         await set_like(TWEET, USERS[0], True, deps)
         assert memory.row(subject, USERS[0], 2) is None, "they are on their way"
-        await deps.rows.of(USERS[0])
+        await deps.rows.close()
         row = memory.row(subject, USERS[0], 2)
         assert row == (None if breaks else Row(present=True, at=2, since=2))
 
@@ -259,7 +259,7 @@ def test_a_request_that_found_a_later_state_and_wrote_nothing_does_not_say_that_
 
         deps.store.mark = later
         await set_like(TWEET, USERS[0], True, deps)
-        await deps.rows.of(USERS[0])
+        await deps.rows.close()
         assert memory.row(Subject(TWEET, Kind.LIKES), USERS[0], 2) is None
 
     run(main())

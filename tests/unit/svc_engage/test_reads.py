@@ -71,7 +71,7 @@ class World:
     def __init__(self) -> None:
         self.store, self.cache = Store(), MemoryCountCache(CLOCK)
         self.builds = MarkBuilds(self.store, self.cache, CLOCK, IDS)
-        self.rows = LikeRows(self.store, self.cache, KnownRows(), NO_FAULTS)
+        self.rows = LikeRows(self.store, self.cache, self.cache, KnownRows(), NO_FAULTS)
         self.reads = Reads(self.store, self.cache, self.builds, self.rows)
         self.me, self.tweet = IDS.next().bytes, IDS.next().bytes
         self.places = 1000

@@ -268,7 +268,7 @@ def liking() -> tuple[Any, SlowCql]:
     cql, clock, cache = SlowCql(), Clock(), Everything()
     store = CqlEngageStore(cast(Any, cql), clock)
     deps: Any = SimpleNamespace(store=store, cache=cache, known=KnownRows())
-    deps.rows = LikeRows(store, cast(Any, cache), deps.known, NO_FAULTS)
+    deps.rows = LikeRows(store, cast(Any, cache), cast(Any, cache), deps.known, NO_FAULTS)
     deps.reads = Reads(store, cast(Any, cache), cast(Any, cache), deps.rows)
     deps.clock, deps.faults, deps.tweets, deps.recent, deps.bus = clock, NO_FAULTS, cache, cache, cache
     deps.ids = SimpleNamespace(next=lambda: SimpleNamespace(bytes=bytes(16)))
@@ -288,7 +288,7 @@ def test_a_like_asks_the_store_in_three_steps(marks: Marks, steps: int, reads: i
         began = asyncio.get_running_loop().time()
         assert await set_like(TWEET, USERS[0], True, deps) == 8
         assert asyncio.get_running_loop().time() - began == steps - 2, "the answer waits for what is read alone"
-        await deps.rows.of(USERS[0])
+        await deps.rows.close()
         assert asyncio.get_running_loop().time() - began == steps
         assert cql.asked == Counter({"SELECT": reads, "batch": 2})
 
@@ -305,8 +305,7 @@ def test_likes_at_the_same_moment_are_written_together() -> None:
         deps, cql = liking()
         deps.cache.known = Marks(floor=bytes(16))
         assert await asyncio.gather(*(set_like(TWEET, user, True, deps) for user in USERS[:4] * 5)) == [8] * 20
-        for user in USERS[:4]:
-            await deps.rows.of(user)
+        await deps.rows.close()
         assert cql.asked == Counter({"SELECT": 1, "batch": 2 * 2})
 
     run(main())
