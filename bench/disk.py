@@ -1,4 +1,4 @@
-"""Likes on a stack that writes everything to the disk before it answers, as `make run` does, beside what the disk alone takes for it."""
+"""Likes on a stack whose Cassandra acknowledges what is on the disk, as that of `make run`, beside what the disk alone takes for it."""
 
 import asyncio
 import os

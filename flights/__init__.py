@@ -1,6 +1,6 @@
 """Single flight: identical loads at the same time are one load. Keeps nothing once it has arrived.
 
-Questions that wait for each other and go together are in gathering.py.
+Questions that wait for each other and go together are in gathering.py, what is asked for before it is too old in ahead.py.
 """
 
 import asyncio
