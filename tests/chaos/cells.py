@@ -132,9 +132,7 @@ POINTS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "unlike": {
         "engage.like.after_publish": ("nats",),
-        "engage.like.after_lists": ("redis",),
         "engage.like.after_rows": ("svc_engage",),
-        "engage.like.before_answer": ("redis",),
     },
     "count": {
         "engage.count.after_counts": ("svc_engage",),
