@@ -33,7 +33,8 @@ _FETCH_S = 5.0
 _HEARTBEAT_S = 1.0
 _GATHER_S = 0.02
 _QUEUE = 2000
-_PIECE = 500
+_PIECE = 100
+"""So many are handed over in one turn of the loop, about a millisecond: the process answers requests, too."""
 _QUIET_S = 3600.0
 _AT_ONCE = 32
 _LEAVE_S = 5.0
@@ -173,7 +174,9 @@ class Partitions:
                 partition.at = max(partition.at, until)
             if partition.reader is None:
                 self._to_open.set()
-            if not partition.queue and not partition.ending:
+            if partition.queue:
+                await asyncio.sleep(0)
+            elif not partition.ending:
                 await partition.filled.wait()
 
     async def _open_all(self) -> None:

@@ -13,7 +13,8 @@ from svc_engage.domain.relations import NOTHING, Row, Subject, merged
 from svc_engage.ledger import Ledger
 from svc_engage.store import EngageStore
 
-_PAGE_LEAST, _PAGE = 50, 1_000
+_PAGE_LEAST, _PAGE = 50, 250
+"""A page is decoded in one turn of the loop: one of a thousand rows took 15 ms, and whoever liked something waited behind it."""
 _HELD = 100_000
 """So many rows are held at once, but for pages of the least size; a subject may have millions."""
 _WRONG_MOST = 10_000

@@ -7,8 +7,9 @@ from typing import Any
 from google.protobuf.message import Message
 from structlog.testing import capture_logs
 
-from ordered.partitions import Partitions
+from ordered.partitions import Partitions, _Partition
 from ordered.port import Piece, Slice
+from runtime.bus.port import Answer, Delivery
 from runtime.errors import Unavailable
 from tests.waiting import until
 
@@ -95,3 +96,30 @@ async def test_partitions_that_cannot_be_read_are_said_once_however_often_they_a
         run.cancel()
         await asyncio.gather(run, return_exceptions=True)
     assert [line["event"] for line in lines].count("partitions_not_read") == 1
+
+
+async def test_between_the_pieces_of_a_long_queue_the_loop_does_what_else_there_is() -> None:
+    """P54: a tweet that everybody likes fills queues; requests of the same process do not wait until they are empty."""
+    handed: list[int] = []
+    others = 0
+
+    async def take(piece: Piece) -> None:
+        handed.append(len(piece.found))
+        assert others >= len(handed) - 1
+
+    async def unheard(_what: Answer, _delay_s: float) -> None:
+        raise AssertionError
+
+    leases: Any = Hanging()
+    broker: Any = None
+    partitions = Partitions(broker, leases, "stream", "{}", Work(), take, ttl_s=1e6)
+    partition = _Partition(PARTITION, 1, reader=object())
+    partition.queue.extend(Delivery(b"", {}, "subject", str(place), unheard, place) for place in range(1, 1001))
+    through = asyncio.create_task(partitions._through(partition))
+    while partition.at < 1000 and not through.done():
+        await asyncio.sleep(0)
+        others += 1
+    through.cancel()
+    await asyncio.gather(through, return_exceptions=True)
+    assert sum(handed) == 1000
+    assert max(handed) <= 100
