@@ -47,7 +47,7 @@ class LikeRows:
 
     Who reads rows of a user's likes waits for those first (`of`), and so sees what this process answered. The rows of an answered
     like are written until they are stored. Those of a process that died the owner of the partition writes, and so it does those of
-    a like that was not answered because they could not be stored in the store's time.
+    a like that was not answered because they could not be stored in the store's time, or that met a mistake of ours, which is logged.
     """
 
     def __init__(

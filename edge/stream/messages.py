@@ -25,16 +25,23 @@ class Type(Enum):
 
 
 NOTHING = b"{}"
+_BEHIND = "."
+"""Between a cursor and what tells the message that carries it from all others; no cursor has it in it."""
 
 
-def message(cursor: str, kind: Type, data: bytes) -> bytes:
+def unique(cursor: str, mark: str) -> str:
+    """The id of one message: continues as the cursor does, whatever the mark is."""
+    return f"{cursor}{_BEHIND}{mark}"
+
+
+def message(event_id: str, kind: Type, data: bytes) -> bytes:
     """One message; `data` is finished JSON, made once however many sockets get it."""
-    return b'{"id":"%s","type":"%s","data":%s}' % (cursor.encode(), kind.value, data)
+    return b'{"id":"%s","type":"%s","data":%s}' % (event_id.encode(), kind.value, data)
 
 
-def hello(cursor: str, heartbeat_s: int) -> bytes:
+def hello(event_id: str, heartbeat_s: int) -> bytes:
     """Data of the first message."""
-    return orjson.dumps({"cursor": cursor, "heartbeat_seconds": heartbeat_s})
+    return orjson.dumps({"cursor": event_id, "heartbeat_seconds": heartbeat_s})
 
 
 def tweet_deleted(tweet_id: str) -> bytes:
@@ -77,8 +84,8 @@ class StreamCursors:
         return self._cursors.seal(ROUTE, viewer, b"", at_ms.to_bytes(8))
 
     def open(self, text: str, viewer: bytes) -> int:
-        """The time in a cursor. Raises InvalidCursor."""
-        key = self._cursors.open(text, ROUTE, viewer, b"")
+        """The time in a cursor, or in the id of a message. Raises InvalidCursor."""
+        key = self._cursors.open(text.partition(_BEHIND)[0], ROUTE, viewer, b"")
         if len(key) != 8:
             raise InvalidCursor(
                 "the cursor is not of this stream", fields=[FieldProblem("cursor", "is not of this stream")]

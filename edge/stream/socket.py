@@ -1,10 +1,11 @@
 """One reader's socket: what was sent, from when it continues, when it ends. The network below it is a `Wire`; nothing is loaded here."""
 
+import secrets
 from collections import OrderedDict
 from typing import Protocol
 
 from edge.auth import Grant
-from edge.stream.messages import NOTHING, StreamCursors, Type, error, hello, message, revoked
+from edge.stream.messages import NOTHING, StreamCursors, Type, error, hello, message, revoked, unique
 from runtime.errors import InvalidArgument
 
 REMEMBERED = 512
@@ -59,6 +60,8 @@ class Socket:
         self._sent: OrderedDict[bytes, None] = OrderedDict()
         self._sealed: tuple[int, str] | None = None
         self._held_at_ms: int | None = None
+        self._connection = secrets.token_hex(4)
+        self._number = 0
 
     @property
     def held_at_ms(self) -> int | None:
@@ -76,7 +79,8 @@ class Socket:
     def hello(self, heartbeat_s: int) -> None:
         """The first message."""
         self.greeted = True
-        self._send(Type.HELLO, hello(self._cursor(), heartbeat_s))
+        event_id = self._next_id()
+        self._send(Type.HELLO, hello(event_id, heartbeat_s), event_id)
 
     def ping(self) -> None:
         """A heartbeat, for the application and for the connection."""
@@ -131,13 +135,18 @@ class Socket:
             self._sent.popitem(last=False)
         return True
 
-    def _send(self, kind: Type, data: bytes) -> None:
+    def _send(self, kind: Type, data: bytes, event_id: str = "") -> None:
         if self.closed:
             return
         if self._wire.buffered() > BUFFER_BYTES:
             self.close(CLOSE_TRY_LATER, "SLOW_READER")
             return
-        self._wire.send(message(self._cursor(), kind, data))
+        self._wire.send(message(event_id or self._next_id(), kind, data))
+
+    def _next_id(self) -> str:
+        """A cursor that no other message has, of this connection or of any: clients drop ids that they have."""
+        self._number += 1
+        return unique(self._cursor(), f"{self._connection}{self._number:x}")
 
     def _cursor(self) -> str:
         at_ms = self._horizon.cursor_ms() if self._held_at_ms is None else self._held_at_ms

@@ -24,10 +24,26 @@ def test_cursors_hold_the_present_and_are_sealed_once_a_second() -> None:
     assert first == rig.clock.ms
     rig.clock.ms += 999
     socket.ping()
-    assert wire.sent[0]["id"] == wire.sent[1]["id"]
+    assert wire.sent[0]["id"].partition(".")[0] == wire.sent[1]["id"].partition(".")[0]
     rig.clock.ms += 1
     socket.ping()
     assert rig.cursor_of(wire, A) == first + 1000
+
+
+def test_no_two_messages_have_one_id_on_whichever_connection_and_any_of_them_continues() -> None:
+    """P62: clients drop ids that they have. Those of one second, and of one hold, are as many as there are messages."""
+    rig = Rig()
+    ids = []
+    for _ in range(2):
+        socket, wire = rig.socket(A)
+        socket.hold(rig.clock.ms - 5000)
+        socket.hello(30)
+        socket.counts(b"{}")
+        socket.counts(b"{}")
+        assert wire.sent[0]["data"]["cursor"] == wire.sent[0]["id"]
+        assert [rig.cursors.open(sent["id"], A) for sent in wire.sent] == [rig.clock.ms - 5000] * 3
+        ids += [sent["id"] for sent in wire.sent]
+    assert len(set(ids)) == 6
 
 
 def test_cursors_of_a_held_socket_stand_at_the_earliest_hold() -> None:
