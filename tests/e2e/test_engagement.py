@@ -48,6 +48,22 @@ async def test_who_likes_sees_it_in_the_next_read_on_every_edge_and_others_soon(
         assert (nobody["likes_count"], nobody["liked"]) == (2, False)
 
 
+async def test_a_count_is_of_everybody_whoever_looks_and_a_list_leaves_out_whom_its_reader_does_not_see(
+    aviary: Aviary,
+) -> None:
+    """P55: both are documented so (views/README.md)."""
+    async with aviary.people(3) as (alice, bob, carol):
+        tweet = await alice.post("liked by two")
+        for liker in (bob, carol):
+            await liker.ok("POST", f"/tweets/{tweet}/like")
+        await becomes(alice, f"/tweets/{tweet}", likes_count=2)
+        await alice.ok("POST", f"/users/{bob.user_id}/block")
+        for reader, seen in ((alice, {carol.user_id}), (carol, {bob.user_id, carol.user_id})):
+            assert (await shown(reader, tweet))[0] == 2
+            page = await reader.ok("GET", f"/tweets/{tweet}/likes")
+            assert {user["user_id"] for user in page["users"]} == seen
+
+
 async def test_counts_and_flags_stand_in_every_list_of_tweets(aviary: Aviary) -> None:
     async with aviary.people(2) as (alice, bob):
         await alice.follow(bob)

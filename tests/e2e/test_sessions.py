@@ -129,7 +129,7 @@ async def test_an_end_is_known_everywhere_within_five_seconds_of_its_answer_whil
 
 @pytest.mark.parametrize("how", ["hung", "killed"])
 async def test_known_logins_read_and_listen_on_while_svc_user_is_away(aviary: Aviary, other: str, how: str) -> None:
-    """P17"""
+    """Promise 9"""
     async with aviary.people(2) as (alice, bob), everywhere(alice, other) as login:
         await bob.ok("GET", "/timeline/home")
         await login.goes_on()

@@ -442,7 +442,7 @@ class TestTokens:
         assert world.fakes.callers[-1].role == mesh_pb2.ROLE_MODERATOR
 
     async def test_a_login_that_nobody_can_vouch_for_is_503_and_not_401(self) -> None:
-        """P17: a client that is told 401 throws its login away."""
+        """Promise 9: a client that is told 401 throws its login away."""
         async with edge_world() as world:
             world.fakes.logins.away = True
             answer = await world.client.get(f"/api/v1/tweets/{TWEET}", headers=as_alice())

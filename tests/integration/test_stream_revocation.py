@@ -88,7 +88,7 @@ async def test_an_end_that_no_signal_told_is_known_within_five_seconds(it: Strea
 
 
 async def test_streams_outlive_a_svc_user_that_is_away(it: StreamWorld) -> None:
-    """P17: nobody can end a login there meanwhile."""
+    """Promise 9: nobody can end a login there meanwhile."""
     alice = it.world.user("alice")
     access, _ = it.logins.token(alice)
     unseen, _ = it.logins.token(alice)

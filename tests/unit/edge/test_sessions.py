@@ -162,7 +162,7 @@ async def test_a_gap_in_the_signals_makes_every_login_be_asked_about_again(edge:
 
 
 async def test_while_svc_user_is_away_known_logins_go_on_and_unknown_ones_do_not(edge: Edge) -> None:
-    """P17"""
+    """Promise 9"""
     await edge.hear()
     known, _ = edge.logins.token(ALICE)
     unknown, _ = edge.logins.token(ALICE)

@@ -177,7 +177,7 @@ async def test_rows_of_an_answered_like_are_written_until_they_are_stored_and_ot
 async def test_reads_of_a_like_whose_rows_take_long_are_503_in_time(
     engage: Engage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P9: the deadline of a list is 2 s, and says nothing of why."""
+    """Promise 9: the deadline of a list is 2 s, and says nothing of why."""
     assert like_rows._WAIT_S + own_lists._PATIENCE_S < 2
     monkeypatch.setattr(like_rows, "_WAIT_S", 0.05)
     alice, tweet = engage.user(), engage.tweet()
