@@ -8,8 +8,13 @@ from svc_engage.domain.marks import Mark, MarkKind, bookmark_after
 
 
 async def set_bookmark(tweet_id: bytes, user_id: bytes, author_id: bytes, present: bool, deps: Deps) -> None:
-    """Bring one bookmark into a state; one that is in it already is left alone, but shown to the user's next reads."""
+    """Bring one bookmark into a state; one that is in it already is left alone, but shown to the user's next reads.
+
+    Raises TweetNotFound for what never was in any state, of a tweet that there is not: what once was can be removed from any tweet.
+    """
     before = await deps.store.mark(user_id, MarkKind.BOOKMARK, tweet_id)
+    if not before.at:
+        await deps.tweets.author_of(tweet_id)
     after = before
     if before.present != present:
         after = bookmark_after(before, present, author_id, deps.clock.now_us())

@@ -28,7 +28,7 @@ COMMENTS: dict[str, str] = {
     'aviary.engage.v1.EngageService.ListBookmarkedTweets': 'Tweets that an account bookmarked, latest bookmark first. Fails with INVALID_CURSOR.',
     'aviary.engage.v1.EngageService.ListLikers': 'Who likes a tweet, latest like first. Fails with INVALID_CURSOR.',
     'aviary.engage.v1.EngageService.ListLikes': 'Tweets that an account likes, latest like first. Fails with INVALID_CURSOR.',
-    'aviary.engage.v1.EngageService.RemoveBookmark': 'Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too.',
+    'aviary.engage.v1.EngageService.RemoveBookmark': 'Removes a bookmark, also of a deleted tweet; one that is not there changes nothing. Fails with TWEET_NOT_FOUND where there never was one, nor is such a tweet.',
     'aviary.engage.v1.EngageService.Unlike': 'Likes a tweet no longer; not liking it changes nothing. Fails with TWEET_NOT_FOUND.',
     'aviary.engage.v1.GetInteractionsRequest': 'Whose interactions, with whom.',
     'aviary.engage.v1.GetInteractionsRequest.author_ids': 'Authors, 16 bytes each.',

@@ -24,11 +24,25 @@ async def test_a_bookmark_of_a_deleted_tweet_can_be_removed_also_when_nobody_can
 
 
 async def test_removing_what_is_not_there_stores_nothing(engage: Engage) -> None:
-    alice = engage.user()
-    for tweet in (engage.tweet(), uuid.uuid4(), uuid.UUID(int=2**128 - 1)):
-        await engage.remove_bookmark(alice, tweet)
-        assert await engage.store.mark(alice.bytes, MarkKind.BOOKMARK, tweet.bytes) == UNMARKED
+    alice, tweet = engage.user(), engage.tweet()
+    await engage.remove_bookmark(alice, tweet)
+    assert await engage.store.mark(alice.bytes, MarkKind.BOOKMARK, tweet.bytes) == UNMARKED
     assert engage.recent.seen == []
+
+
+async def test_of_a_tweet_that_is_unknown_or_deleted_only_a_bookmark_that_once_was_is_removed_again_and_again(
+    engage: Engage,
+) -> None:
+    alice, bob, tweet = engage.user(), engage.user(), engage.tweet()
+    await engage.bookmark(alice, tweet)
+    await engage.delete(tweet)
+    for _ in range(2):
+        await engage.remove_bookmark(alice, tweet)
+    for unknown in (tweet, uuid.uuid4(), uuid.UUID(int=2**128 - 1)):
+        with engage.acting(bob):
+            refused = await refusal(engage.stub.RemoveBookmark(RemoveBookmarkRequest(tweet_id=str(unknown))))
+        assert refused.reason == "TWEET_NOT_FOUND"
+        assert await engage.store.mark(bob.bytes, MarkKind.BOOKMARK, unknown.bytes) == UNMARKED
 
 
 @pytest.mark.parametrize("calls", list(itertools.product([True, False], repeat=3)), ids=str)

@@ -113,7 +113,8 @@ class EngageServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RemoveBookmark(self, request, context):
-        """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too.
+        """Removes a bookmark, also of a deleted tweet; one that is not there changes nothing. Fails with TWEET_NOT_FOUND where there never was
+        one, nor is such a tweet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -40,7 +40,9 @@ class EngageServiceStub:
     Bookmark: _grpc.UnaryUnaryMultiCallable[_engage_pb2.BookmarkRequest, _engage_pb2.BookmarkResponse]
     """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     RemoveBookmark: _grpc.UnaryUnaryMultiCallable[_engage_pb2.RemoveBookmarkRequest, _engage_pb2.RemoveBookmarkResponse]
-    """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too."""
+    """Removes a bookmark, also of a deleted tweet; one that is not there changes nothing. Fails with TWEET_NOT_FOUND where there never was
+    one, nor is such a tweet.
+    """
     ListLikers: _grpc.UnaryUnaryMultiCallable[_engage_pb2.ListLikersRequest, _engage_pb2.ListLikersResponse]
     """Who likes a tweet, latest like first. Fails with INVALID_CURSOR."""
     ListLikes: _grpc.UnaryUnaryMultiCallable[_engage_pb2.ListLikesRequest, _engage_pb2.ListLikesResponse]
@@ -65,7 +67,9 @@ class EngageServiceAsyncStub(EngageServiceStub):
     Bookmark: _aio.UnaryUnaryMultiCallable[_engage_pb2.BookmarkRequest, _engage_pb2.BookmarkResponse]  # type: ignore[assignment]
     """Bookmarks a tweet for the caller alone; again changes nothing. Fails with TWEET_NOT_FOUND, BLOCKED."""
     RemoveBookmark: _aio.UnaryUnaryMultiCallable[_engage_pb2.RemoveBookmarkRequest, _engage_pb2.RemoveBookmarkResponse]  # type: ignore[assignment]
-    """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too."""
+    """Removes a bookmark, also of a deleted tweet; one that is not there changes nothing. Fails with TWEET_NOT_FOUND where there never was
+    one, nor is such a tweet.
+    """
     ListLikers: _aio.UnaryUnaryMultiCallable[_engage_pb2.ListLikersRequest, _engage_pb2.ListLikersResponse]  # type: ignore[assignment]
     """Who likes a tweet, latest like first. Fails with INVALID_CURSOR."""
     ListLikes: _aio.UnaryUnaryMultiCallable[_engage_pb2.ListLikesRequest, _engage_pb2.ListLikesResponse]  # type: ignore[assignment]
@@ -112,7 +116,9 @@ class EngageServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _engage_pb2.RemoveBookmarkRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_engage_pb2.RemoveBookmarkResponse, _abc.Awaitable[_engage_pb2.RemoveBookmarkResponse]]:
-        """Removes a bookmark; one that is not there changes nothing. Works for a deleted tweet, too."""
+        """Removes a bookmark, also of a deleted tweet; one that is not there changes nothing. Fails with TWEET_NOT_FOUND where there never was
+        one, nor is such a tweet.
+        """
 
     @_abc_1.abstractmethod
     def ListLikers(
