@@ -12,7 +12,7 @@ from cql_client import Cql
 from outbox import CqlOutboxTable, Outbox
 from runtime.config import MeshConfig
 from runtime.faults import NO_FAULTS
-from runtime.ids import SystemClock, uuid7_of
+from runtime.ids import uuid7_of
 from simulation.bus import MemoryBus
 from simulation.outbox import MemoryOutbox, MemoryOutboxTable
 from svc_timeline.days import DAY_MS
@@ -20,9 +20,9 @@ from svc_timeline.events import reader_seen
 from svc_timeline.server import SCHEMA
 from svc_timeline.states import KEPT_DAYS, CqlHomeStates, HomeStates
 from svc_timeline.states_memory import MemoryHomeStates
+from tests.noon import Noon
 
-# Rows expire by the server's time, so these tests live in the time of the machine.
-CLOCK = SystemClock()
+CLOCK = Noon()
 TODAY = CLOCK.now_ms() // DAY_MS
 
 

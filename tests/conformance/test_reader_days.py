@@ -9,15 +9,15 @@ import pytest
 
 from cql_client import Cql
 from runtime.config import MeshConfig
-from runtime.ids import SystemClock, uuid7_of
+from runtime.ids import uuid7_of
 from svc_graph.away import day_of
 from svc_graph.days import CqlReaderDays, ReaderDays
 from svc_graph.days_memory import MemoryReaderDays
 from svc_graph.store import SCHEMA
+from tests.noon import Noon
 
 KEPT_DAYS = 40
-# Rows expire by the server's time, so these tests live in the time of the machine.
-CLOCK = SystemClock()
+CLOCK = Noon()
 TODAY = day_of(CLOCK.now_ms())
 
 
