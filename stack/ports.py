@@ -2,6 +2,8 @@
 
 import random
 import socket
+import sys
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +13,9 @@ HOST = "127.0.0.1"
 _LOWEST = 10_000
 _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _DEFAULT_EPHEMERAL = 32_768
+_KEPT = 512
+_reserved: OrderedDict[int, socket.socket | None] = OrderedDict()
+"""Ports that this process chose lately, and what tells other processes so."""
 
 
 def is_free(port: int, host: str = HOST) -> bool:
@@ -37,7 +42,8 @@ def ephemeral_start() -> int:
 def pick_free(count: int, *, seed: int | None = None, hosts: Sequence[str] = (HOST,)) -> list[int]:
     """Distinct ports that are free on all of these addresses, below the ephemeral range.
 
-    Chosen at random, so that two stacks rarely want the same. Raises StackError when there are not so many.
+    Chosen at random, and not by another process meanwhile: some seconds lie between the choice and the server that listens. Raises
+    StackError when there are not so many.
     """
     end = ephemeral_start()
     low = _LOWEST if end > _LOWEST + 4 * count else 1024
@@ -47,10 +53,29 @@ def pick_free(count: int, *, seed: int | None = None, hosts: Sequence[str] = (HO
     for port in candidates:
         if len(found) == count:
             break
-        if all(is_free(port, host) for host in hosts):
+        if all(is_free(port, host) for host in hosts) and _is_ours(port):
             found.append(port)
     if len(found) < count:
         raise StackError(
             f"no {count} free ports on {', '.join(hosts)} between {low} and {end}: stop other servers and start again"
         )
     return found
+
+
+def _is_ours(port: int) -> bool:
+    """Whether no other process that lives has chosen a port. Where the system knows no abstract names nobody can tell."""
+    if port not in _reserved:
+        name = None
+        if sys.platform == "linux":
+            name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            try:
+                name.bind(f"\0aviary-port-{port}")
+            except OSError:
+                name.close()
+                return False
+        _reserved[port] = name
+        if len(_reserved) > _KEPT:
+            _, oldest = _reserved.popitem(last=False)
+            if oldest is not None:
+                oldest.close()
+    return True

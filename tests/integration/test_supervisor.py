@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -203,6 +204,14 @@ def test_what_follows_ends_with_the_supervisor(tmp_path: Path) -> None:
         follower = psutil.Process(int((home / "then").read_text()))
         fake.process.kill()
         assert psutil.wait_procs([follower], PATIENCE_S)[1] == []
+
+
+def test_a_port_that_another_process_chose_is_not_chosen_though_nothing_listens_there_yet() -> None:
+    mine = pick_free(5, seed=20)
+    same = "from stack.ports import pick_free; print(*pick_free(5, seed=20))"
+    others = subprocess.run([sys.executable, "-c", same], capture_output=True, text=True, check=True).stdout.split()
+    assert len(others) == 5 and not set(map(int, others)) & set(mine)
+    assert pick_free(5, seed=20) == mine
 
 
 def test_free_ports_are_free_and_distinct() -> None:
