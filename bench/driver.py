@@ -92,12 +92,12 @@ async def calls(calls: int, turns: int, in_flight: int) -> list[list[list[float]
             return seen
 
 
-async def counts(redis_url: str, namespace: str, pages: int, in_flight: int) -> dict[str, float]:
-    """CPU seconds of a process that reads so many pages of counts (engage_reads.py), by the way in which it does."""
+async def counts(redis_url: str, namespace: str, pages: int, in_flight: int) -> list[list[float]]:
+    """Microseconds of CPU for a page of counts, turn by turn: by our reads, and by the bare commands (engage_reads.py)."""
     order = {"redis_url": redis_url, "namespace": namespace, "pages": pages, "in_flight": in_flight}
     async with _ordered("bench.engage_reads", order) as reader:
-        seen: dict[str, float] = json.loads(await _heard(reader))
-        return seen
+        turns: list[list[float]] = json.loads(await _heard(reader))
+        return turns
 
 
 @asynccontextmanager
