@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import json
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -60,6 +61,9 @@ BENCHMARKS: dict[str, Callable[[Stage], Awaitable[list[Row]]]] = {
 ON_DISK = "disk"
 """It has a stack of its own, with other settings, when the one of all others is down."""
 
+FAILED = " failed"
+_BESIDE = "Beside this run"
+
 
 async def measure(names: list[str], sizes: Sizes) -> list[Row]:
     """The rows of the named benchmarks."""
@@ -67,9 +71,18 @@ async def measure(names: list[str], sizes: Sizes) -> list[Row]:
     shared = [name for name in names if name != ON_DISK]
     rows = await _on_one_stack(shared, sizes) if shared else []
     if ON_DISK in names:
-        print(f"bench: {ON_DISK}", file=sys.stderr, flush=True)
-        rows += await disk.run(sizes)
+        rows += await tried(ON_DISK, disk.run(sizes))
     return rows
+
+
+async def tried(name: str, work: Awaitable[list[Row]]) -> list[Row]:
+    """The rows of a benchmark. One that fails has a row that says so: half an hour's figures of the others are worth keeping."""
+    print(f"bench: {name}", file=sys.stderr, flush=True)
+    try:
+        return await work
+    except Exception:
+        traceback.print_exc()
+        return [Row(_BESIDE, f"`{name}`{FAILED}", "times", 1, aim=1)]
 
 
 async def _on_one_stack(names: list[str], sizes: Sizes) -> list[Row]:
@@ -77,17 +90,14 @@ async def _on_one_stack(names: list[str], sizes: Sizes) -> list[Row]:
     beside: list[Row] = []
     async with staged(sizes) as stage:
         for name in names:
-            print(f"bench: {name}", file=sys.stderr, flush=True)
             strangers = Strangers(stage.meter)
-            rows += await BENCHMARKS[name](stage)
-            beside.append(
-                Row("Beside this run", f"other programs during `{name}`", "% of all cores", strangers.percent())
-            )
+            rows += await tried(name, BENCHMARKS[name](stage))
+            beside.append(Row(_BESIDE, f"other programs during `{name}`", "% of all cores", strangers.percent()))
         return rows + await rest.after(stage) + beside
 
 
 def main() -> None:
-    """Run, print the table, and keep it when it is a full run."""
+    """Run, print the table, and keep it when it is a full run; exits with 1 when a benchmark failed."""
     known = [*BENCHMARKS, ON_DISK]
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(known)}; default: all of them")
@@ -108,6 +118,8 @@ def main() -> None:
         history.append(HISTORY, machine, rows)
         (RESULTS / "path.md").write_text(table, encoding="utf-8")
         (RESULTS / "path.json").write_text(json.dumps(as_json(machine, rows), indent=2) + "\n", encoding="utf-8")
+    if failed := [row.what for row in rows if row.what.endswith(FAILED)]:
+        sys.exit(", ".join(failed))
 
 
 if __name__ == "__main__":
