@@ -6,8 +6,8 @@ import statistics
 import tempfile
 import time
 
-from bench.engage import Scene
 from bench.figures import Ceiling, Row, percentile
+from bench.scene import Scene
 from bench.sizes import Sizes
 from bench.stage import staged_on_disk
 

@@ -109,6 +109,13 @@ async def bare_server(body: bytes) -> AsyncIterator[Target]:
 
 
 @asynccontextmanager
+async def stranger(share: float) -> AsyncIterator[None]:
+    """Two processes of no use (busy.py), which together use so much of one processor; ended with the block."""
+    async with _ordered("bench.busy", share / 2), _ordered("bench.busy", share / 2):
+        yield
+
+
+@asynccontextmanager
 async def _ordered(module: str, order: object) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process that was told its order; ended with the block."""
     pipe = asyncio.subprocess.PIPE
